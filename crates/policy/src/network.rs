@@ -1,0 +1,186 @@
+//! The network rules: names first, then the addresses they turned out to have, then what the client really said.
+
+use std::net::IpAddr;
+
+use nanoclaw_config::{NetRule, NetTarget};
+use nanoclaw_request::{Connect, Destination, Evidence, Host, HttpRequest, Refusal, RefusalCode, Resolve};
+
+use crate::{AddressClass, Engine, classify, refuse};
+
+impl Engine {
+    /// A name may be looked up when some rule would let a connection to it begin.
+    pub(crate) fn resolve(&self, resolve: &Resolve) -> Result<Vec<String>, Refusal> {
+        let by_name = |rule: &&NetRule| match &rule.target {
+            NetTarget::Host { pattern, ports, .. } => {
+                pattern.matches(&resolve.name) && resolve.port.is_none_or(|p| ports.contains(&p))
+            }
+            NetTarget::Cidr { .. } | NetTarget::HostService { .. } => false,
+        };
+        let rules = ids(self.networks.iter().filter(by_name));
+        if rules.is_empty() { Err(self.host_refusal(&resolve.name.to_string(), resolve.port)) } else { Ok(rules) }
+    }
+
+    pub(crate) fn connect(&self, connect: &Connect) -> Result<Vec<String>, Refusal> {
+        let rules: Vec<&NetRule> = self.networks.iter().filter(|rule| names(rule, &connect.destination)).collect();
+        if rules.is_empty() {
+            return Err(self.host_refusal(&connect.destination.host.to_string(), Some(connect.destination.port)));
+        }
+        // A host service is one address that the operator chose: there is no other name it could be fronting for.
+        if rules.iter().any(|rule| matches!(rule.target, NetTarget::HostService { .. })) {
+            return Ok(ids(rules.into_iter()));
+        }
+        if connect.addresses.is_empty() {
+            return Err(refuse(
+                RefusalCode::NameNotFound,
+                format!("{} has no address", connect.destination.host),
+                String::new(),
+            ));
+        }
+        for address in &connect.addresses {
+            self.address(&connect.destination, *address, &rules)?;
+        }
+        let raw = rules
+            .iter()
+            .any(|rule| matches!(rule.target, NetTarget::Host { raw: true, .. } | NetTarget::Cidr { raw: true, .. }));
+        if !raw {
+            evidence(&connect.destination, &connect.evidence)?;
+        }
+        Ok(ids(rules.into_iter()))
+    }
+
+    /// One request on a connection that is already permitted must be for the host of that connection.
+    pub(crate) fn http(&self, http: &HttpRequest) -> Result<Vec<String>, Refusal> {
+        if http.host != http.connection {
+            return Err(host_mismatch(&http.connection, &http.host));
+        }
+        let rules = ids(self.networks.iter().filter(|rule| names(rule, &http.connection)));
+        if rules.is_empty() {
+            Err(self.host_refusal(&http.connection.host.to_string(), Some(http.connection.port)))
+        } else {
+            Ok(rules)
+        }
+    }
+
+    /// Whether an address that an allowed host resolved to may be dialled.
+    fn address(&self, destination: &Destination, address: IpAddr, rules: &[&NetRule]) -> Result<(), Refusal> {
+        let class = classify(address);
+        let named = rules.iter().any(|rule| {
+            let nets = match &rule.target {
+                NetTarget::Host { addresses, .. } => addresses.as_slice(),
+                NetTarget::Cidr { net, .. } => std::slice::from_ref(net),
+                NetTarget::HostService { .. } => &[],
+            };
+            nets.iter().any(|net| net.contains(address) && (class != AddressClass::Metadata || net.is_single()))
+        });
+        let (allowed, help) = match class {
+            AddressClass::Public => (true, String::new()),
+            AddressClass::Loopback => (
+                false,
+                format!("a service on this host is reached by a rule \"host-service:127.0.0.1:{}\"", destination.port),
+            ),
+            AddressClass::Metadata => (
+                named,
+                format!(
+                    "if agent {} must reach this metadata service, write the rule {{ host: \"{}\", ports: [{}], addresses: [\"{address}\"] }}",
+                    self.cell, destination.host, destination.port
+                ),
+            ),
+            AddressClass::Special => (
+                named,
+                format!(
+                    "if that is meant, write the rule {{ host: \"{}\", ports: [{}], addresses: [\"{address}\"] }} for agent {}",
+                    destination.host, destination.port, self.cell
+                ),
+            ),
+        };
+        if allowed {
+            return Ok(());
+        }
+        let what = match class {
+            AddressClass::Loopback => "a loopback address",
+            AddressClass::Metadata => "a cloud metadata address",
+            AddressClass::Public | AddressClass::Special => "a private or special-purpose address",
+        };
+        Err(refuse(RefusalCode::AddressForbidden, format!("{} leads to {address}, {what}", destination.host), help))
+    }
+
+    fn host_refusal(&self, host: &str, port: Option<u16>) -> Refusal {
+        let text = port.map_or_else(
+            || host.to_owned(),
+            |port| if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") },
+        );
+        refuse(
+            RefusalCode::HostNotAllowed,
+            format!("no rule allows {text}"),
+            format!("to allow it, add \"{text}\" to allowed_networks of agent {}", self.cell),
+        )
+    }
+}
+
+/// Whether a rule names this destination, by name or by address.
+fn names(rule: &NetRule, destination: &Destination) -> bool {
+    match (&rule.target, &destination.host) {
+        (NetTarget::Host { pattern, ports, .. }, Host::Name(name)) => {
+            pattern.matches(name) && ports.contains(&destination.port)
+        }
+        (NetTarget::Cidr { net, ports, .. }, Host::Ip(address)) => {
+            net.contains(*address) && ports.contains(&destination.port)
+        }
+        (NetTarget::HostService { address }, Host::Ip(ip)) => {
+            address.ip().to_canonical() == *ip && address.port() == destination.port
+        }
+        (NetTarget::Host { .. }, Host::Ip(_))
+        | (NetTarget::Cidr { .. } | NetTarget::HostService { .. }, Host::Name(_)) => false,
+    }
+}
+
+/// What the client says inside the connection must be what it dialled.
+fn evidence(destination: &Destination, evidence: &Evidence) -> Result<(), Refusal> {
+    match evidence {
+        Evidence::Tls { encrypted_hello: true, .. } => Err(refuse(
+            RefusalCode::EncryptedHello,
+            format!("the TLS hello to {destination} is encrypted and can hide another name"),
+            "turn Encrypted ClientHello off in the client".to_owned(),
+        )),
+        Evidence::Tls { sni, .. } => {
+            let same = match (&destination.host, sni) {
+                (Host::Name(name), Some(sni)) => sni.eq_ignore_ascii_case(name.as_str()),
+                // An address cannot stand in the server name extension (RFC 6066 section 3).
+                (Host::Ip(_), None) => true,
+                (Host::Name(_), None) | (Host::Ip(_), Some(_)) => false,
+            };
+            let said = sni.as_deref().unwrap_or("(none)");
+            if same {
+                return Ok(());
+            }
+            Err(refuse(
+                RefusalCode::SniMismatch,
+                format!(
+                    "the TLS server name `{}` is not {}, for which the connection was opened",
+                    said.escape_default(),
+                    destination.host
+                ),
+                String::new(),
+            ))
+        }
+        Evidence::Http { host } if host == destination => Ok(()),
+        Evidence::Http { host } => Err(host_mismatch(destination, host)),
+        Evidence::Opaque | Evidence::Silent => Err(refuse(
+            RefusalCode::ProtocolNotAllowed,
+            format!("what was sent to {destination} is neither TLS nor HTTP"),
+            format!("to allow raw TCP, write the rule as \"tcp://{destination}\""),
+        )),
+    }
+}
+
+fn host_mismatch(connection: &Destination, host: &Destination) -> Refusal {
+    refuse(
+        RefusalCode::HttpHostMismatch,
+        format!("the HTTP host {host} is not {connection}, for which the connection was opened"),
+        String::new(),
+    )
+}
+
+fn ids<'a>(rules: impl Iterator<Item = &'a NetRule>) -> Vec<String> {
+    rules.map(|rule| rule.id.clone()).collect()
+}

@@ -1,0 +1,211 @@
+//! Everything that a cell or an operator can ask for.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::{Destination, DnsName};
+
+/// A request in canonical form. Closed: a new kind must be handled in every stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Start a cell.
+    Launch(Launch),
+    /// Look a name up.
+    Resolve(Resolve),
+    /// Open a TCP connection to the outside.
+    Connect(Connect),
+    /// Send one HTTP request over a connection that NanoClaw reads.
+    Http(HttpRequest),
+    /// Send a packet that is neither TCP nor DNS.
+    Datagram(Datagram),
+    /// Open a file for writing, or change a directory.
+    FileWrite(FileWrite),
+    /// Run a program.
+    Exec(Exec),
+    /// Make a system call that no cell may make.
+    Syscall(Syscall),
+    /// Steer the fleet.
+    Manage(Manage),
+}
+
+/// Start a cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// What was asked for, as one line of text: mode, root, mounts, limits, network rules.
+    pub summary: String,
+}
+
+/// Look a name up, in order to connect to `port` on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolve {
+    /// The name.
+    pub name: DnsName,
+    /// The port of the connection that needs it; `None` when the cell only asked the stub DNS.
+    pub port: Option<u16>,
+}
+
+/// Open a TCP connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connect {
+    /// Where the client meant to go.
+    pub destination: Destination,
+    /// How the client asked for it.
+    pub via: Via,
+    /// What its first bytes say about where it meant to go.
+    pub evidence: Evidence,
+    /// The addresses that the name resolved to, or the one that was dialled. The door dials one of these
+    /// and never looks the name up again.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// How a connection reached the network door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// An ordinary `connect`, redirected.
+    Transparent,
+    /// HTTP `CONNECT`.
+    HttpConnect,
+    /// An absolute-form HTTP request.
+    HttpAbsolute,
+}
+
+impl Via {
+    /// The stable name, as it stands in the audit log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Via::Transparent => "transparent",
+            Via::HttpConnect => "http-connect",
+            Via::HttpAbsolute => "http-proxy",
+        }
+    }
+}
+
+/// What the first bytes of a connection are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// A TLS ClientHello.
+    Tls {
+        /// The server name of the hello, verbatim.
+        sni: Option<String>,
+        /// Whether it carries an encrypted ClientHello (RFC 9849), which can hide another name.
+        encrypted_hello: bool,
+    },
+    /// An HTTP/1 request.
+    Http {
+        /// The authority of the request: Host header or absolute form.
+        host: Destination,
+    },
+    /// Neither.
+    Opaque,
+    /// The client sent nothing before its time was up, or the rule does not ask for inspection.
+    Silent,
+}
+
+/// One HTTP request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpRequest {
+    /// The destination of the connection that carries it, already permitted.
+    pub connection: Destination,
+    /// The authority that the request names.
+    pub host: Destination,
+    /// Method.
+    pub method: String,
+    /// Path without query: queries hold personal data and stay out of the log.
+    pub path: String,
+}
+
+/// A packet that is neither TCP nor DNS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datagram {
+    /// IP protocol number (IANA), 17 for UDP.
+    pub protocol: u8,
+    /// Where to; port 0 where the protocol has none.
+    pub to: SocketAddr,
+}
+
+/// A change to the file tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileWrite {
+    /// The system call: `open`, `mkdir`, `unlink`, `rename`…
+    pub operation: &'static str,
+    /// The path inside the cell, lossy where it is not UTF-8.
+    pub path: String,
+    /// The errno that the kernel would give, or `None` where the place is writable.
+    pub obstacle: Option<i32>,
+}
+
+/// Run a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exec {
+    /// The path inside the cell.
+    pub path: String,
+    /// The errno that the kernel would give, or `None` where it can run.
+    pub obstacle: Option<i32>,
+}
+
+/// A system call that no cell may make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Syscall {
+    /// Its name, or its number where it has none that we know.
+    pub name: String,
+    /// What of its arguments is worth writing down, such as a socket family.
+    pub detail: String,
+}
+
+/// Steer the fleet through the control socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Manage {
+    /// List cells and their state.
+    List,
+    /// Read a cell's output.
+    Logs {
+        /// Which cell.
+        cell: String,
+    },
+    /// Run one more program in a cell.
+    Exec {
+        /// Which cell.
+        cell: String,
+        /// Program and arguments.
+        command: Vec<String>,
+    },
+    /// Stop one cell.
+    Stop {
+        /// Which cell.
+        cell: String,
+    },
+    /// Stop the fleet.
+    Down,
+}
+
+impl Action {
+    /// The stable name, as it stands in the audit log's `action`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Action::Launch(_) => "cell_launch",
+            Action::Resolve(_) => "net_resolve",
+            Action::Connect(_) => "net_connect",
+            Action::Http(_) => "http_request",
+            Action::Datagram(_) => "net_datagram",
+            Action::FileWrite(_) => "file_write",
+            Action::Exec(_) => "exec",
+            Action::Syscall(_) => "syscall",
+            Action::Manage(_) => "agent_manage",
+        }
+    }
+
+    /// Whether the record must be on disk before the act: what cannot be taken back, or reaches outside the
+    /// cell. The rest is queued in order and reaches the disk with the next batch.
+    pub const fn is_consequential(&self) -> bool {
+        match self {
+            Action::Launch(_) | Action::Connect(_) | Action::Manage(_) => true,
+            Action::Resolve(_)
+            | Action::Http(_)
+            | Action::Datagram(_)
+            | Action::FileWrite(_)
+            | Action::Exec(_)
+            | Action::Syscall(_) => false,
+        }
+    }
+}
