@@ -1,9 +1,32 @@
 //! `nanoclaw-config.yaml`: what was asked for.
+//!
+//! [`load`] turns a file into a [`Config`] in which every value is checked, or into a [`Report`] of every mistake
+//! that it has. The way goes through three forms: lines (`source`), a tree that knows the place of each value (`tree`),
+//! and the model, which `decode` fills level by level from tables of keys. An unknown key is a mistake, and so is a
+//! value that would have to be guessed. The command line reads its values with the same parsers (`parse_*`).
 #![forbid(unsafe_code)]
 
+mod decode;
+mod display;
+mod limits;
+mod load;
 mod model;
+mod network;
+mod report;
+mod schema;
+mod source;
+mod tree;
+mod value;
 
+pub use load::{LoadError, Loaded, MAX_FILE, Notice, load, parse};
 pub use model::{
     Agent, Config, Health, HostPattern, IpNet, Limits, Mount, MountMode, NetRule, NetTarget, Restart, Rootfs,
     SandboxMode,
+};
+pub use network::parse_net_rule;
+pub use report::{Mistake, Report};
+pub use schema::schema;
+pub use value::{
+    ValueError, parse_cpus, parse_disk, parse_duration, parse_env, parse_files, parse_memory, parse_mount, parse_pids,
+    parse_rootfs, parse_size, parse_timeout,
 };

@@ -1,1 +1,34 @@
-fn main() {}
+//! `nanoclaw`: run AI agents, and any other program, that nobody has to trust.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod command;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = match cli::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return output::usage(&error),
+    };
+    let state_dir = arguments.state_dir.as_deref();
+    let result = match arguments.command {
+        cli::Command::Run(run) => command::run::main(state_dir, run),
+        cli::Command::Up(up) => command::up::main(state_dir, &up),
+        cli::Command::Ps(ps) => command::ps::main(state_dir, &ps),
+        cli::Command::Logs(logs) => command::logs::main(state_dir, &logs),
+        cli::Command::Exec(exec) => command::exec::main(state_dir, exec),
+        cli::Command::Stop(stop) => command::stop::main(state_dir, stop),
+        cli::Command::Down => command::down::main(state_dir),
+        cli::Command::Doctor(doctor) => command::doctor::main(state_dir, &doctor),
+        cli::Command::Audit(audit) => command::audit::main(state_dir, &audit),
+        cli::Command::Config(config) => command::config::main(&config),
+        cli::Command::AttackInside { arguments } => {
+            return nanoclaw_sandbox::attack::main_inside(&arguments);
+        }
+    };
+    result.unwrap_or_else(|error| error.report())
+}

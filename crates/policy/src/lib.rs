@@ -12,6 +12,7 @@ use nanoclaw_identity::{Caller, Declined, Proposal};
 use nanoclaw_request::{Action, CellId, Refusal, RefusalCode, Stage};
 
 pub use address::{AddressClass, classify};
+pub use network::Inspection;
 
 /// The answer. It never fails: what cannot be decided is refused.
 #[must_use]
@@ -59,7 +60,10 @@ impl Engine {
     pub fn authorise(&self, proposal: Proposal) -> Verdict {
         let decision = match (proposal.caller(), proposal.action()) {
             // Identification let only the owner and root in, and to them the control socket is theirs.
-            (Caller::Operator { uid }, Action::Manage(_) | Action::Launch(_)) => Ok(vec![format!("operator.{uid}")]),
+            (Caller::Operator { uid }, Action::Manage(_)) => Ok(vec![format!("operator.{uid}")]),
+            (Caller::Operator { uid }, Action::Launch(launch)) if launch.cell == self.cell => {
+                Ok(vec![format!("operator.{uid}")])
+            }
             (Caller::Cell { id, .. }, action) if *id == self.cell => self.of_cell(action),
             (Caller::Cell { .. } | Caller::Operator { .. }, _) => Err(refuse(
                 RefusalCode::NotYou,

@@ -3,11 +3,38 @@
 use std::net::IpAddr;
 
 use nanoclaw_config::{NetRule, NetTarget};
-use nanoclaw_request::{Connect, Destination, Evidence, Host, HttpRequest, Refusal, RefusalCode, Resolve};
+use nanoclaw_request::{Connect, Destination, Evidence, Host, HttpRequest, Refusal, RefusalCode, Resolve, Via};
 
 use crate::{AddressClass, Engine, classify, refuse};
 
+/// What the first bytes of a connection can change about its decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inspection {
+    /// Nothing: whatever they are, it is refused.
+    Pointless,
+    /// Nothing: whatever they are, it is allowed, so protocols in which the server speaks first work.
+    Unneeded,
+    /// They decide.
+    Required,
+}
+
 impl Engine {
+    /// What a door should wait for before it asks for a decision on a connection to `destination`, which has these
+    /// addresses. Only a hint: the decision is made by [`Engine::authorise`].
+    pub fn inspection(&self, destination: &Destination, addresses: &[IpAddr]) -> Inspection {
+        let decide = |evidence| {
+            let addresses = addresses.to_vec();
+            self.connect(&Connect { destination: destination.clone(), via: Via::Transparent, evidence, addresses })
+        };
+        if decide(Evidence::Silent).is_ok() {
+            Inspection::Unneeded
+        } else if decide(Evidence::Http { host: destination.clone() }).is_ok() {
+            Inspection::Required
+        } else {
+            Inspection::Pointless
+        }
+    }
+
     /// A name may be looked up when some rule would let a connection to it begin.
     pub(crate) fn resolve(&self, resolve: &Resolve) -> Result<Vec<String>, Refusal> {
         let by_name = |rule: &&NetRule| match &rule.target {

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::{Destination, DnsName};
+use crate::{CellId, Destination, DnsName, SessionId};
 
 /// A request in canonical form. Closed: a new kind must be handled in every stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,9 +30,13 @@ pub enum Action {
 /// Start a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Launch {
+    /// The cell to be.
+    pub cell: CellId,
+    /// This run of it.
+    pub session: SessionId,
     /// Program and arguments.
     pub command: Vec<String>,
-    /// What was asked for, as one line of text: mode, root, mounts, limits, network rules.
+    /// What was asked for, as one line of text: who asked, mode, root, mounts, limits, network rules.
     pub summary: String,
 }
 

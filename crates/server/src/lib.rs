@@ -1,1 +1,17 @@
-//! (in the making)
+//! The control plane: starts cells, keeps their doors, supervises the fleet and answers the operator.
+#![forbid(unsafe_code)]
+
+pub mod cell;
+pub mod control;
+mod disk;
+pub mod fleet;
+mod kernel_door;
+mod launcher;
+mod packet_door;
+mod readiness;
+pub mod plane;
+pub mod proof;
+pub mod state;
+pub mod stdio;
+
+pub use launcher::Launcher;

@@ -1,0 +1,177 @@
+//! Records that are not decisions: what came of an allowed act, and facts that nobody asked for.
+
+use std::net::SocketAddr;
+
+use jiff::Timestamp;
+use nanoclaw_policy::Permit;
+use nanoclaw_request::{CellId, Door, Refusal, SessionId};
+
+use crate::record::{Record, ResultKind, Severity, control, operator};
+use crate::text::clip;
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// With an exit status, 0 to 255.
+    Code(i32),
+    /// By a signal, by its number.
+    Signal(i32),
+}
+
+/// What came of a warranted act. Leave out what does not apply.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Why it failed; `None` when it was done.
+    pub error: Option<Refusal>,
+    /// How the process that was started ended.
+    pub exit: Option<Exit>,
+    /// Bytes from the cell to the outside.
+    pub bytes_sent: Option<u64>,
+    /// Bytes from the outside to the cell.
+    pub bytes_received: Option<u64>,
+    /// The address that was dialled.
+    pub peer: Option<SocketAddr>,
+}
+
+impl Outcome {
+    /// It could not be done.
+    pub fn failed(error: Refusal) -> Self {
+        Self { error: Some(error), ..Self::default() }
+    }
+
+    pub(crate) fn record(self, permit: &Permit) -> Record {
+        let result = if self.error.is_some() { ResultKind::Failed } else { ResultKind::Done };
+        let mut record = Record::about(permit.proposal(), Timestamp::now(), result);
+        if let Some(error) = &self.error {
+            record.explain(error);
+        }
+        record.ended(self.exit);
+        record.bytes_sent = self.bytes_sent;
+        record.bytes_received = self.bytes_received;
+        record.peer = self.peer;
+        record
+    }
+}
+
+/// A limit that a cell ran into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitKind {
+    /// Memory and swap: the kernel killed something in the cell.
+    Memory,
+    /// Processes and threads.
+    Pids,
+    /// Bytes in a writable place.
+    Disk,
+    /// Wall time: the cell was ended.
+    Timeout,
+}
+
+impl LimitKind {
+    /// The stable name, as it stands in the log's `resource`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            LimitKind::Memory => "memory",
+            LimitKind::Pids => "pids",
+            LimitKind::Disk => "disk",
+            LimitKind::Timeout => "timeout",
+        }
+    }
+}
+
+/// Something that happened without being asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// The first process of a cell ended, and all others with it.
+    CellExited(Exit),
+    /// A cell ran into a limit.
+    LimitReached {
+        /// Which.
+        limit: LimitKind,
+        /// What is known about it, such as the bound and how often it was hit.
+        detail: String,
+    },
+    /// Something that an auditor must know, such as a protection that this version does not enforce.
+    Notice(String),
+    /// The control plane began its work.
+    ControlStarted,
+    /// The control plane ended its work in order.
+    ControlStopped,
+    /// Somebody at a door could not be identified, so there was no proposal to refuse.
+    CallerRefused {
+        /// Which door.
+        door: Door,
+        /// The uid that the kernel vouches for.
+        uid: u32,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+/// A fact, and whom it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    about: Option<(CellId, SessionId)>,
+    fact: Fact,
+}
+
+impl Note {
+    /// A fact about one run of a cell.
+    pub fn of_cell(cell: CellId, session: SessionId, fact: Fact) -> Self {
+        Self { about: Some((cell, session)), fact }
+    }
+
+    /// A fact about NanoClaw itself.
+    pub fn of_control(fact: Fact) -> Self {
+        Self { about: None, fact }
+    }
+
+    /// Refused callers can be many, so they fold; other facts never do.
+    pub(crate) fn is_foldable(&self) -> bool {
+        matches!(self.fact, Fact::CallerRefused { .. })
+    }
+
+    pub(crate) fn record(self) -> Record {
+        let (agent_id, session_id) = match self.about {
+            Some((cell, session)) => (cell.to_string(), Some(session)),
+            None => (control(), None),
+        };
+        let noted = |action| Record {
+            session_id,
+            ..Record::new(Timestamp::now(), agent_id.clone(), action, ResultKind::Noted)
+        };
+        match self.fact {
+            Fact::CellExited(exit) => {
+                let mut record = noted("cell_exited");
+                record.ended(Some(exit));
+                record
+            }
+            Fact::LimitReached { limit, detail } => Record {
+                resource: Some(limit.name().to_owned()),
+                severity: Severity::Medium,
+                detail: Some(clip(detail)),
+                ..noted("limit_reached")
+            },
+            Fact::Notice(text) => Record { severity: Severity::Low, detail: Some(clip(text)), ..noted("notice") },
+            Fact::ControlStarted => noted("control_started"),
+            Fact::ControlStopped => noted("control_stopped"),
+            Fact::CallerRefused { door: at, uid, refusal } => {
+                let mut record = Record {
+                    door: Some(at.name()),
+                    ..Record::new(Timestamp::now(), operator(uid), "sign_in", ResultKind::Denied)
+                };
+                record.refuse(&refusal);
+                record
+            }
+        }
+    }
+}
+
+impl Record {
+    fn ended(&mut self, exit: Option<Exit>) {
+        match exit {
+            Some(Exit::Code(code)) => self.exit_code = Some(code),
+            Some(Exit::Signal(signal)) => self.signal = Some(signal),
+            None => {}
+        }
+    }
+}

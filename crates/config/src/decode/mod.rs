@@ -1,0 +1,157 @@
+//! From the tree to a [`Config`]: every key of the reference, each read in one place.
+
+mod agent;
+pub(crate) mod keys;
+mod network;
+mod reader;
+
+use std::path::PathBuf;
+
+use self::network::networks;
+use self::reader::{Field, Reader};
+use crate::report::Mistakes;
+use crate::source::{Place, Source};
+use crate::tree::{Kind, Node};
+use crate::{Config, Limits, NetRule, Notice, Report, SandboxMode};
+
+/// Most prompt filters in one file.
+const MAX_FILTERS: usize = 256;
+/// Most agents in one file.
+const MAX_AGENTS: usize = 256;
+
+/// A path of the host that the file names.
+#[derive(Debug)]
+pub(crate) struct HostPlace {
+    pub(crate) place: Place,
+    pub(crate) path: PathBuf,
+    /// Whether it must be a directory.
+    pub(crate) directory: bool,
+}
+
+/// What came out of a file, complete only where nothing is wrong.
+pub(crate) struct Decoded<'s> {
+    config: Config,
+    notices: Vec<Notice>,
+    pub(crate) mistakes: Mistakes<'s>,
+    pub(crate) host_places: Vec<HostPlace>,
+}
+
+impl Decoded<'_> {
+    /// The configuration, or the report on `file`.
+    pub(crate) fn finish(self, file: &str) -> Result<(Config, Vec<Notice>), Report> {
+        let report = self.mistakes.into_report(file);
+        if report.mistakes().is_empty() { Ok((self.config, self.notices)) } else { Err(report) }
+    }
+}
+
+/// Reads `text`, whose lines are `source`. Relative host paths are resolved against `base`.
+pub(crate) fn decode<'s>(text: &str, source: &'s Source<'s>, base: &'s std::path::Path) -> Decoded<'s> {
+    let mut mistakes = Mistakes::new(source);
+    let root = crate::tree::read(text, source, &mut mistakes);
+    let mut reader = Reader { mistakes, base, notices: Vec::new(), host_places: Vec::new() };
+    let config = root.as_ref().map(|root| top(&mut reader, root)).unwrap_or_else(empty);
+    let Reader { mistakes, mut notices, host_places, .. } = reader;
+    notices.sort_by_key(|notice| (notice.line, notice.column));
+    Decoded { config, notices, mistakes, host_places }
+}
+
+fn empty() -> Config {
+    Config {
+        sandbox_mode: SandboxMode::default(),
+        audit_enabled: true,
+        prompt_filters: Vec::new(),
+        allowed_networks: Vec::new(),
+        limits: Limits::default(),
+        agents: Vec::new(),
+    }
+}
+
+fn top(r: &mut Reader<'_>, root: &Node) -> Config {
+    let mut config = empty();
+    let help = "begin the file with a key, such as `sandbox_mode: restricted`";
+    let field = Field::new("the file", root.place, root);
+    match &root.kind {
+        Kind::Map(entries) if !entries.is_empty() => {}
+        Kind::Map(_) => {
+            // Not so where its keys were refused already.
+            if r.mistakes.is_empty() {
+                r.error(root.place, "the configuration is empty", help);
+            }
+            return config;
+        }
+        _ => {
+            r.error(root.place, "the file is not a mapping of keys to values", help);
+            return config;
+        }
+    }
+    let Some(fields) = r.fields(&field, &keys::TOP, help) else { return config };
+    if let Some(field) = fields.get("sandbox_mode") {
+        let words = [("restricted", SandboxMode::Restricted), ("standard", SandboxMode::Standard)];
+        config.sandbox_mode = r.choice(&field, &words).unwrap_or_default();
+    }
+    if let Some(field) = fields.get("audit_enabled")
+        && r.boolean(&field) == Some(false)
+    {
+        config.audit_enabled = false;
+        r.notice(field.place(), true, "`audit_enabled: false`: nothing that any agent does or tries is recorded");
+    }
+    if let Some(field) = fields.get("prompt_filters") {
+        config.prompt_filters = filters(r, &field);
+    }
+    if let Some(field) = fields.get("allowed_networks") {
+        config.allowed_networks = networks(r, &field, "allowed_networks");
+    }
+    if let Some(field) = fields.get("limits") {
+        config.limits = agent::limits(r, &field);
+    }
+    if let Some(field) = fields.get("agents") {
+        config.agents = agents(r, &field, &config.allowed_networks, config.limits);
+    }
+    config
+}
+
+fn filters(r: &mut Reader<'_>, field: &Field<'_>) -> Vec<String> {
+    let help = "write a list of texts: `prompt_filters: [\"…\"]`";
+    let Some(items) = r.list(field, MAX_FILTERS, help) else { return Vec::new() };
+    let mut filters = Vec::new();
+    for node in items {
+        let item = field.element(node);
+        match r.text(&item, help) {
+            Some(text) if text.trim().is_empty() => {
+                r.error(node.place, "a prompt filter is empty", "write its text or remove it")
+            }
+            Some(text) => filters.push(text.to_owned()),
+            None => {}
+        }
+    }
+    if !items.is_empty() {
+        r.notice(
+            field.key,
+            true,
+            "`prompt_filters` is read but not enforced by this version: nothing that a model is told or says is filtered",
+        );
+    }
+    filters
+}
+
+fn agents(r: &mut Reader<'_>, field: &Field<'_>, shared: &[NetRule], limits: Limits) -> Vec<crate::Agent> {
+    let help = "write a list of agents: `- id: nano-001`, and `command` below it";
+    let Some(items) = r.list(field, MAX_AGENTS, help) else { return Vec::new() };
+    let mut agents = Vec::new();
+    let mut seen = std::collections::HashMap::new();
+    for (index, node) in items.iter().enumerate() {
+        let item = field.element(node);
+        agents.extend(agent::agent(r, &item, index, &mut seen, shared, limits));
+    }
+    agents
+}
+
+impl Reader<'_> {
+    /// Notes something that is valid and that people should know.
+    fn notice(&mut self, place: Place, loud: bool, message: impl Into<String>) {
+        self.notices.push(Notice { line: place.line, column: place.column, loud, message: message.into() });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,186 @@
+use serde_json::{Map, Value};
+
+use super::schema;
+use crate::Limits;
+use crate::decode::keys::{AGENT, HEALTH, LIMITS, Level, MOUNT, NET_RULE, TOP};
+use crate::report::Mistakes;
+use crate::source::Source;
+use crate::tree::{Kind, Node};
+
+fn parsed() -> Value {
+    serde_json::from_str(schema()).unwrap()
+}
+
+fn at<'v>(schema: &'v Value, level: &Level) -> &'v Value {
+    let name = match level.name {
+        name if name == TOP.name => return schema,
+        name if name == AGENT.name => "agent",
+        name if name == LIMITS.name => "limits",
+        name if name == MOUNT.name => "mount",
+        name if name == NET_RULE.name => "network_rule",
+        name if name == HEALTH.name => "health",
+        name => panic!("{name} is not in the schema"),
+    };
+    &schema["$defs"][name]
+}
+
+#[test]
+fn the_schema_has_the_keys_of_the_decoder_level_by_level() {
+    let schema = parsed();
+    for level in crate::decode::keys::ALL {
+        let object = at(&schema, level);
+        let mut in_schema: Vec<&str> = object["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+        let mut in_decoder = level.keys.to_vec();
+        in_schema.sort_unstable();
+        in_decoder.sort_unstable();
+        assert_eq!(in_schema, in_decoder, "{}", level.name);
+        assert_eq!(object["additionalProperties"], Value::Bool(false), "{}", level.name);
+    }
+}
+
+#[test]
+fn the_schema_has_the_bounds_and_defaults_of_the_limits() {
+    let schema = parsed();
+    let limits = &at(&schema, &LIMITS)["properties"];
+    assert_eq!(limits["pids"]["minimum"], *Limits::PIDS.start());
+    assert_eq!(limits["pids"]["maximum"], *Limits::PIDS.end());
+    assert_eq!(limits["files"]["minimum"], *Limits::FILES.start());
+    assert_eq!(limits["files"]["maximum"], *Limits::FILES.end());
+    assert_eq!(limits["cpu"]["minimum"], f64::from(*Limits::CPU_MILLIS.start()) / 1000.0);
+    assert_eq!(limits["cpu"]["maximum"], *Limits::CPU_MILLIS.end() / 1000);
+    assert_eq!(limits["pids"]["default"], Limits::DEFAULT.pids.unwrap());
+    assert_eq!(limits["files"]["default"], Limits::DEFAULT.files.unwrap());
+    assert_eq!(limits["cpu"]["default"], Limits::DEFAULT.cpu_millis.unwrap() / 1000);
+    for (key, bytes) in [("memory", Limits::DEFAULT.memory), ("disk", Limits::DEFAULT.disk)] {
+        assert_eq!(crate::parse_size(limits[key]["default"].as_str().unwrap()).ok(), bytes);
+    }
+    let text = |key: &str| limits[key]["description"].as_str().unwrap();
+    assert!(text("memory").contains("From 4Mi to 16Ti") && text("disk").contains("From 64Ki to 16Ti"));
+    assert_eq!((*Limits::MEMORY.start(), *Limits::MEMORY.end()), (4 << 20, 16 << 40));
+    assert_eq!((*Limits::DISK.start(), *Limits::DISK.end()), (64 << 10, 16 << 40));
+}
+
+/// The part of JSON Schema that the schema uses, patterns aside. Says where a value does not fit.
+fn fits(root: &Value, schema: &Value, value: &Value, path: &str) -> Result<(), String> {
+    let wrong = |what: &str| Err(format!("{path}: {what}: {value}"));
+    if let Some(reference) = schema["$ref"].as_str() {
+        fits(root, root.pointer(reference.strip_prefix('#').unwrap()).unwrap(), value, path)?;
+    }
+    if let Some(options) = schema["anyOf"].as_array()
+        && !options.iter().any(|option| fits(root, option, value, path).is_ok())
+    {
+        return wrong("fits none of the forms");
+    }
+    if let Some(values) = schema["enum"].as_array()
+        && !values.contains(value)
+    {
+        return wrong("not one of the values");
+    }
+    let types: Vec<&str> = match &schema["type"] {
+        Value::String(one) => vec![one],
+        Value::Array(all) => all.iter().map(|one| one.as_str().unwrap()).collect(),
+        _ => Vec::new(),
+    };
+    let is = |name: &str| match name {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "number" => value.is_number(),
+        "integer" => value.is_u64() || value.is_i64(),
+        name => panic!("type {name} is not known to this test"),
+    };
+    if !types.is_empty() && !types.iter().any(|name| is(name)) {
+        return wrong("has the wrong type");
+    }
+    if let Some(object) = value.as_object() {
+        let none = Map::new();
+        let properties = schema["properties"].as_object().unwrap_or(&none);
+        for required in schema["required"].as_array().into_iter().flatten() {
+            if !object.contains_key(required.as_str().unwrap()) {
+                return wrong(&format!("has no {required}"));
+            }
+        }
+        for (key, value) in object {
+            match properties.get(key) {
+                Some(property) => fits(root, property, value, &format!("{path}.{key}"))?,
+                None if schema["additionalProperties"] == Value::Bool(false) => {
+                    return wrong(&format!("unknown {key}"));
+                }
+                None => fits(root, &schema["additionalProperties"], value, &format!("{path}.{key}"))?,
+            }
+        }
+    }
+    if let Some(items) = value.as_array() {
+        if schema["minItems"].as_u64().is_some_and(|least| (items.len() as u64) < least) {
+            return wrong("has too few elements");
+        }
+        for (index, item) in items.iter().enumerate() {
+            fits(root, &schema["items"], item, &format!("{path}[{index}]"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The value that a YAML 1.2 core schema reader makes of a node.
+fn json(node: &Node) -> Value {
+    match &node.kind {
+        Kind::Null | Kind::Rejected => Value::Null,
+        Kind::Quoted(text) => text.as_str().into(),
+        Kind::Plain(text) => match text.as_str() {
+            "true" | "True" | "TRUE" => true.into(),
+            "false" | "False" | "FALSE" => false.into(),
+            text => text
+                .parse::<i64>()
+                .map(Value::from)
+                .or_else(|_| text.parse::<f64>().map(Value::from))
+                .unwrap_or_else(|_| text.into()),
+        },
+        Kind::List(items) => items.iter().map(json).collect(),
+        Kind::Map(entries) => entries.iter().map(|e| (e.key.clone(), json(&e.value))).collect::<Map<_, _>>().into(),
+    }
+}
+
+fn check(text: &str) -> Result<(), String> {
+    let source = Source::new(text);
+    let mut mistakes = Mistakes::new(&source);
+    let tree = crate::tree::read(text, &source, &mut mistakes).ok_or("not YAML")?;
+    let schema = parsed();
+    fits(&schema, &schema, &json(&tree), "$")
+}
+
+#[test]
+fn the_examples_fit_the_schema() {
+    for example in [include_str!("../../tests/data/seed.yaml"), include_str!("../../tests/data/full.yaml")] {
+        assert_eq!(check(example), Ok(()));
+    }
+}
+
+#[test]
+fn what_the_decoder_refuses_by_type_the_schema_refuses_too() {
+    for text in [
+        "sandbox_mode: off",
+        "audit_enabled: yes",
+        "audit_enabled: \"true\"",
+        "prompt_filters: [1]",
+        "allowed_networks: a.com",
+        "allowed_networks: [10.1]",
+        "allowed_networks: [{ ports: [443] }]",
+        "allowed_networks: [{ host: a.com, ports: [\"443\"] }]",
+        "limits: { pids: \"128\" }",
+        "limits: { timeout: 3600 }",
+        "agents: [{ id: 7, command: [x] }]",
+        "agents: [{ id: a }]",
+        "agents: [{ id: a, command: x }]",
+        "agents: [{ id: a, command: [] }]",
+        "agents: [{ id: a, command: [x], image: y }]",
+        "agents: [{ id: a, command: [x], env: { A: ~ } }]",
+        "agents: [{ id: a, command: [x], mounts: [{ source: x }] }]",
+        "audit: true",
+        "- a",
+    ] {
+        assert!(check(text).is_err(), "the schema takes {text}");
+        let refused = crate::parse(text, std::path::Path::new("f"), std::path::Path::new("/")).is_err();
+        assert!(refused, "the decoder takes {text}");
+    }
+}

@@ -1,0 +1,190 @@
+//! What is said about files that are wrong: whole messages, place and help included.
+#![expect(clippy::panic, reason = "helpers of tests fail the test")]
+
+use std::path::Path;
+
+use nanoclaw_config::{MAX_FILE, Report, parse};
+
+fn report(text: &str) -> Report {
+    match parse(text, Path::new("nanoclaw-config.yaml"), Path::new("/srv/fleet")) {
+        Ok(loaded) => panic!("{text:?} was read as {loaded:?}"),
+        Err(report) => report,
+    }
+}
+
+/// `mistakes.txt` holds pairs of a file and what is said about it.
+#[test]
+fn every_mistake_is_shown_with_its_place_and_the_next_step() {
+    let cases: Vec<&str> = include_str!("data/mistakes.txt").split("=== ").skip(1).collect();
+    assert!(cases.len() >= 48, "only {} cases were found", cases.len());
+    for case in cases {
+        let (name, rest) = case.split_once('\n').unwrap();
+        let (file, expected) = rest.split_once("---->\n").unwrap();
+        assert_eq!(report(file).to_string(), expected.trim_end_matches('\n'), "{name}");
+    }
+}
+
+#[test]
+fn carriage_returns_do_not_move_the_place_or_reach_the_terminal() {
+    let said = report("sandbox_mode: restricted\r\naudit: 1\r\n").to_string();
+    assert_eq!(
+        said,
+        "error: unknown key `audit`\n  --> nanoclaw-config.yaml:2:1\n   |\n 2 | audit: 1\n   | ^^^^^\n   = help: did you mean `audit_enabled`?"
+    );
+}
+
+#[test]
+fn tabs_in_place_of_spaces_are_named() {
+    assert_eq!(
+        report("sandbox_mode:\trestricted\n").to_string(),
+        "error: a space must follow here\n  --> nanoclaw-config.yaml:1:15\n   |\n 1 | sandbox_mode:    restricted\n   |                  ^\n   = help: write `key: value` and `- value` with a space, not a tab"
+    );
+    assert_eq!(
+        report("limits:\n\tcpu: 1\n").to_string(),
+        "error: a tab cannot stand here\n  --> nanoclaw-config.yaml:2:2\n   |\n 2 |     cpu: 1\n   |     ^\n   = help: indent with spaces"
+    );
+}
+
+#[test]
+fn carets_stand_under_the_text_behind_a_tab() {
+    assert_eq!(
+        report("sandbox_mode: \toff\n").to_string(),
+        "error: `sandbox_mode` cannot be `off`, only `restricted` or `standard`\n  --> nanoclaw-config.yaml:1:16\n   |\n 1 | sandbox_mode:     off\n   |                   ^^^\n   = help: write `restricted` or `standard`"
+    );
+}
+
+#[test]
+fn control_characters_are_refused_and_never_printed() {
+    let text = "# \u{1b}[2J\nsandbox_mode: \"restricted\0\"\n# \u{202e}desrever\n";
+    let said = report(text).to_string();
+    assert_eq!(
+        said,
+        r"error: the character U+001B cannot stand in this file
+  --> nanoclaw-config.yaml:1:3
+   |
+ 1 | # \u{1b}[2J
+   |   ^^^^^^
+   = help: remove it, or write `\u001b` inside double quotes
+
+error: the character U+0000 cannot stand in this file
+  --> nanoclaw-config.yaml:2:26
+   |
+ 2 | sandbox_mode: \u{22}restricted\u{0}\u{22}
+   |                          ^^^^^
+   = help: remove it, or write `\u0000` inside double quotes
+
+error: the character U+202E cannot stand in this file
+  --> nanoclaw-config.yaml:3:3
+   |
+ 3 | # \u{202e}desrever
+   |   ^^^^^^^^
+   = help: remove it, or write `\u202e` inside double quotes
+
+3 mistakes in `nanoclaw-config.yaml`"
+            .replace(r"\u{22}", "\"")
+    );
+}
+
+#[test]
+fn escaped_control_characters_in_values_are_not_printed_either() {
+    let said = report(r#"sandbox_mode: "\e[2J""#).to_string();
+    assert!(said.starts_with("error: `sandbox_mode` cannot be `\\u{1b}[2J`, only"), "{said}");
+    let name = Path::new("a\u{1b}[2J.yaml");
+    let said = parse("", name, Path::new("/")).unwrap_err().to_string();
+    assert!(said.contains("--> a\\u{1b}[2J.yaml:1:1"), "{said}");
+}
+
+#[test]
+fn empty_files_are_mistakes() {
+    for text in ["", "\n\n", "   ", "\u{feff}", "---\n...\n"] {
+        let report = report(text);
+        assert_eq!(report.mistakes().len(), 1, "{text:?}");
+    }
+    assert_eq!(
+        report("").to_string(),
+        "error: the file is empty\n  --> nanoclaw-config.yaml:1:1\n   |\n 1 |\n   | ^\n   = help: write at least `sandbox_mode: restricted`; `nanoclaw config schema` prints every key"
+    );
+}
+
+#[test]
+fn a_file_over_the_limit_is_refused_and_one_at_the_limit_is_read() {
+    let padded = |size: usize| {
+        let start = "sandbox_mode: restricted\n";
+        format!("{start}{}", "#".repeat(size - start.len()))
+    };
+    assert!(parse(&padded(MAX_FILE), Path::new("x"), Path::new("/")).is_ok());
+    assert_eq!(
+        report(&padded(MAX_FILE + 1)).to_string(),
+        "error: the file is larger than 1048576 bytes\n  --> nanoclaw-config.yaml:1:1\n   |\n 1 |\n   | ^\n   = help: split the fleet into several files"
+    );
+}
+
+#[test]
+fn lists_have_an_end() {
+    let many = |item: &str, count: usize| format!("[{}]", vec![item; count].join(", "));
+    let agents = |count: usize| {
+        let agents: Vec<String> = (0..count).map(|n| format!("{{ id: a{n}, command: [x] }}")).collect();
+        format!("agents: [{}]", agents.join(", "))
+    };
+    for (fits, over, message) in [
+        (
+            format!("allowed_networks: {}", many("a.com", 512)),
+            format!("allowed_networks: {}", many("a.com", 513)),
+            "`allowed_networks` has 513 elements, and at most 512 are allowed",
+        ),
+        (
+            format!("prompt_filters: {}", many("x", 256)),
+            format!("prompt_filters: {}", many("x", 257)),
+            "`prompt_filters` has 257 elements, and at most 256 are allowed",
+        ),
+        (agents(256), agents(257), "`agents` has 257 elements, and at most 256 are allowed"),
+        (
+            format!("agents: [{{ id: a, command: {} }}]", many("x", 1024)),
+            format!("agents: [{{ id: a, command: {} }}]", many("x", 1025)),
+            "`command` has 1025 elements, and at most 1024 are allowed",
+        ),
+    ] {
+        assert!(parse(&fits, Path::new("x"), Path::new("/")).is_ok(), "{message}");
+        assert_eq!(report(&over).mistakes()[0].message, message);
+    }
+    let numbered = |count: usize, item: &dyn Fn(usize) -> String| (1..=count).map(item).collect::<Vec<_>>().join(", ");
+    let mounts = |count| {
+        let mounts = numbered(count, &|n| format!("{{ source: x, target: /m{n} }}"));
+        format!("agents: [{{ id: a, command: [x], mounts: [{mounts}] }}]")
+    };
+    let env = |count| {
+        let env = numbered(count, &|n| format!("E{n}: x"));
+        format!("agents: [{{ id: a, command: [x], env: {{ {env} }} }}]")
+    };
+    let ports = |count| format!("allowed_networks: [{{ host: a, ports: [{}] }}]", numbered(count, &|n| n.to_string()));
+    let nets = |count| {
+        let nets = numbered(count, &|n| format!("10.0.0.{n}"));
+        format!("allowed_networks: [{{ host: a, addresses: [{nets}] }}]")
+    };
+    for (fits, over, message) in [
+        (mounts(64), mounts(65), "`mounts` has 65 elements, and at most 64 are allowed"),
+        (env(256), env(257), "`env` has 257 variables, and at most 256 are allowed"),
+        (ports(64), ports(65), "`ports` has 65 elements, and at most 64 are allowed"),
+        (nets(64), nets(65), "`addresses` has 65 elements, and at most 64 are allowed"),
+    ] {
+        assert!(parse(&fits, Path::new("x"), Path::new("/")).is_ok(), "{message}");
+        assert_eq!(report(&over).mistakes()[0].message, message);
+    }
+    let all = report(&format!("allowed_networks: [{}]", vec!["[]"; 70_000].join(",")));
+    assert_eq!(all.mistakes()[0].message, "the file has more than 65536 values");
+}
+
+#[test]
+fn a_report_holds_a_hundred_mistakes_and_counts_the_rest() {
+    let text: String = (0..250).map(|n| format!("zz{n:03}: 1\n")).collect();
+    let report = report(&text);
+    assert_eq!((report.mistakes().len(), report.omitted()), (100, 150));
+    assert!(report.to_string().ends_with("\n\n250 mistakes in `nanoclaw-config.yaml`, 150 of them not shown"));
+}
+
+#[test]
+fn mistakes_carry_line_column_and_text_for_programs() {
+    let report = report("sandbox_mode: restricted\n禁止: 1\n");
+    let mistake = &report.mistakes()[0];
+    assert_eq!((mistake.line, mistake.column, mistake.text.as_str()), (2, 1, "禁止"));
+}

@@ -1,0 +1,143 @@
+//! The acts of this door: looking a name up and opening a connection. Each takes the warrant for it.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use nanoclaw_audit::{AuditError, Outcome, Ticket, Warrant};
+use nanoclaw_request::{Action, Connect, Destination, Evidence, Host, Refusal, RefusalCode, Resolve, Stage, Via};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::Inner;
+use crate::inspect::tls::Hello;
+use crate::path::{Parsed, Stop, cause, malformed, unreachable};
+use crate::sniff::First;
+use crate::traffic::Traffic;
+use crate::wire::Wire;
+
+/// A connection that a cell asks for.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) destination: Destination,
+    pub(crate) via: Via,
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) first: FirstWords,
+}
+
+/// What the client has said on it.
+#[derive(Debug)]
+pub(crate) enum FirstWords {
+    /// Bytes of some protocol.
+    Bytes(First),
+    /// An HTTP request for this host.
+    Http(Destination),
+}
+
+impl Opening {
+    fn parse(self) -> Parsed {
+        let Opening { destination, via, addresses, first } = self;
+        let connect = |evidence| {
+            Action::Connect(Connect { destination: destination.clone(), via, evidence, addresses: addresses.clone() })
+        };
+        match first {
+            FirstWords::Http(host) => Ok(connect(Evidence::Http { host })),
+            FirstWords::Bytes(First::Silent) => Ok(connect(Evidence::Silent)),
+            FirstWords::Bytes(First::Opaque | First::Http) => Ok(connect(Evidence::Opaque)),
+            FirstWords::Bytes(First::Tls(Hello::Complete(hello))) => {
+                Ok(connect(Evidence::Tls { sni: hello.server_name, encrypted_hello: hello.encrypted_hello }))
+            }
+            FirstWords::Bytes(First::Tls(broken)) => {
+                let why = if let Hello::Malformed(why) = broken { why } else { "it is cut short" };
+                let reason = format!("the TLS hello to {destination} cannot be read: {why}");
+                Err((connect(Evidence::Opaque), malformed(reason, "")))
+            }
+        }
+    }
+}
+
+/// An open connection to the outside.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub(crate) destination: Destination,
+    pub(crate) wire: Wire,
+    pub(crate) traffic: Traffic,
+    peer: SocketAddr,
+    ticket: Ticket,
+}
+
+impl Inner {
+    /// The addresses that a connection to `destination` would go to. A name is authorised, then looked up, once.
+    pub(crate) async fn addresses(&self, destination: &Destination) -> Result<Vec<IpAddr>, Stop> {
+        let name = match &destination.host {
+            Host::Ip(address) => return Ok(vec![*address]),
+            Host::Name(name) => name.clone(),
+        };
+        let resolve = Resolve { name, port: Some(destination.port) };
+        let warrant = self.path.walk(resolve, |resolve| Ok(Action::Resolve(resolve))).await?;
+        let (action, ticket) = warrant.spend();
+        let Action::Resolve(resolve) = action else { return Err(self.mismatch(ticket).await) };
+        let lookup = timeout(self.limits.resolve, self.outside.resolver.resolve(&resolve.name)).await;
+        match lookup.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(mut addresses) => {
+                addresses.truncate(self.limits.addresses);
+                Ok(addresses)
+            }
+            Err(error) => {
+                let reason = format!("{} could not be looked up: {}", resolve.name, cause(&error));
+                let failure =
+                    Refusal { stage: Stage::Act, code: RefusalCode::NameNotFound, reason, help: String::new() };
+                Err(self.path.failed(ticket, failure).await)
+            }
+        }
+    }
+
+    /// Opens a connection, if it is allowed.
+    pub(crate) async fn open(&self, opening: Opening) -> Result<Upstream, Stop> {
+        let warrant = self.path.walk(opening, Opening::parse).await?;
+        self.dial(warrant).await
+    }
+
+    /// Dials the addresses of the warrant, in order, until one answers.
+    async fn dial(&self, warrant: Warrant) -> Result<Upstream, Stop> {
+        let (action, ticket) = warrant.spend();
+        let Action::Connect(connect) = action else { return Err(self.mismatch(ticket).await) };
+        let Connect { destination, addresses, .. } = connect;
+        let mut causes = Vec::new();
+        for address in addresses {
+            let peer = SocketAddr::new(address, destination.port);
+            let attempt = timeout(self.limits.dial, self.outside.dialer.dial(peer)).await;
+            match attempt.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+                Ok(stream) => return Ok(self.upstream(destination, stream, peer, ticket)),
+                Err(error) => causes.push(format!("{peer}: {}", cause(&error))),
+            }
+        }
+        let failure = unreachable(format!("{destination} did not answer ({})", causes.join(", ")));
+        Err(self.path.failed(ticket, failure).await)
+    }
+
+    fn upstream(&self, destination: Destination, stream: TcpStream, peer: SocketAddr, ticket: Ticket) -> Upstream {
+        let traffic = Traffic::new(Arc::clone(&self.meter));
+        Upstream { destination, wire: Wire::new(stream), traffic, peer, ticket }
+    }
+
+    /// Records how a connection to the outside ended. `error` is why it ended early.
+    pub(crate) async fn closed(&self, upstream: Upstream, error: Option<Refusal>) -> Result<(), AuditError> {
+        let outcome = Outcome {
+            error,
+            bytes_sent: Some(upstream.traffic.sent()),
+            bytes_received: Some(upstream.traffic.received()),
+            peer: Some(upstream.peer),
+            ..Outcome::default()
+        };
+        self.path.outcome(upstream.ticket, outcome).await
+    }
+
+    /// A warrant that is for another act allows nothing here.
+    async fn mismatch(&self, ticket: Ticket) -> Stop {
+        let reason = "the warrant is for another act".to_owned();
+        self.path
+            .failed(ticket, Refusal { stage: Stage::Act, code: RefusalCode::NotYou, reason, help: String::new() })
+            .await
+    }
+}

@@ -1,0 +1,233 @@
+//! The requests of one client connection.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use nanoclaw_audit::{AuditError, Ticket};
+use nanoclaw_request::{Action, Connect, Destination, Evidence, HttpRequest, Refusal, Via};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::exchange::{Exchange, Exchanged};
+use crate::Inner;
+use crate::act::{FirstWords, Opening, Upstream};
+use crate::connection::Tunnel;
+use crate::inspect::head::{HeadScanner, RequestHead, Target};
+use crate::path::{Stop, malformed};
+use crate::respond::{self, Speech};
+use crate::wire::Wire;
+
+/// Where the requests of a connection may be for.
+pub(crate) enum Role {
+    /// The client believes that it speaks to this server.
+    Fixed {
+        /// The server.
+        destination: Destination,
+        /// How the connection came here.
+        via: Via,
+        /// Its addresses, looked up already for the first request.
+        addresses: Option<Vec<IpAddr>>,
+    },
+    /// The client knows that it speaks to a proxy, and each request says where it goes.
+    Proxy {
+        /// Where this proxy listens.
+        listener: Destination,
+    },
+}
+
+struct Session {
+    door: Arc<Inner>,
+    wire: Wire,
+    role: Role,
+    upstream: Option<Upstream>,
+    speech: Speech,
+}
+
+/// What follows on a connection.
+enum Next {
+    /// Another request.
+    Request,
+    /// Nothing.
+    End,
+    /// A tunnel to this place.
+    Tunnel(Destination),
+}
+
+/// Serves the requests of one connection. A `CONNECT` to the proxy is left to the caller, as a tunnel to open.
+pub(crate) async fn serve(door: Arc<Inner>, wire: Wire, role: Role) -> Result<Option<Tunnel>, AuditError> {
+    let speech = Speech::Http { bodiless: false };
+    let mut session = Session { door, wire, role, upstream: None, speech };
+    let result = loop {
+        match session.request().await {
+            Ok(Next::Request) => session.speech = speech,
+            other => break other,
+        }
+    };
+    session.close_upstream(None).await?;
+    let Session { door, wire, speech, .. } = session;
+    match result {
+        Ok(Next::Tunnel(destination)) => return Ok(Some(Tunnel { door, wire, destination, via: Via::HttpConnect })),
+        Ok(Next::Request | Next::End) => respond::finish(wire, door.limits.farewell).await,
+        Err(stop) => respond::end(wire, speech, stop, door.limits.farewell).await?,
+    }
+    Ok(None)
+}
+
+impl Session {
+    /// Reads, decides and carries out one request.
+    async fn request(&mut self) -> Result<Next, Stop> {
+        let Some(head) = self.read_head().await? else { return Ok(Next::End) };
+        self.speech = Speech::Http { bodiless: head.method == "HEAD" };
+        let destination = match (&self.role, &head.target) {
+            (Role::Proxy { .. }, Target::Authority(destination)) => return Ok(Next::Tunnel(destination.clone())),
+            (Role::Proxy { .. }, Target::Absolute { authority, .. }) => authority.clone(),
+            (Role::Proxy { .. }, Target::Origin(_)) => {
+                let help =
+                    "ask for `http://host/path` or CONNECT, or unset http_proxy: without it connections work too";
+                return Err(self.unreadable(malformed("this is a proxy and not a web server".to_owned(), help)).await);
+            }
+            (Role::Fixed { destination, .. }, Target::Origin(_)) => destination.clone(),
+            (Role::Fixed { .. }, Target::Absolute { .. } | Target::Authority(_)) => {
+                let reason = "a request to a proxy came in on a connection to a server".to_owned();
+                return Err(self.unreadable(malformed(reason, "")).await);
+            }
+        };
+        let Some(host) = head.host.clone() else { return Err(Stop::Gone) };
+        let mut upstream = self.upstream_for(&destination, &host).await?;
+        let request =
+            HttpRequest { connection: destination, host, method: head.method.clone(), path: head.path().to_owned() };
+        let walked = self.door.path.walk(request, |request| Ok(Action::Http(request))).await;
+        let (_, ticket) = match walked {
+            Ok(warrant) => warrant.spend(),
+            Err(stop) => {
+                self.upstream = Some(upstream);
+                return Err(stop);
+            }
+        };
+        let exchange = Exchange { door: &self.door, client: &mut self.wire, upstream: &mut upstream, request: &head };
+        let exchanged = exchange.run(&mut self.speech).await;
+        self.upstream = Some(upstream);
+        self.finish(exchanged, ticket).await
+    }
+
+    async fn finish(&mut self, exchanged: Exchanged, ticket: Ticket) -> Result<Next, Stop> {
+        let Exchanged { outcome, reusable, stop } = exchanged;
+        self.door.path.outcome(ticket, outcome).await?;
+        match stop {
+            Some(stop) => Err(stop),
+            None if reusable => Ok(Next::Request),
+            None => Ok(Next::End),
+        }
+    }
+
+    /// The next request head; `None` when the client has no more.
+    async fn read_head(&mut self) -> Result<Option<RequestHead>, Stop> {
+        let mut scanner = HeadScanner::default();
+        if self.wire.ahead.is_empty() && !self.wait_for_more().await? {
+            return Ok(None);
+        }
+        let deadline = Instant::now() + self.door.limits.head;
+        loop {
+            let parsed = match scanner.scan(&self.wire.ahead) {
+                Ok(None) => None,
+                Ok(Some(end)) => {
+                    Some(RequestHead::parse(self.wire.ahead.get(..end).unwrap_or_default()).map(|head| (head, end)))
+                }
+                Err(error) => Some(Err(error)),
+            };
+            match parsed {
+                Some(Ok((head, end))) => {
+                    self.wire.reader().consume(end);
+                    return Ok(Some(head));
+                }
+                Some(Err(error)) => {
+                    let reason = format!("the HTTP request cannot be read: {error}");
+                    return Err(self.unreadable(malformed(reason, "")).await);
+                }
+                None => match timeout_at(deadline, self.wire.reader().read_more()).await {
+                    Ok(Ok(1..)) => {}
+                    Ok(Ok(0) | Err(_)) => return Err(Stop::Gone),
+                    Err(_) => {
+                        let reason = format!("the HTTP request head did not arrive within {:?}", self.door.limits.head);
+                        return Err(self.unreadable(malformed(reason, "")).await);
+                    }
+                },
+            }
+        }
+    }
+
+    /// Waits for the first byte of the next request; false when there will be none. Meanwhile the server may close
+    /// its side, and the next request then gets a new connection.
+    async fn wait_for_more(&mut self) -> Result<bool, Stop> {
+        let end = Instant::now() + self.door.limits.keep_alive;
+        loop {
+            let mut reader = self.wire.reader();
+            let more = timeout(end.saturating_duration_since(Instant::now()), reader.read_more());
+            let Some(upstream) = &self.upstream else { return Ok(matches!(more.await, Ok(Ok(1..)))) };
+            tokio::select! {
+                more = more => return Ok(matches!(more, Ok(Ok(1..)))),
+                // Nothing that a server sends unasked is an answer, so its connection is of no more use either way.
+                _ = upstream.wire.stream.readable() => {}
+            }
+            if is_spent(upstream) {
+                self.close_upstream(None).await?;
+            }
+        }
+    }
+
+    /// The open connection to `destination`, or a new one if that is allowed.
+    async fn upstream_for(&mut self, destination: &Destination, host: &Destination) -> Result<Upstream, Stop> {
+        match self.upstream.take() {
+            Some(upstream) if upstream.destination == *destination && !is_spent(&upstream) => return Ok(upstream),
+            other => {
+                self.upstream = other;
+                self.close_upstream(None).await?;
+            }
+        }
+        let prepared = match &mut self.role {
+            Role::Fixed { addresses, .. } => addresses.take(),
+            Role::Proxy { .. } => None,
+        };
+        let addresses = match prepared {
+            Some(addresses) => addresses,
+            None => self.door.addresses(destination).await?,
+        };
+        let (destination, first) = (destination.clone(), FirstWords::Http(host.clone()));
+        self.door.open(Opening { destination, via: self.via(), addresses, first }).await
+    }
+
+    async fn close_upstream(&mut self, error: Option<Refusal>) -> Result<(), AuditError> {
+        match self.upstream.take() {
+            Some(upstream) => self.door.closed(upstream, error).await,
+            None => Ok(()),
+        }
+    }
+
+    fn via(&self) -> Via {
+        match self.role {
+            Role::Fixed { via, .. } => via,
+            Role::Proxy { .. } => Via::HttpAbsolute,
+        }
+    }
+
+    /// Records a request that cannot be read, as an attempt to connect.
+    async fn unreadable(&self, refusal: Refusal) -> Stop {
+        let (Role::Fixed { destination, .. } | Role::Proxy { listener: destination }) = &self.role;
+        let attempted = Connect {
+            destination: destination.clone(),
+            via: self.via(),
+            evidence: Evidence::Opaque,
+            addresses: Vec::new(),
+        };
+        match self.door.path.walk(attempted, |connect| Err((Action::Connect(connect), refusal))).await {
+            Ok(_) => Stop::Gone,
+            Err(stop) => stop,
+        }
+    }
+}
+
+/// Whether the server has closed its side, or said something unasked.
+fn is_spent(upstream: &Upstream) -> bool {
+    let mut byte = [0];
+    !upstream.wire.ahead.is_empty()
+        || !matches!(upstream.wire.stream.try_read(&mut byte), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+}

@@ -1,0 +1,98 @@
+//! The one way from a request to a warrant. Nothing in this crate reaches outside but by spending one.
+
+use std::io;
+use std::sync::Arc;
+
+use nanoclaw_audit::{AuditError, Outcome, Recorded, Recorder, Ticket, Warrant};
+use nanoclaw_identity::CellSockets;
+use nanoclaw_policy::{Engine, Verdict};
+use nanoclaw_request::{Action, Arrived, Door, Refusal, RefusalCode, Stage};
+
+use crate::traffic::Meter;
+
+/// Why something that a cell asked for does not happen, or no longer.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// It was refused, and that is on record.
+    Refused(Refusal),
+    /// It was allowed and could not be done; that is on record as its outcome.
+    Failed(Refusal),
+    /// The cell's own connection is gone: there is nobody to tell.
+    Gone,
+    /// It cannot be recorded, so the door must close.
+    Closed(AuditError),
+}
+
+impl From<AuditError> for Stop {
+    fn from(error: AuditError) -> Self {
+        Stop::Closed(error)
+    }
+}
+
+/// What a door's parser makes of a request: an action, or the refusal of one that cannot be read, with what was
+/// attempted as far as it is known.
+pub(crate) type Parsed = Result<Action, (Action, Refusal)>;
+
+/// Everything between a request and a warrant.
+pub(crate) struct Path {
+    cell: CellSockets,
+    pub(crate) engine: Arc<Engine>,
+    recorder: Recorder,
+    meter: Arc<Meter>,
+}
+
+impl Path {
+    pub(crate) fn new(cell: CellSockets, engine: Arc<Engine>, recorder: Recorder, meter: Arc<Meter>) -> Self {
+        Self { cell, engine, recorder, meter }
+    }
+
+    /// Walks the path: identify, propose, authorise, record.
+    pub(crate) async fn walk<B>(&self, body: B, parse: impl FnOnce(B) -> Parsed) -> Result<Warrant, Stop> {
+        let identified = self.cell.identify(Arrived::now(Door::Egress, body));
+        let verdict = match identified.propose(parse) {
+            Ok(proposal) => self.engine.authorise(proposal),
+            Err(declined) => Verdict::Refused(declined),
+        };
+        match self.recorder.record(verdict).await? {
+            Recorded::Proceed(warrant) => Ok(warrant),
+            Recorded::Stop(declined) => {
+                self.meter.refusal();
+                Err(Stop::Refused(declined.refusal().clone()))
+            }
+        }
+    }
+
+    /// Records what came of an act.
+    pub(crate) async fn outcome(&self, ticket: Ticket, outcome: Outcome) -> Result<(), AuditError> {
+        self.recorder.outcome(ticket, outcome).await
+    }
+
+    /// Records that an act failed, and gives the reason back to be told to the cell.
+    pub(crate) async fn failed(&self, ticket: Ticket, refusal: Refusal) -> Stop {
+        match self.outcome(ticket, Outcome::failed(refusal.clone())).await {
+            Ok(()) => Stop::Failed(refusal),
+            Err(error) => Stop::Closed(error),
+        }
+    }
+}
+
+/// A request that cannot be read.
+pub(crate) fn malformed(reason: String, help: &str) -> Refusal {
+    Refusal { stage: Stage::Inspect, code: RefusalCode::Malformed, reason, help: help.to_owned() }
+}
+
+/// The far side does not do its part.
+pub(crate) fn unreachable(reason: String) -> Refusal {
+    Refusal { stage: Stage::Act, code: RefusalCode::Unreachable, reason, help: String::new() }
+}
+
+/// One bound of the door is reached.
+pub(crate) fn over_limit(stage: Stage, reason: String) -> Refusal {
+    Refusal { stage, code: RefusalCode::Limit, reason, help: String::new() }
+}
+
+/// The text of an error from the network, without "(os error N)".
+pub(crate) fn cause(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}

@@ -1,0 +1,250 @@
+//! What can be typed. Values are checked by `config`, with the same rules as in the file.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use nanoclaw_config::{Mount, MountMode, NetRule, Rootfs};
+use nanoclaw_request::CellId;
+
+/// Run AI agents, and any other program, that nobody has to trust.
+#[derive(Debug, Parser)]
+#[command(name = "nanoclaw", version, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// Where NanoClaw keeps its state (else NANOCLAW_STATE_DIR, /var/lib/nanoclaw as root, $XDG_STATE_HOME/nanoclaw)
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run one program in a cell of its own
+    Run(Run),
+    /// Run the fleet of a configuration, supervised, in the foreground
+    Up(Up),
+    /// List the running fleet
+    Ps(Ps),
+    /// Show an agent's output
+    Logs(Logs),
+    /// Run one more program in a running agent's cell
+    Exec(Exec),
+    /// Stop one agent
+    Stop(Stop),
+    /// Stop the fleet
+    Down,
+    /// Say what this host offers and lacks, or attack a cell from inside
+    Doctor(Doctor),
+    /// Read the audit log
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Check configurations
+    #[command(subcommand)]
+    Config(Config),
+    /// What `doctor --attack` runs inside a cell
+    #[command(hide = true)]
+    AttackInside {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+/// `nanoclaw run`
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Take mode, rules and limits from this configuration
+    #[arg(short, long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What the cell sees as `/`: `host`, `minimal` or a directory
+    #[arg(long, value_parser = rootfs)]
+    pub rootfs: Option<Rootfs>,
+    /// Show a file or directory of the host, read-only
+    #[arg(long, value_name = "PATH[:DEST]", value_parser = read_only)]
+    pub ro: Vec<Mount>,
+    /// Show a file or directory of the host, writable
+    #[arg(long, value_name = "PATH[:DEST]", value_parser = writable)]
+    pub rw: Vec<Mount>,
+    /// Let the cell reach this; nothing else is reachable
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = network)]
+    pub allow_net: Vec<NetRule>,
+    /// Set a variable of the environment
+    #[arg(long, value_name = "KEY=VALUE", value_parser = variable)]
+    pub env: Vec<(String, String)>,
+    /// Start in this directory of the cell
+    #[arg(long, value_name = "DIR")]
+    pub workdir: Option<PathBuf>,
+    /// Memory and swap, such as 512Mi
+    #[arg(long, value_parser = memory)]
+    pub memory: Option<u64>,
+    /// CPU cores, such as 0.5
+    #[arg(long, value_parser = cpus)]
+    pub cpus: Option<u32>,
+    /// Processes and threads
+    #[arg(long, value_parser = pids)]
+    pub pids: Option<u32>,
+    /// Bytes in each writable place, such as 1Gi
+    #[arg(long, value_parser = disk)]
+    pub disk: Option<u64>,
+    /// Open files of each process
+    #[arg(long, value_parser = files)]
+    pub files: Option<u32>,
+    /// Wall time, such as 90s or 1h; the exit status is then 124
+    #[arg(long, value_parser = time)]
+    pub timeout: Option<Duration>,
+    /// The cell's name; with --config, an agent of that name gives what no option says
+    #[arg(long, value_name = "ID", value_parser = CellId::parse)]
+    pub name: Option<CellId>,
+    /// End with one line of JSON: exit, usage, refusals
+    #[arg(long)]
+    pub json: bool,
+    /// The program and its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    pub command: Vec<String>,
+}
+
+/// `nanoclaw up`
+#[derive(Debug, Args)]
+pub struct Up {
+    /// The configuration
+    #[arg(short, long, value_name = "FILE", default_value = "nanoclaw-config.yaml")]
+    pub config: PathBuf,
+}
+
+/// `nanoclaw ps`
+#[derive(Debug, Args)]
+pub struct Ps {
+    /// One line of JSON per agent
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanoclaw logs`
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// Which agent
+    pub agent: String,
+    /// Go on with what comes
+    #[arg(short, long)]
+    pub follow: bool,
+}
+
+/// `nanoclaw exec`
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// Which agent
+    pub agent: String,
+    /// The program and its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "CMD")]
+    pub command: Vec<String>,
+}
+
+/// `nanoclaw stop`
+#[derive(Debug, Args)]
+pub struct Stop {
+    /// Which agent
+    pub agent: String,
+}
+
+/// `nanoclaw doctor`
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Start a cell and attack it from inside; fails if anything succeeds that should not
+    #[arg(long)]
+    pub attack: bool,
+}
+
+/// `nanoclaw audit`
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Show the records
+    Tail(Tail),
+}
+
+/// `nanoclaw audit tail`
+#[derive(Debug, Args)]
+pub struct Tail {
+    /// Go on with what comes
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only this agent
+    #[arg(long, value_name = "ID")]
+    pub agent: Option<String>,
+    /// Only this result: allowed, denied, done, failed or noted
+    #[arg(long)]
+    pub result: Option<String>,
+    /// The records as they are, one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanoclaw config`
+#[derive(Debug, Subcommand)]
+pub enum Config {
+    /// Check a configuration and say what it means
+    Check {
+        /// The configuration
+        #[arg(default_value = "nanoclaw-config.yaml")]
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of configurations
+    Schema,
+}
+
+fn text<T>(result: Result<T, nanoclaw_config::ValueError>) -> Result<T, String> {
+    result.map_err(|error| error.to_string())
+}
+
+fn rootfs(value: &str) -> Result<Rootfs, String> {
+    let base = std::env::current_dir().map_err(|error| format!("the current directory: {error}"))?;
+    text(nanoclaw_config::parse_rootfs(value, &base))
+}
+
+fn read_only(value: &str) -> Result<Mount, String> {
+    mount(value, MountMode::Ro)
+}
+
+fn writable(value: &str) -> Result<Mount, String> {
+    mount(value, MountMode::Rw)
+}
+
+fn mount(value: &str, mode: MountMode) -> Result<Mount, String> {
+    let base = std::env::current_dir().map_err(|error| format!("the current directory: {error}"))?;
+    text(nanoclaw_config::parse_mount(value, mode, &base))
+}
+
+fn network(value: &str) -> Result<NetRule, String> {
+    text(nanoclaw_config::parse_net_rule(&format!("--allow-net {value}"), value))
+}
+
+fn variable(value: &str) -> Result<(String, String), String> {
+    text(nanoclaw_config::parse_env(value))
+}
+
+fn memory(value: &str) -> Result<u64, String> {
+    text(nanoclaw_config::parse_memory(value))
+}
+
+fn disk(value: &str) -> Result<u64, String> {
+    text(nanoclaw_config::parse_disk(value))
+}
+
+fn pids(value: &str) -> Result<u32, String> {
+    text(nanoclaw_config::parse_pids(value))
+}
+
+fn files(value: &str) -> Result<u32, String> {
+    text(nanoclaw_config::parse_files(value))
+}
+
+fn cpus(value: &str) -> Result<u32, String> {
+    text(nanoclaw_config::parse_cpus(value))
+}
+
+fn time(value: &str) -> Result<Duration, String> {
+    text(nanoclaw_config::parse_timeout(value))
+}

@@ -1,0 +1,68 @@
+//! `nanoclaw doctor`: what this host offers, and whether a cell on it holds.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use nanoclaw_sandbox::doctor::{Layer, examine};
+use nanoclaw_server::proof;
+use serde_json::{Value, json};
+
+use crate::cli::Doctor;
+use crate::output::Failure;
+
+/// Examines, or attacks. Fails if a required layer is missing, or if an attack succeeded.
+pub fn main(state_dir: Option<&Path>, arguments: &Doctor) -> Result<ExitCode, Failure> {
+    let state = super::state(state_dir)?;
+    super::with_plane(state, None, async |plane| {
+        if arguments.attack {
+            let (reports, stopped) = proof::attack(&plane).await?;
+            print_attacks(&reports, arguments.json);
+            return Ok(if stopped { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        let layers = examine(plane.launcher.cgroups());
+        let trial = proof::trial(&plane).await.map_err(|error| error.to_string());
+        let ready = trial.is_ok() && layers.iter().all(|layer| layer.present || !layer.required);
+        if arguments.json {
+            println!("{}", json!({ "ready": ready, "layers": layers, "trial": trial.err() }));
+        } else {
+            print_layers(&layers, &trial);
+        }
+        Ok(if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
+}
+
+fn print_layers(layers: &[Layer], trial: &Result<(), String>) {
+    for layer in layers {
+        let state = match (layer.present, layer.required) {
+            (true, _) => "ok",
+            (false, true) => "MISSING",
+            (false, false) => "absent",
+        };
+        println!("{state:8} {:26} {}", layer.name, layer.detail);
+        if !layer.present {
+            println!("{:35} to mend: {}", "", layer.mend);
+        }
+    }
+    match trial {
+        Ok(()) => println!("{:8} {:26} a cell was built, ran and ended", "ok", "trial"),
+        Err(error) => println!("{:8} {:26} {error}", "FAILED", "trial"),
+    }
+}
+
+/// The attack list as a table, one line each, and the summary; or the reports as they are.
+fn print_attacks(reports: &str, as_json: bool) {
+    if as_json {
+        print!("{reports}");
+        return;
+    }
+    for line in reports.lines() {
+        let Ok(report) = serde_json::from_str::<Value>(line) else { continue };
+        let text = |key: &str| report.get(key).and_then(Value::as_str).unwrap_or("");
+        if let Some(summary) = report.get("summary") {
+            println!("{summary}");
+        } else {
+            let state = if report.get("ok").and_then(Value::as_bool) == Some(true) { "stopped" } else { "FAILED" };
+            println!("{state:8} {:10} {:44} {} {}", text("group"), text("name"), text("layer"), text("detail"));
+        }
+    }
+}

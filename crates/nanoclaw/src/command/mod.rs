@@ -1,0 +1,60 @@
+//! One file per command.
+
+pub mod audit;
+pub mod config;
+pub mod doctor;
+pub mod down;
+pub mod exec;
+pub mod logs;
+pub mod ps;
+pub mod run;
+pub mod stop;
+pub mod up;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use nanoclaw_audit::{Fact, Note, Options, Recorder};
+use nanoclaw_config::{Loaded, Notice};
+use nanoclaw_sandbox::LauncherHandle;
+use nanoclaw_sandbox::cgroup::Support;
+use nanoclaw_server::plane::Plane;
+use nanoclaw_server::state::State;
+use nanoclaw_server::Launcher;
+
+use crate::output::{self, Failure};
+
+/// Runs `work` with a control plane. The launcher is forked first, while this process has one thread.
+fn with_plane<T>(state: State, loaded: Option<&Loaded>, work: impl AsyncFnOnce(Plane) -> Result<T, Failure>) -> Result<T, Failure> {
+    let handle = LauncherHandle::fork(state.directory().to_path_buf())?;
+    let mut notices: Vec<String> =
+        loaded.map(|loaded| loaded.notices.iter().map(notice_text).collect()).unwrap_or_default();
+    if let Support::None { why } = handle.cgroups() {
+        notices.push(format!(
+            "this host gives NanoClaw no control group ({why}): CPU is not limited, and memory is limited for each process, not for the cell"
+        ));
+    }
+    let enabled = loaded.is_none_or(|loaded| loaded.config.audit_enabled);
+    let recorder = Recorder::open(Options { enabled, ..Options::new(state.audit()) })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let plane = Plane { launcher: Launcher::new(handle)?, recorder: recorder.clone(), state: Arc::new(state) };
+        for notice in notices {
+            output::notice(&notice);
+            recorder.note(Note::of_control(Fact::Notice(notice))).await?;
+        }
+        let result = work(plane).await;
+        recorder.flush().await?;
+        result
+    })
+}
+
+/// The state directory that was chosen.
+fn state(chosen: Option<&Path>) -> Result<State, Failure> {
+    Ok(State::open(chosen)?)
+}
+
+/// A notice about a configuration, with its place.
+fn notice_text(notice: &Notice) -> String {
+    format!("line {}, column {}: {}", notice.line, notice.column, notice.message)
+}

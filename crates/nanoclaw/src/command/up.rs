@@ -1,0 +1,47 @@
+//! `nanoclaw up`: the fleet of a configuration, supervised, in the foreground or under systemd.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use nanoclaw_audit::{Fact, Note};
+use nanoclaw_server::control::Control;
+use nanoclaw_server::fleet::Fleet;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::Up;
+use crate::output::{FAILED, Failure};
+
+/// Runs the fleet until every agent has ended for good, or until it is told to stop.
+pub fn main(state_dir: Option<&Path>, arguments: &Up) -> Result<ExitCode, Failure> {
+    let loaded = nanoclaw_config::load(&arguments.config)?;
+    if loaded.config.agents.is_empty() {
+        let message = format!(
+            "`{}` has no `agents`, so there is no fleet to run; add some, or run one program with `nanoclaw run -c`",
+            arguments.config.display()
+        );
+        return Err(Failure::with_status(message, FAILED));
+    }
+    let state = super::state(state_dir)?;
+    let _lock = state.lock_fleet()?;
+    super::with_plane(state, Some(&loaded), async |plane| {
+        plane.recorder.note(Note::of_control(Fact::ControlStarted)).await?;
+        let fleet = Fleet::new(plane.clone(), &loaded.config);
+        let control = Control::listen(plane.clone(), fleet.clone())?;
+        tokio::spawn(control.serve());
+        eprintln!("nanoclaw: {} agents from `{}`", loaded.config.agents.len(), arguments.config.display());
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let run = fleet.run();
+        tokio::pin!(run);
+        loop {
+            tokio::select! {
+                () = &mut run => break,
+                _ = interrupt.recv() => fleet.stop_all(),
+                _ = terminate.recv() => fleet.stop_all(),
+            }
+        }
+        plane.recorder.note(Note::of_control(Fact::ControlStopped)).await?;
+        let failed = fleet.status().await.iter().any(|agent| agent.problem.is_some() && agent.last_exit.is_none());
+        Ok(if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+    })
+}

@@ -1,0 +1,88 @@
+//! The operator's side of the control socket.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nanoclaw_sandbox::wire;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use super::{Answer, Request};
+use crate::fleet::Status;
+use crate::state::State;
+
+/// Why a request was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens.
+    #[error("no fleet is running from state directory `{0}`; start one with `nanoclaw up`, or name its directory with `--state-dir DIR`")]
+    NoFleet(std::path::PathBuf),
+    /// It was refused.
+    #[error("{0}")]
+    Refused(String),
+    /// The connection broke.
+    #[error("the control plane did not answer: {0}")]
+    Broken(#[from] io::Error),
+}
+
+/// A connection to a running fleet.
+#[derive(Debug)]
+pub struct Client {
+    socket: OwnedFd,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub enum Reply {
+    /// What every agent is doing.
+    Cells(Vec<Status>),
+    /// The log.
+    Log(File),
+    /// The program runs.
+    Started {
+        /// Its terminal.
+        terminal: Option<OwnedFd>,
+    },
+    /// It is under way.
+    Done,
+}
+
+impl Client {
+    /// Connects to the fleet of this state directory.
+    pub fn connect(state: &State) -> Result<Self, ClientError> {
+        let no_fleet = || ClientError::NoFleet(state.directory().to_path_buf());
+        let address = SocketAddrUnix::new(state.control_socket()).map_err(io::Error::from)?;
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).map_err(io::Error::from)?;
+        rustix::net::connect(&socket, &address).map_err(|_| no_fleet())?;
+        Ok(Self { socket })
+    }
+
+    /// Asks once.
+    pub fn ask(&self, request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<Reply, ClientError> {
+        wire::send(&self.socket, request, descriptors)?;
+        let (answer, fds) = self.receive()?;
+        let mut fds = fds.into_iter();
+        let mut one = || fds.next().ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof));
+        Ok(match answer {
+            Answer::Cells => Reply::Cells(wire::from_memory(one()?)?),
+            Answer::Log => Reply::Log(one()?.into()),
+            Answer::Started => Reply::Started { terminal: fds.next() },
+            Answer::Done => Reply::Done,
+            Answer::Refused(why) => return Err(ClientError::Refused(why)),
+            Answer::Exited(_) => return Err(ClientError::Broken(io::ErrorKind::InvalidData.into())),
+        })
+    }
+
+    /// After [`Reply::Started`]: waits for the program's exit status, or 128 + signal.
+    pub fn wait(&self) -> Result<i32, ClientError> {
+        match self.receive()?.0 {
+            Answer::Exited(status) => Ok(status),
+            Answer::Refused(why) => Err(ClientError::Refused(why)),
+            Answer::Cells | Answer::Log | Answer::Started | Answer::Done => Err(ClientError::Broken(io::ErrorKind::InvalidData.into())),
+        }
+    }
+
+    fn receive(&self) -> Result<(Answer, Vec<OwnedFd>), ClientError> {
+        Ok(wire::receive(self.socket.as_fd())?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?)
+    }
+}

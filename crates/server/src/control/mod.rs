@@ -1,0 +1,59 @@
+//! The control socket: how an operator on this machine steers a running fleet.
+//!
+//! It is a door like the others: the peer is identified by the uid that the kernel vouches for, and what it asks for is
+//! authorised, recorded and only then done. One request per connection; descriptors (a log, standard input and output,
+//! a terminal) travel beside the messages.
+
+mod client;
+mod server;
+
+use nanoclaw_sandbox::TerminalSize;
+use serde::{Deserialize, Serialize};
+
+pub use client::{Client, ClientError, Reply};
+pub use server::Control;
+
+/// What an operator asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// What every agent is doing.
+    List,
+    /// An agent's output.
+    Logs {
+        /// Which agent.
+        cell: String,
+    },
+    /// Run one more program in an agent's cell; without a terminal, its three descriptors are beside it.
+    Exec {
+        /// Which agent.
+        cell: String,
+        /// Program and arguments.
+        command: Vec<String>,
+        /// A terminal of this size.
+        terminal: Option<TerminalSize>,
+    },
+    /// Stop one agent.
+    Stop {
+        /// Which agent.
+        cell: String,
+    },
+    /// Stop the fleet.
+    Down,
+}
+
+/// What the control plane answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    /// The list is beside it, in a memory file.
+    Cells,
+    /// The log is beside it, open for reading.
+    Log,
+    /// The program runs; its terminal is beside it, if it has one.
+    Started,
+    /// The program has ended.
+    Exited(i32),
+    /// It is under way.
+    Done,
+    /// It was refused, with what to do about it.
+    Refused(String),
+}

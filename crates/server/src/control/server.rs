@@ -1,0 +1,211 @@
+//! The control plane's side of the control socket.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use nanoclaw_audit::{Fact, Note, Outcome, Recorded, Warrant};
+use nanoclaw_identity::identify_operator;
+use nanoclaw_policy::{Engine, Verdict};
+use nanoclaw_request::{Action, Arrived, CellId, Door, IdError, Manage, Refusal, RefusalCode, Stage};
+use nanoclaw_sandbox::{TerminalSize, wire};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Semaphore;
+
+use super::{Answer, Request};
+use crate::fleet::Fleet;
+use crate::plane::Plane;
+use crate::readiness::watch;
+
+/// Most connections at once; more wait.
+const CONNECTIONS: usize = 64;
+
+/// The listening control socket.
+pub struct Control {
+    listener: AsyncFd<OwnedFd>,
+    plane: Plane,
+    fleet: Fleet,
+    engine: Engine,
+}
+
+impl Control {
+    /// Listens. Call it only while holding the fleet lock: what lies at the path then is a leftover.
+    pub fn listen(plane: Plane, fleet: Fleet) -> io::Result<Self> {
+        let path = plane.state.control_socket();
+        match std::fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let listener = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        // Only the state directory, mode 0700, keeps others out; `identify` is the second check.
+        rustix::net::bind(&listener, &SocketAddrUnix::new(path)?)?;
+        rustix::net::listen(&listener, 64)?;
+        let engine = Engine::new(CellId::parse("control").map_err(|error: IdError| io::Error::other(error))?, Vec::new());
+        Ok(Self { listener: watch(listener)?, plane, fleet, engine })
+    }
+
+    /// Serves until the runtime ends.
+    pub async fn serve(self) {
+        let control = Arc::new(self);
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        loop {
+            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let accept = |listener: &OwnedFd| Ok(rustix::net::accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?);
+            match control.listener.async_io(Interest::READABLE, accept).await {
+                Ok(connection) => {
+                    let control = control.clone();
+                    tokio::spawn(async move {
+                        // An operator who leaves early gets no answer.
+                        let _left = control.connection(connection).await.is_err();
+                        drop(place);
+                    });
+                }
+                // Out of descriptors, most likely: others will be closed.
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    async fn connection(&self, connection: OwnedFd) -> io::Result<()> {
+        let peer = rustix::net::sockopt::socket_peercred(&connection)?;
+        let uid = peer.uid.as_raw();
+        let connection = watch(connection)?;
+        let received = connection.async_io(Interest::READABLE, |socket| wire::receive::<Request>(socket.as_fd())).await?;
+        let Some((request, fds)) = received else { return Ok(()) };
+        match self.decide(&request, uid).await {
+            Ok(warrant) => self.act(warrant, request, fds, &connection).await,
+            Err(refusal) => answer(&connection, &Answer::Refused(refusal.to_string()), &[]),
+        }
+    }
+
+    /// Walks the path: who, what, whether, and on record.
+    async fn decide(&self, request: &Request, uid: u32) -> Result<Warrant, Refusal> {
+        let owner = rustix::process::geteuid().as_raw();
+        let identified = match identify_operator(Arrived::now(Door::Control, request), uid, owner) {
+            Ok(identified) => identified,
+            Err(refusal) => {
+                let fact = Fact::CallerRefused { door: Door::Control, uid, refusal: refusal.clone() };
+                self.plane.recorder.note(Note::of_control(fact)).await.map_err(unrecordable)?;
+                return Err(refusal);
+            }
+        };
+        let verdict = match identified.propose(|request| self.parse(request)) {
+            Ok(proposal) => self.engine.authorise(proposal),
+            Err(declined) => Verdict::Refused(declined),
+        };
+        match self.plane.recorder.record(verdict).await {
+            Ok(Recorded::Proceed(warrant)) => Ok(warrant),
+            Ok(Recorded::Stop(declined)) => Err(declined.refusal().clone()),
+            Err(error) => Err(unrecordable(error)),
+        }
+    }
+
+    fn parse(&self, request: &Request) -> Result<Action, (Action, Refusal)> {
+        let (manage, cell) = match request {
+            Request::List => (Manage::List, None),
+            Request::Down => (Manage::Down, None),
+            Request::Logs { cell } => (Manage::Logs { cell: cell.clone() }, Some(cell)),
+            Request::Stop { cell } => (Manage::Stop { cell: cell.clone() }, Some(cell)),
+            Request::Exec { cell, command, .. } => {
+                (Manage::Exec { cell: cell.clone(), command: command.clone() }, Some(cell))
+            }
+        };
+        let action = Action::Manage(manage);
+        match cell {
+            Some(cell) if CellId::parse(cell).ok().and_then(|id| self.fleet.log(&id)).is_none() => {
+                let refusal = refusal(format!("there is no agent `{}` in this fleet", cell.escape_debug()));
+                Err((action, refusal))
+            }
+            _ => Ok(action),
+        }
+    }
+
+    async fn act(&self, warrant: Warrant, request: Request, fds: Vec<OwnedFd>, connection: &AsyncFd<OwnedFd>) -> io::Result<()> {
+        if let Request::Exec { cell, command, terminal } = request {
+            return self.exec(warrant, &cell, command, terminal, fds, connection).await;
+        }
+        let (_action, ticket) = warrant.spend();
+        let outcome = match request {
+            Request::List => {
+                let list = wire::to_memory(&self.fleet.status().await)?;
+                answer(connection, &Answer::Cells, &[list.as_fd()])
+            }
+            Request::Logs { cell } => {
+                let log = CellId::parse(&cell).ok().and_then(|id| self.fleet.log(&id)).map(File::open);
+                match log {
+                    Some(Ok(log)) => answer(connection, &Answer::Log, &[log.as_fd()]),
+                    Some(Err(error)) => answer(connection, &Answer::Refused(format!("log of agent `{cell}`: {error}")), &[]),
+                    None => answer(connection, &Answer::Refused(format!("agent `{cell}` is gone")), &[]),
+                }
+            }
+            Request::Stop { cell } => {
+                let _known = CellId::parse(&cell).is_ok_and(|id| self.fleet.stop(&id));
+                answer(connection, &Answer::Done, &[])
+            }
+            Request::Down => {
+                self.fleet.stop_all();
+                answer(connection, &Answer::Done, &[])
+            }
+            Request::Exec { .. } => Ok(()),
+        };
+        self.plane.recorder.outcome(ticket, Outcome::default()).await.map_err(io::Error::other)?;
+        outcome
+    }
+
+    async fn exec(
+        &self,
+        warrant: Warrant,
+        cell: &str,
+        command: Vec<String>,
+        terminal: Option<TerminalSize>,
+        stdio: Vec<OwnedFd>,
+        connection: &AsyncFd<OwnedFd>,
+    ) -> io::Result<()> {
+        let refused = |why: String| answer(connection, &Answer::Refused(why), &[]);
+        let Some(steering) = CellId::parse(cell).ok().and_then(|id| self.fleet.steering(&id)) else {
+            return refused(format!("agent `{cell}` is not running; `nanoclaw ps` shows its state"));
+        };
+        let name = command.first().cloned().unwrap_or_default();
+        let Some(program) = steering.run(warrant, command, terminal, stdio).await else {
+            return refused(format!("`{}` cannot be run in agent `{cell}`", name.escape_debug()));
+        };
+        let beside: Vec<BorrowedFd<'_>> = program.terminal.iter().map(AsFd::as_fd).collect();
+        answer(connection, &Answer::Started, &beside)?;
+        drop(beside);
+        let left = async {
+            while let Ok(Some(_)) = connection.async_io(Interest::READABLE, |socket| wire::receive::<Request>(socket.as_fd())).await {}
+        };
+        tokio::select! {
+            status = program.status => answer(connection, &Answer::Exited(status.unwrap_or(137)), &[]),
+            // The operator is gone; nobody would see what the program does.
+            () = left => {
+                steering.signal(program.n, SIGHUP);
+                Ok(())
+            }
+        }
+    }
+}
+
+const SIGHUP: i32 = 1;
+
+fn answer(connection: &AsyncFd<OwnedFd>, answer: &Answer, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    wire::send(connection.get_ref(), answer, descriptors)
+}
+
+fn refusal(reason: String) -> Refusal {
+    Refusal {
+        stage: Stage::Inspect,
+        code: RefusalCode::NoSuchCell,
+        reason,
+        help: "`nanoclaw ps` lists the agents".to_owned(),
+    }
+}
+
+fn unrecordable(error: nanoclaw_audit::AuditError) -> Refusal {
+    Refusal { stage: Stage::Act, code: RefusalCode::Unreachable, reason: error.to_string(), help: String::new() }
+}

