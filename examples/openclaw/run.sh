@@ -31,9 +31,10 @@ rm -f "$work/report.txt"
 cp "$here/task.md" "$work/task.md"
 
 ready=$(mktemp)
+log=$(mktemp)
 python3 "$here/model_server.py" --port $port --seconds 900 >"$ready" &
 model=$!
-trap 'kill $model 2>/dev/null || true; rm -f "$ready"' EXIT
+trap 'kill $model 2>/dev/null || true; rm -f "$ready" "$log"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 until [ -s "$ready" ]; do
@@ -41,9 +42,13 @@ until [ -s "$ready" ]; do
     sleep 0.1
 done
 
+before=$("$nanoclaw" audit tail 2>/dev/null | wc -l)
 printf '\nOne turn, in a cell:\n'
 "$nanoclaw" run -c "$here/nanoclaw-config.yaml" --name openclaw
 
-printf '\nThe report that it wrote: %s\n' "$(cat "$work/report.txt")"
-printf '\nWhat the audit log says about it, ordinary file writes left out:\n'
-"$nanoclaw" audit tail --agent openclaw | grep -v 'file_write .* allowed' | tail -n 40
+printf '\nThe report that it wrote to its workspace: %s\n' "$(cat "$work/report.txt")"
+"$nanoclaw" audit tail | tail -n "+$((before + 1))" >"$log"
+printf '\nOn record: its start and end, the programs that it ran, what it reached, what it wrote to its workspace:\n'
+grep -E '^[^ ]+  openclaw +(cell_launch|cell_exited|exec|net_[a-z]+|file_write +/workspace/)' "$log"
+printf '\nOn record: what was refused, and how often:\n'
+grep -E '^[^ ]+  openclaw .* denied' "$log" | sed 's/^[^ ]*  //' | sort | uniq -c

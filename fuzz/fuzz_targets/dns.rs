@@ -14,7 +14,8 @@ fuzz_target!(|bytes: &[u8]| {
                 let message = query.answer(&answer, 60);
                 assert!(message.len() <= 512);
                 assert_eq!(message[..2], bytes[..2]);
-                assert!(bytes[12..].starts_with(&message[12..message.len().min(bytes.len()) - 16 * usize::from(message[7])]));
+                let record = 16 * usize::from(message[7]);
+                assert!(bytes[12..].starts_with(&message[12..message.len() - record]), "the question comes back");
             }
             if let Ok(name) = &query.name {
                 let _ = reverse_address(name);

@@ -94,7 +94,7 @@ impl Range {
         let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).expect("a name");
         let abstract_socket = UnixListener::bind_addr(&address).expect("an abstract socket");
         if root && user == HostUser::Rootless {
-            for place in ["ro", "ro/known", "workspace", "home", "state", "canary"] {
+            for place in ["bin", "bin/nanoclaw", "ro", "ro/known", "workspace", "home", "state", "canary"] {
                 chown(base.join(place), Some(NOBODY), Some(NOBODY)).expect("a new owner");
             }
         }
@@ -138,6 +138,7 @@ impl Range {
             .args(arguments)
             .env("NANOCLAW_STATE_DIR", self.path("state"))
             .env("HOME", self.path("home"))
+            .env("TMPDIR", self.path("home"))
             .env("OPERATORS_KEY", SECRET)
             .stdin(std::process::Stdio::null())
             .current_dir(self.path("home"))

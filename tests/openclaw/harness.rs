@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// What the example's files say, where a test has values of its own.
 const EXAMPLE_PORT: &str = "18080";
@@ -20,22 +21,26 @@ fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-/// Where OpenClaw is installed, installing it first where it is not. `None` where there is no npm, which is the only
-/// reason to skip.
+/// Where OpenClaw is installed, installing it first where it is not. `None`, loudly, where there is no npm, and for an
+/// ordinary user, who may have no control group to limit its memory with.
 pub fn openclaw() -> Option<PathBuf> {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED 1 test: not root, and OpenClaw needs a limit on the memory of the whole cell");
+        return None;
+    }
     if Command::new("npm").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
         eprintln!("SKIPPED 1 test: npm is not installed, so OpenClaw cannot be (Debian: apt-get install npm)");
         return None;
     }
-    let dir = std::env::var_os("NANOCLAW_OPENCLAW_DIR")
-        .map_or_else(|| repository().join("target/openclaw-cache"), PathBuf::from);
+    let dir =
+        std::env::var_os("NANOCLAW_OPENCLAW_DIR").map_or_else(|| repository().join(".cache/openclaw"), PathBuf::from);
     let installed = Command::new(repository().join("examples/openclaw/install.sh")).arg(&dir).output().unwrap();
     assert!(installed.status.success(), "install.sh: {}", String::from_utf8_lossy(&installed.stderr));
     Some(fs::canonicalize(dir).unwrap())
 }
 
 /// A directory of one test, with a state directory of NanoClaw and a workspace. Removed at the end.
-pub struct Scratch(PathBuf);
+pub struct Scratch(TempDir);
 
 /// What came of one turn.
 #[derive(Debug)]
@@ -55,26 +60,30 @@ impl Turn {
 }
 
 impl Scratch {
-    pub fn new(name: &str) -> Self {
-        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("openclaw-{name}-{}", std::process::id()));
-        fs::create_dir_all(dir.join("workspace")).unwrap();
-        Self(fs::canonicalize(dir).unwrap())
+    pub fn new() -> Self {
+        let scratch = Self(TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap());
+        fs::create_dir(scratch.path("workspace")).unwrap();
+        scratch
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
     }
 
     pub fn write(&self, path: &str, text: &str) -> PathBuf {
-        let path = self.0.join(path);
+        let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
         path
     }
 
     pub fn read(&self, path: &str) -> String {
-        fs::read_to_string(self.0.join(path)).unwrap()
+        fs::read_to_string(self.path(path)).unwrap()
     }
 
     fn nanoclaw(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nanoclaw"));
-        command.env("NANOCLAW_STATE_DIR", self.0.join("state")).stdin(Stdio::null());
+        command.env("NANOCLAW_STATE_DIR", self.path("state")).stdin(Stdio::null());
         command
     }
 
@@ -120,14 +129,6 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            let _left_for_cargo_clean = fs::remove_dir_all(&self.0).is_err();
-        }
-    }
-}
-
 /// The mock model server.
 pub struct Model {
     /// Where it listens on 127.0.0.1.
@@ -138,7 +139,7 @@ pub struct Model {
 
 impl Model {
     pub fn start(scratch: &Scratch) -> Self {
-        let log = scratch.0.join("model.jsonl");
+        let log = scratch.path("model.jsonl");
         let mut process = Command::new("python3")
             .arg(repository().join("examples/openclaw/model_server.py"))
             .args(["--port", "0", "--seconds", "400", "--log"])

@@ -71,11 +71,11 @@ async fn admit(
     door.meter.connection();
     let (to, via) = match entrance {
         Entrance::Proxy => (own_address, Via::HttpConnect),
-        Entrance::Transparent(original_destination) => match original_destination(stream.as_fd()) {
-            Ok(original) => (original, Via::Transparent),
-            // The connection was reset before it could be asked.
-            Err(_) => return Ok(()),
-        },
+        // A connection that the kernel knows no other destination of was made to this listener itself, and is decided
+        // on as such.
+        Entrance::Transparent(original_destination) => {
+            (original_destination(stream.as_fd()).unwrap_or(own_address), Via::Transparent)
+        }
     };
     let Ok(permit) = Arc::clone(&door.connections).try_acquire_owned() else {
         return too_many(door, stream, door.intended(to), via).await;

@@ -2,13 +2,13 @@
 //!
 //! A cell's network namespace has only `lo`, and the kernel redirects every TCP connection and every DNS query in
 //! it to sockets that live there but that this door holds. So there is nothing to go around. What comes in walks
-//! one way ([`path`]): it is identified by the socket it came in on, read by a strict parser ([`inspect`]),
-//! authorised, recorded, and only then acted on ([`act`]), each act spending one warrant.
+//! one way (`path`): it is identified by the socket it came in on, read by a strict parser ([`inspect`]),
+//! authorised, recorded, and only then acted on (`act`), each act spending one warrant.
 //!
-//! - [`stub`] answers DNS with synthetic addresses for allowed names and NXDOMAIN for all others;
-//! - [`connection`] takes redirected TCP connections and the inside of `CONNECT` tunnels;
-//! - [`http`] takes plain HTTP, request by request, there and at the proxy port;
-//! - [`respond`] is the one place that turns refusals and failures into bytes.
+//! - `stub` answers DNS with synthetic addresses for allowed names and NXDOMAIN for all others;
+//! - `connection` takes redirected TCP connections and the inside of `CONNECT` tunnels;
+//! - `http` takes plain HTTP, request by request, there and at the proxy port;
+//! - `respond` is the one place that turns refusals and failures into bytes.
 //!
 //! A failure to record closes the door: [`Door::serve`] ends, and with it every connection.
 #![forbid(unsafe_code)]

@@ -111,14 +111,14 @@ impl Proposal {
 
     /// Turns it down. Anyone may refuse; only `policy` may permit.
     pub fn decline(self, refusal: Refusal) -> Declined {
-        Declined { proposal: self, refusal }
+        Declined { proposal: Box::new(self), refusal }
     }
 }
 
 /// A proposal that was refused. It still goes through the recorder.
 #[derive(Debug)]
 pub struct Declined {
-    proposal: Proposal,
+    proposal: Box<Proposal>,
     refusal: Refusal,
 }
 

@@ -22,7 +22,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run one program in a cell of its own
-    Run(Run),
+    Run(Box<Run>),
     /// Run the fleet of a configuration, supervised, in the foreground
     Up(Up),
     /// List the running fleet
@@ -171,6 +171,9 @@ pub struct Tail {
     /// Go on with what comes
     #[arg(short, long)]
     pub follow: bool,
+    /// Only the last so many records
+    #[arg(short = 'n', long, value_name = "N")]
+    pub lines: Option<usize>,
     /// Only this agent
     #[arg(long, value_name = "ID")]
     pub agent: Option<String>,

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     };
     let state_dir = arguments.state_dir.as_deref();
     let result = match arguments.command {
-        cli::Command::Run(run) => command::run::main(state_dir, run),
+        cli::Command::Run(run) => command::run::main(state_dir, *run),
         cli::Command::Up(up) => command::up::main(state_dir, &up),
         cli::Command::Ps(ps) => command::ps::main(state_dir, &ps),
         cli::Command::Logs(logs) => command::logs::main(state_dir, &logs),

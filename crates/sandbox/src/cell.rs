@@ -27,6 +27,7 @@ pub struct LauncherHandle {
     pid: i32,
     cgroups: Support,
     next: AtomicU64,
+    living: AtomicU64,
 }
 
 /// What the launcher reports.
@@ -77,7 +78,7 @@ impl LauncherHandle {
                 drop(socket);
                 Launcher::run(plane, Settings { state_dir, cgroups, privileged })
             }
-            Fork::Parent(pid) => Ok(Self { socket, pid, cgroups, next: AtomicU64::new(0) }),
+            Fork::Parent(pid) => Ok(Self { socket, pid, cgroups, next: AtomicU64::new(0), living: AtomicU64::new(0) }),
         }
     }
 
@@ -93,6 +94,7 @@ impl LauncherHandle {
         let n = self.next.fetch_add(1, Ordering::Relaxed);
         let memory = wire::to_memory(plan)?;
         wire::send(&self.socket, &ToLauncher::Launch { n }, &[memory.as_fd()])?;
+        self.living.fetch_add(1, Ordering::Relaxed);
         Ok(n)
     }
 
@@ -114,6 +116,9 @@ impl LauncherHandle {
     /// The next event; `WouldBlock` where there is none yet, `None` when the launcher is gone.
     pub fn event(&self) -> io::Result<Option<LauncherEvent>> {
         let Some((message, fds)) = wire::receive(&self.socket)? else { return Ok(None) };
+        if matches!(message, FromLauncher::Failed { .. } | FromLauncher::Gone { .. }) {
+            self.living.fetch_sub(1, Ordering::Relaxed);
+        }
         Ok(Some(match message {
             FromLauncher::Launched { n, pid, host_id } => {
                 let socket = fds.into_iter().next().ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -141,9 +146,12 @@ impl AsFd for LauncherHandle {
 
 impl Drop for LauncherHandle {
     fn drop(&mut self) {
-        // The launcher sees the socket close, ends the cells and cleans up; we wait so that nothing is left behind us.
+        // The launcher sees the socket close, ends the cells and cleans up. Where there are cells, we wait, so that
+        // none outlives us.
         let _closed = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both).is_err();
-        sys::wait_for(self.pid);
+        if self.living.load(Ordering::Relaxed) > 0 {
+            sys::wait_for(self.pid);
+        }
     }
 }
 
@@ -206,14 +214,25 @@ pub enum InitEvent {
 
 impl InitHandle {
     /// Runs the cell's command. Starting a cell is what the warrant is for, and it is spent here.
-    pub fn start(&self, warrant: Warrant, program: &Program, stdio: &[BorrowedFd<'_>]) -> io::Result<nanoclaw_audit::Ticket> {
+    pub fn start(
+        &self,
+        warrant: Warrant,
+        program: &Program,
+        stdio: &[BorrowedFd<'_>],
+    ) -> io::Result<nanoclaw_audit::Ticket> {
         let (_action, ticket) = warrant.spend();
         self.send_program(0, program, stdio)?;
         Ok(ticket)
     }
 
     /// Runs one more program in the cell, as number `n` (not 0).
-    pub fn run(&self, warrant: Warrant, n: u64, program: &Program, stdio: &[BorrowedFd<'_>]) -> io::Result<nanoclaw_audit::Ticket> {
+    pub fn run(
+        &self,
+        warrant: Warrant,
+        n: u64,
+        program: &Program,
+        stdio: &[BorrowedFd<'_>],
+    ) -> io::Result<nanoclaw_audit::Ticket> {
         let (_action, ticket) = warrant.spend();
         self.send_program(n, program, stdio)?;
         Ok(ticket)
@@ -240,7 +259,14 @@ impl InitHandle {
                 let mut several = |count: usize| fds.by_ref().take(count).collect::<Vec<_>>();
                 let (tcp, proxy, dns) = (several(tcp), several(proxy), several(dns));
                 let mut one = || fds.next().ok_or(io::ErrorKind::UnexpectedEof);
-                InitEvent::Ready(Box::new(CellDescriptors { tcp, proxy, dns, log: one()?, seccomp: one()?, root: one()? }))
+                InitEvent::Ready(Box::new(CellDescriptors {
+                    tcp,
+                    proxy,
+                    dns,
+                    log: one()?,
+                    seccomp: one()?,
+                    root: one()?,
+                }))
             }
             FromInit::Failed(error) => InitEvent::Failed(error),
             FromInit::Started { n } => InitEvent::Started { n, terminal: fds.next() },

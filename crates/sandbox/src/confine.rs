@@ -5,10 +5,10 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use landlock::{
-    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr,
-    RulesetStatus, Scope,
+    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetStatus, Scope,
 };
-use rustix::thread::{CapabilitySet, CapabilitiesSecureBits};
+use rustix::thread::{CapabilitiesSecureBits, CapabilitySet};
 
 use crate::error::{Step, StepError};
 use crate::plan::{CELL_ID, LandlockPlan, ProcessLimits};
@@ -75,7 +75,8 @@ pub(crate) fn limit(limits: &ProcessLimits) -> Result<(), StepError> {
     ];
     all.extend(limits.data.map(|data| (libc::RLIMIT_DATA, data)));
     for (resource, value) in all {
-        sys::set_limit(resource, value.min(sys::hard_limit(resource))).step(format!("set resource limit {resource}"))?;
+        sys::set_limit(resource, value.min(sys::hard_limit(resource)))
+            .step(format!("set resource limit {resource}"))?;
     }
     Ok(())
 }
@@ -106,10 +107,8 @@ pub(crate) fn landlock(plan: &LandlockPlan) -> Result<(), StepError> {
     let read = BitFlags::from(AccessFs::ReadFile) | AccessFs::ReadDir;
     let write = AccessFs::from_write(abi);
     let devices = (read | AccessFs::WriteFile | AccessFs::Truncate | AccessFs::IoctlDev) & all;
-    let mut ruleset = Ruleset::default()
-        .set_compatibility(CompatLevel::HardRequirement)
-        .handle_access(all)
-        .step(step())?;
+    let mut ruleset =
+        Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(all).step(step())?;
     if abi >= ABI::V6 {
         ruleset = ruleset.scope(Scope::AbstractUnixSocket | Scope::Signal).step(step())?;
     }
@@ -117,7 +116,13 @@ pub(crate) fn landlock(plan: &LandlockPlan) -> Result<(), StepError> {
     let rules: [(&[PathBuf], BitFlags<AccessFs>); 4] = [
         (&[PathBuf::from("/")], read),
         (&plan.execute, BitFlags::from(AccessFs::Execute)),
-        (&plan.write, write & !BitFlags::from(AccessFs::MakeChar) & !BitFlags::from(AccessFs::MakeBlock) & !BitFlags::from(AccessFs::IoctlDev)),
+        (
+            &plan.write,
+            write
+                & !BitFlags::from(AccessFs::MakeChar)
+                & !BitFlags::from(AccessFs::MakeBlock)
+                & !BitFlags::from(AccessFs::IoctlDev),
+        ),
         (&plan.devices, devices),
     ];
     for (paths, access) in rules {
@@ -125,7 +130,9 @@ pub(crate) fn landlock(plan: &LandlockPlan) -> Result<(), StepError> {
             let place = PathFd::new(path).step(format!("Landlock rule for `{}`", path.display()))?;
             let file = !std::fs::metadata(path).step(step())?.is_dir();
             let access = if file { access & AccessFs::from_file(abi) } else { access };
-            ruleset = ruleset.add_rule(PathBeneath::new(place, access)).step(format!("Landlock rule for `{}`", path.display()))?;
+            ruleset = ruleset
+                .add_rule(PathBeneath::new(place, access))
+                .step(format!("Landlock rule for `{}`", path.display()))?;
         }
     }
     let status = ruleset.restrict_self().step(step())?;
@@ -158,5 +165,6 @@ pub(crate) fn close_others(keep: &mut Vec<BorrowedFd<'_>>) -> Result<(), StepErr
 
 /// An `O_PATH` descriptor of this process's root, for whoever watches the cell from outside.
 pub(crate) fn root_descriptor() -> Result<OwnedFd, StepError> {
-    rustix::fs::open("/", rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty()).step("open the root")
+    rustix::fs::open("/", rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty())
+        .step("open the root")
 }

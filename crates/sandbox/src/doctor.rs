@@ -61,7 +61,9 @@ pub fn examine(cgroups: &Support) -> Vec<Layer> {
             mend: "boot with `lsm=landlock,...` on a kernel with CONFIG_SECURITY_LANDLOCK",
         },
     ];
-    for (name, present) in [("memory limit", enforced.memory), ("cpu limit", enforced.cpu), ("process limit", enforced.pids)] {
+    for (name, present) in
+        [("memory limit", enforced.memory), ("cpu limit", enforced.cpu), ("process limit", enforced.pids)]
+    {
         layers.push(Layer {
             name,
             present,

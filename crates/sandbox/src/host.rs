@@ -1,6 +1,6 @@
 //! What this host offers, found out once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nanoclaw_config::Rootfs;
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags};
@@ -21,10 +21,15 @@ pub(crate) fn facts(rootfs: &Rootfs, cgroups: &Support) -> Result<HostFacts, Ste
         Some(base) => (root_entries(base)?, etc_shared(base)),
         None => (Vec::new(), Vec::new()),
     };
+    let own_libraries = match base {
+        Some(_) => Vec::new(),
+        None => own_libraries().step("find NanoClaw's own libraries")?,
+    };
     let enforced = cgroups.enforced();
     Ok(HostFacts {
         root_entries,
         etc_shared,
+        own_libraries,
         enforced: Enforced { memory: enforced.memory, cpu: enforced.cpu, pids: enforced.pids },
         ipv6: Path::new("/proc/net/if_inet6").exists(),
     })
@@ -51,6 +56,20 @@ fn root_entries(base: &Path) -> Result<Vec<RootEntry>, StepError> {
     }
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
+}
+
+/// The libraries that this process has mapped; none where it is linked statically.
+fn own_libraries() -> std::io::Result<Vec<PathBuf>> {
+    let maps = std::fs::read_to_string("/proc/self/maps")?;
+    let mut libraries: Vec<PathBuf> = maps
+        .lines()
+        .filter_map(|line| line.find('/').and_then(|at| line.get(at..)))
+        .filter(|path| path.contains(".so"))
+        .map(PathBuf::from)
+        .collect();
+    libraries.sort();
+    libraries.dedup();
+    Ok(libraries)
 }
 
 fn etc_shared(base: &Path) -> Vec<String> {

@@ -4,8 +4,7 @@
 
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -15,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Step, StepError};
 use crate::plan::{LaunchPlan, Program};
+use crate::spawn::{Stdio, spawn};
 use crate::spec::TerminalSize;
-use crate::sys::{self, Fork, Strings};
+use crate::sys;
 use crate::{confine, net, rootfs, seccomp, wire};
 
 /// What init tells the control plane.
@@ -49,8 +49,10 @@ pub(crate) enum ToInit {
 pub(crate) struct Init<'a> {
     pub(crate) plan: &'a LaunchPlan,
     pub(crate) control: OwnedFd,
-    /// One byte arrives here when the id maps are written and the control group is joined.
+    /// One byte arrives here when the id maps are written.
     pub(crate) go: OwnedFd,
+    /// Files of control groups into which this process writes itself.
+    pub(crate) groups: Vec<OwnedFd>,
     /// Mounts that the launcher opened, by the number of their step.
     pub(crate) mounts: HashMap<usize, OwnedFd>,
     /// Where the launcher cannot open mounts for us (rootless), we do.
@@ -81,8 +83,11 @@ impl Init<'_> {
 
     fn assemble(&mut self) -> Result<OwnedFd, StepError> {
         let mut keep: Vec<BorrowedFd<'_>> = vec![self.control.as_fd(), self.go.as_fd()];
-        keep.extend(self.mounts.values().map(AsFd::as_fd));
+        keep.extend(self.groups.iter().chain(self.mounts.values()).map(AsFd::as_fd));
         confine::close_others(&mut keep)?;
+        for group in self.groups.drain(..) {
+            rustix::io::write(&group, b"0").step("join the control groups")?;
+        }
         let mut byte = [0];
         if rustix::io::read(&self.go, &mut byte).step("wait for the launcher")? != 1 {
             return Err(StepError::new("wait for the launcher", "it gave up", ""));
@@ -103,10 +108,17 @@ impl Init<'_> {
         let signals = sys::signal_descriptor(&[libc::SIGCHLD]).step("watch for children")?;
         confine::drop_privileges()?;
         confine::landlock(&self.plan.landlock)?;
-        let mode = if self.plan.standard { nanoclaw_config::SandboxMode::Standard } else { nanoclaw_config::SandboxMode::Restricted };
+        let mode = if self.plan.standard {
+            nanoclaw_config::SandboxMode::Standard
+        } else {
+            nanoclaw_config::SandboxMode::Restricted
+        };
         let program = seccomp::compile(mode);
         let listener = seccomp::install(&program, true)
-            .step_help("install the seccomp filter", "the kernel must have seccomp with user notification (Linux 5.0 or later)")?
+            .step_help(
+                "install the seccomp filter",
+                "the kernel must have seccomp with user notification (Linux 5.0 or later)",
+            )?
             .ok_or_else(|| StepError::new("install the seccomp filter", "no listener", ""))?;
         let fds: Vec<BorrowedFd<'_>> = sockets
             .tcp
@@ -116,8 +128,7 @@ impl Init<'_> {
             .chain([&sockets.log, &listener, &root])
             .map(AsFd::as_fd)
             .collect();
-        let ready =
-            FromInit::Ready { tcp: sockets.tcp.len(), proxy: sockets.proxy.len(), dns: sockets.dns.len() };
+        let ready = FromInit::Ready { tcp: sockets.tcp.len(), proxy: sockets.proxy.len(), dns: sockets.dns.len() };
         wire::send(&self.control, &ready, &fds).step("hand over the sockets")?;
         Ok(signals)
     }
@@ -172,86 +183,24 @@ fn run(control: &OwnedFd, n: u64, fds: Vec<OwnedFd>, running: &mut HashMap<i32, 
     let program: Program = wire::from_memory(memory).map_err(errno)?;
     let (master, stdio) = match program.terminal {
         Some(size) => {
-            let (master, peer) = open_terminal(size).map_err(errno)?;
-            (Some(master), vec![peer])
+            let (master, path) = open_terminal(size).map_err(errno)?;
+            (Some(master), Stdio::Terminal(path))
         }
-        None => (None, fds.by_ref().take(3).collect()),
+        None => (None, Stdio::Given(fds.collect())),
     };
-    // The child writes its errno here if it cannot run the program; execve closes it otherwise.
-    let (mut failure, report) = io::pipe().map_err(errno)?;
-    match sys::fork().map_err(errno)? {
-        Fork::Child => {
-            let error = become_program(&program, &stdio);
-            let number = error.raw_os_error().unwrap_or(libc::EIO);
-            let mut report = File::from(OwnedFd::from(report));
-            let _told = report.write_all(&number.to_ne_bytes()).is_ok();
-            sys::exit_now(127)
-        }
-        Fork::Parent(pid) => {
-            drop(report);
-            drop(stdio);
-            let mut bytes = [0; 4];
-            if failure.read_exact(&mut bytes).is_ok() {
-                sys::wait_for(pid);
-                return Err(i32::from_ne_bytes(bytes));
-            }
-            running.insert(pid, n);
-            let beside: Vec<BorrowedFd<'_>> = master.iter().map(AsFd::as_fd).collect();
-            wire::send(control, &FromInit::Started { n }, &beside).map_err(errno)
-        }
-    }
+    let pid = spawn(&program, &stdio).map_err(errno)?;
+    drop(stdio);
+    running.insert(pid, n);
+    let beside: Vec<BorrowedFd<'_>> = master.iter().map(AsFd::as_fd).collect();
+    wire::send(control, &FromInit::Started { n }, &beside).map_err(errno)
 }
 
-fn open_terminal(size: TerminalSize) -> io::Result<(OwnedFd, OwnedFd)> {
+/// A new terminal: its master, and the path of its other end in the cell.
+fn open_terminal(size: TerminalSize) -> io::Result<(OwnedFd, CString)> {
     let master = rustix::fs::open("/dev/pts/ptmx", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::pty::unlockpt(&master)?;
-    let peer = sys::terminal_peer(&master)?;
+    let path = rustix::pty::ptsname(&master, Vec::new())?;
     let size = rustix::termios::Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
-    rustix::termios::tcsetwinsize(&peer, size)?;
-    Ok((master, peer))
-}
-
-/// In the child: a session of its own, its descriptors, its directory, and the program. Returns only on error.
-fn become_program(program: &Program, stdio: &[OwnedFd]) -> io::Error {
-    let prepared = || -> io::Result<()> {
-        rustix::process::setsid()?;
-        let last = stdio.last().ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?;
-        for number in 0..3 {
-            sys::put_on(stdio.get(number).unwrap_or(last), i32::try_from(number).unwrap_or(2))?;
-        }
-        if program.terminal.is_some() {
-            sys::set_controlling_terminal(last)?;
-        }
-        sys::close_on_exec_from(3)?;
-        sys::reset_signals();
-        rustix::process::chdir(&program.workdir)?;
-        Ok(())
-    };
-    if let Err(error) = prepared() {
-        return error;
-    }
-    match (Strings::new(&program.command), Strings::new(program.env.iter().map(|(key, value)| format!("{key}={value}")))) {
-        (Ok(arguments), Ok(environment)) => execute(program, &arguments, &environment),
-        (Err(error), _) | (_, Err(error)) => error,
-    }
-}
-
-/// execvp(3) over the program's own PATH, but without trying names that are not there: each try is recorded.
-fn execute(program: &Program, arguments: &Strings, environment: &Strings) -> io::Error {
-    let name = program.command.first().map(String::as_str).unwrap_or_default();
-    let mut error = io::Error::from_raw_os_error(libc::ENOENT);
-    let directories: Vec<&str> =
-        if name.contains('/') { vec![""] } else { program.env.get("PATH").map_or("/usr/bin:/bin", String::as_str).split(':').collect() };
-    for directory in directories {
-        let path = if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
-        if name.is_empty() || !Path::new(&path).exists() {
-            continue;
-        }
-        let Ok(path) = CString::new(path) else { return io::Error::from_raw_os_error(libc::EINVAL) };
-        error = sys::execve(&path, arguments, environment);
-        if !matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR | libc::EACCES)) {
-            return error;
-        }
-    }
-    error
+    rustix::termios::tcsetwinsize(&master, size)?;
+    Ok((master, path))
 }

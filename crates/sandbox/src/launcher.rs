@@ -18,7 +18,7 @@ use crate::error::{Step, StepError};
 use crate::init::Init;
 use crate::plan::{BindKind, CELL_ID, LaunchPlan, RootStep};
 use crate::sys::{self, Fork};
-use crate::{source, wire};
+use crate::{cgroup, source, wire};
 
 /// What the control plane asks of the launcher. Cells are numbered by the control plane.
 #[derive(Debug, Serialize, Deserialize)]
@@ -74,6 +74,8 @@ impl Launcher {
     }
 
     fn serve(&mut self) -> io::Result<()> {
+        // Cells are copies of this process, and what operators keep in their environment is nothing for a cell's memory.
+        sys::erase_environment();
         // A session of its own: a Ctrl-C at the terminal is for the control plane to handle.
         rustix::process::setsid()?;
         let null = rustix::fs::open("/dev/null", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty())?;
@@ -85,6 +87,7 @@ impl Launcher {
         }
         sys::set_signal_mask(&[libc::SIGCHLD], libc::SIG_BLOCK);
         let signals = sys::signal_descriptor(&[libc::SIGCHLD])?;
+        let mut swept = false;
         loop {
             let mut polled = [PollFd::new(&self.plane, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
             rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, None))?;
@@ -98,6 +101,10 @@ impl Launcher {
                 match wire::receive(&self.plane)? {
                     Some((request, fds)) => self.answer(request, fds)?,
                     None => return Ok(()),
+                }
+                // Only now, so that no cell waits for it.
+                if !std::mem::replace(&mut swept, true) {
+                    self.sweep();
                 }
             }
         }
@@ -138,7 +145,10 @@ impl Launcher {
             | libc::CLONE_NEWNET
             | libc::CLONE_NEWIPC
             | libc::CLONE_NEWUTS;
-        let (fork, _pidfd) = sys::clone3(namespaces as u64).step_help(
+        let entrance =
+            cgroup.as_ref().map(Cgroup::entrance).transpose().step("enter the control group")?.unwrap_or_default();
+        let unified = entrance.unified.as_ref().map(AsFd::as_fd);
+        let fork = sys::clone3(namespaces as u64, unified).step_help(
             "make the namespaces",
             "this host must allow user namespaces (sysctl user.max_user_namespaces; kernel.unprivileged_userns_clone on Debian)",
         )?;
@@ -147,7 +157,16 @@ impl Launcher {
                 drop(control);
                 drop(release);
                 let (state_dir, privileged) = (self.settings.state_dir.clone(), self.settings.privileged);
-                Init { plan: &plan, control: init_control, go, mounts, state_dir: &state_dir, privileged }.run()
+                Init {
+                    plan: &plan,
+                    control: init_control,
+                    go,
+                    groups: entrance.tasks,
+                    mounts,
+                    state_dir: &state_dir,
+                    privileged,
+                }
+                .run()
             }
             Fork::Parent(pid) => {
                 drop(init_control);
@@ -156,8 +175,9 @@ impl Launcher {
                 } else {
                     (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
                 };
-                let ready = write_id_maps(pid, ids, self.settings.privileged)
-                    .and_then(|()| cgroup.as_ref().map_or(Ok(()), |group| group.add(pid).step("join the control group")));
+                let ready = write_id_maps(pid, ids, self.settings.privileged).and_then(|()| {
+                    cgroup.as_ref().map_or(Ok(()), |group| group.add(pid).step("join the control group"))
+                });
                 let ready = ready.and_then(|()| rustix::io::write(&release, b"g").map(drop).step("release the cell"));
                 self.running.insert(pid, Running { n, cgroup });
                 match ready {
@@ -205,13 +225,22 @@ impl Launcher {
         Cgroup::create(&self.settings.cgroups, &name, &plan.cgroup).map(Some).step("make the control group")
     }
 
+    /// Removes the control groups that launchers which were killed have left behind.
+    fn sweep(&self) {
+        let alive = |name: &str| {
+            let launcher = name.rsplit('-').nth(1).unwrap_or_default();
+            std::path::Path::new("/proc").join(launcher).exists()
+        };
+        // What cannot be removed is tried again by the next launcher.
+        let _left = cgroup::sweep(&self.settings.cgroups, alive).is_err();
+    }
+
     fn reap(&mut self) -> io::Result<()> {
         while let Some(reaped) = sys::reap() {
             let Some(cell) = self.running.remove(&reaped.pid) else { continue };
-            let usage = usage(&cell);
-            let n = cell.n;
+            let gone = FromLauncher::Gone { n: cell.n, status: reaped.status, usage: usage(&cell) };
+            wire::send(&self.plane, &gone, &[])?;
             remove(cell);
-            wire::send(&self.plane, &FromLauncher::Gone { n, status: reaped.status, usage }, &[])?;
         }
         Ok(())
     }
@@ -267,8 +296,7 @@ fn write_id_maps(pid: i32, (uid, gid): (u32, u32), privileged: bool) -> Result<(
 fn id_map(uid: u32, gid: u32, host_id: u32) -> Result<OwnedFd, StepError> {
     let step = "make an id map";
     let (keep, hold) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).step(step)?;
-    let (fork, _pidfd) = sys::clone3(libc::CLONE_NEWUSER as u64).step(step)?;
-    match fork {
+    match sys::clone3(libc::CLONE_NEWUSER as u64, None).step(step)? {
         Fork::Child => {
             drop(hold);
             // Lives until the maps are written; a namespace that a descriptor holds lives on.

@@ -23,6 +23,7 @@ pub mod plan;
 mod rootfs;
 pub mod seccomp;
 mod source;
+mod spawn;
 mod spec;
 mod sys;
 pub mod wire;

@@ -24,6 +24,8 @@ pub struct HostFacts {
     pub root_entries: Vec<RootEntry>,
     /// Which of [`ETC_SHARED`] exist on the host.
     pub etc_shared: Vec<String>,
+    /// The shared libraries that NanoClaw's own binary runs with, the loader among them; only for a minimal root.
+    pub own_libraries: Vec<PathBuf>,
     /// Which limits a control group can enforce here.
     pub enforced: Enforced,
     /// Whether the kernel has IPv6.
@@ -53,6 +55,15 @@ pub struct RootEntry {
 /// Files of the host's `/etc` that programs need and that hold no secret, besides the generated ones.
 pub const ETC_SHARED: [&str; 7] =
     ["ld.so.cache", "ssl/certs", "ssl/openssl.cnf", "ca-certificates", "pki/tls/certs", "alternatives", "mime.types"];
+
+/// How much later than the control group the limit of processes per user bites.
+const SPARE_PROCESSES: u64 = 16;
+
+/// Where the loader stands, by the psABI of the architecture.
+#[cfg(target_arch = "x86_64")]
+const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
+#[cfg(target_arch = "aarch64")]
+const LOADER: &str = "/lib/ld-linux-aarch64.so.1";
 
 /// Directories of the host that `rootfs: host` shows.
 const HOST_ROOT: [&str; 8] = ["bin", "lib", "lib32", "lib64", "libx32", "sbin", "usr", "nix"];
@@ -224,7 +235,8 @@ pub fn plan(spec: &CellSpec, host: &HostFacts) -> Result<LaunchPlan, PlanError> 
         process_limits: ProcessLimits {
             files: u64::from(limits.files.unwrap_or(0)),
             file_size: disk,
-            processes: u64::from(pids),
+            // Where a control group counts, it is the one to say no, so that the refusal is counted.
+            processes: u64::from(pids) + if host.enforced.pids { SPARE_PROCESSES } else { 0 },
             data: (!host.enforced.memory).then_some(memory),
         },
         cgroup: cgroup::Limits {
@@ -304,6 +316,12 @@ fn root_steps(spec: &CellSpec, host: &HostFacts, scratch: u64, no_exec: bool) ->
     steps.push(RootStep::Scratch { bytes: scratch, inodes: scratch / 4096, no_exec });
     if spec.rootfs == Rootfs::Minimal {
         steps.push(RootStep::OwnBinary("/nanoclaw".into()));
+        for library in &host.own_libraries {
+            // The loader is called by the path that is written into the binary, everything else found by its name.
+            let is_loader = library.file_name() == Path::new(LOADER).file_name();
+            let target = if is_loader { PathBuf::from(LOADER) } else { library.clone() };
+            steps.push(system(library.clone(), target));
+        }
     }
     // Shorter targets first, so that a mount inside another lands on top of it.
     let mut asked: Vec<_> = spec.mounts.iter().collect();
@@ -323,7 +341,10 @@ fn root_steps(spec: &CellSpec, host: &HostFacts, scratch: u64, no_exec: bool) ->
 /// The generated minimum of `/etc`.
 fn etc_files(host_name: &str) -> [(&'static str, String); 7] {
     [
-        ("passwd", format!("agent:x:{CELL_ID}:{CELL_ID}:agent:/tmp/home:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")),
+        (
+            "passwd",
+            format!("agent:x:{CELL_ID}:{CELL_ID}:agent:/tmp/home:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"),
+        ),
         ("group", format!("agent:x:{CELL_ID}:\nnogroup:x:65534:\n")),
         ("hosts", format!("127.0.0.1 localhost {host_name}\n::1 localhost\n")),
         ("hostname", format!("{host_name}\n")),

@@ -27,13 +27,27 @@ pub(crate) fn build(
     steps: &[RootStep],
     mut open_bind: impl FnMut(usize, &Bind) -> Result<OwnedFd, StepError>,
 ) -> Result<(), StepError> {
-    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).step("make mounts private")?;
-    let root = tmpfs(&[("size", "32m"), ("nr_inodes", "4096"), ("mode", "0755")], MountAttrFlags::MOUNT_ATTR_NOSUID)
+    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+        .step("make mounts private")?;
+    // Before anything covers anything: sources are found by their path on the host.
+    let mut trees = Vec::new();
+    for (at, step) in steps.iter().enumerate() {
+        if let RootStep::Bind(bind) = step {
+            trees.push(open_bind(at, bind)?);
+        }
+    }
+    let mut trees = trees.into_iter();
+    let size = root_size(steps).step("create the root")?.to_string();
+    let root = tmpfs(&[("size", &size), ("nr_inodes", "4096"), ("mode", "0755")], MountAttrFlags::MOUNT_ATTR_NOSUID)
         .step("create the root")?;
     // Somewhere that exists on every host: what it hides is this namespace's alone.
-    rustix::mount::move_mount(&root, "", CWD, "/tmp", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).step("place the root")?;
-    for (at, step) in steps.iter().enumerate() {
-        apply(&root, step, |bind| open_bind(at, bind))?;
+    rustix::mount::move_mount(&root, "", CWD, "/tmp", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .step("place the root")?;
+    for step in steps {
+        match (step, matches!(step, RootStep::Bind(_)).then(|| trees.next()).flatten()) {
+            (RootStep::Bind(bind), Some(tree)) => show(&root, bind, &tree)?,
+            (step, _) => apply(&root, step)?,
+        }
     }
     rustix::process::fchdir(&root).step("enter the root")?;
     sys::pivot_root_here().step("change the root")?;
@@ -43,11 +57,21 @@ pub(crate) fn build(
         .step("make the root read-only")
 }
 
-fn apply(
-    root: &OwnedFd,
-    step: &RootStep,
-    open_bind: impl FnOnce(&Bind) -> Result<OwnedFd, StepError>,
-) -> Result<(), StepError> {
+/// Bytes for what is written into the root itself: generated files, and NanoClaw where the plan asks for a copy.
+fn root_size(steps: &[RootStep]) -> std::io::Result<u64> {
+    const FILES: u64 = 8 * 1024 * 1024;
+    let copies = steps.iter().any(|step| matches!(step, RootStep::OwnBinary(_)));
+    Ok(FILES + if copies { std::fs::metadata("/proc/self/exe")?.len() } else { 0 })
+}
+
+/// Puts a mount of the host in its place.
+fn show(root: &OwnedFd, bind: &Bind, tree: &OwnedFd) -> Result<(), StepError> {
+    let stat = rustix::fs::fstat(tree).step(format!("mount `{}`", bind.source.display()))?;
+    let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+    attach(root, tree, &bind.target, if directory { Place::Directory } else { Place::File })
+}
+
+fn apply(root: &OwnedFd, step: &RootStep) -> Result<(), StepError> {
     match step {
         RootStep::Directory(path) => place(root, path, Place::Directory).map(drop),
         RootStep::File { path, text } => {
@@ -59,16 +83,17 @@ fn apply(
             rustix::fs::symlinkat(target.as_str(), &parent, name).step(format!("link `{}`", path.display()))
         }
         RootStep::Bind(bind) => {
-            let tree = open_bind(bind)?;
-            let stat = rustix::fs::fstat(&tree).step(format!("mount `{}`", bind.source.display()))?;
-            let kind = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory { Place::Directory } else { Place::File };
-            attach(root, &tree, &bind.target, kind)
+            Err(StepError::new(format!("mount `{}`", bind.source.display()), "it was not opened", ""))
         }
         RootStep::OwnBinary(path) => own_binary(root, path),
         RootStep::Proc => proc(root),
         RootStep::Terminals => {
-            let terminals = filesystem("devpts", &[("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0600"), ("max", "64")], MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC)
-                .step("create /dev/pts")?;
+            let terminals = filesystem(
+                "devpts",
+                &[("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0600"), ("max", "64")],
+                MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC,
+            )
+            .step("create /dev/pts")?;
             attach(root, &terminals, Path::new("/dev/pts"), Place::Directory)
         }
         RootStep::Scratch { bytes, inodes, no_exec } => {
@@ -76,11 +101,9 @@ fn apply(
             if *no_exec {
                 flags |= MountAttrFlags::MOUNT_ATTR_NOEXEC;
             }
-            let scratch = tmpfs(
-                &[("size", &bytes.to_string()), ("nr_inodes", &inodes.to_string()), ("mode", "1777")],
-                flags,
-            )
-            .step("create /tmp")?;
+            let scratch =
+                tmpfs(&[("size", &bytes.to_string()), ("nr_inodes", &inodes.to_string()), ("mode", "1777")], flags)
+                    .step("create /tmp")?;
             for (name, mode) in [("home", 0o700), (".shm", 0o1777), (".run", 0o755)] {
                 rustix::fs::mkdirat(&scratch, name, Mode::from_raw_mode(mode)).step(format!("create /tmp/{name}"))?;
             }
@@ -126,7 +149,7 @@ fn proc(root: &OwnedFd) -> Result<(), StepError> {
         };
         let stat = rustix::fs::fstat(&target).step(format!("mask `{}`", path.display()))?;
         let mask = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            tmpfs(&[("size", "4k"), ("nr_inodes", "2"), ("mode", "0555")], MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOSUID)
+            tmpfs(&[("size", "4k"), ("nr_inodes", "2"), ("mode", "0555")], flags)
         } else {
             let null = find(root, Path::new("/dev/null")).step("find /dev/null")?;
             rustix::mount::open_tree(

@@ -16,16 +16,46 @@ use crate::sys::{self, MountAttributes};
 
 /// Names that hold credentials or control other programs, wherever they stand.
 const DENIED_NAMES: [&str; 22] = [
-    ".aws", ".azure", ".docker", ".gnupg", ".kube", ".netrc", ".oci", ".password-store", ".pgpass", ".ssh", ".vault-token",
-    ".git-credentials", ".mozilla", ".nanoclaw", "containerd.sock", "crio.sock", "docker.sock", "gcloud", "gh", "keyrings",
-    "podman.sock", "buildkitd.sock",
+    ".aws",
+    ".azure",
+    ".docker",
+    ".gnupg",
+    ".kube",
+    ".netrc",
+    ".oci",
+    ".password-store",
+    ".pgpass",
+    ".ssh",
+    ".vault-token",
+    ".git-credentials",
+    ".mozilla",
+    ".nanoclaw",
+    "containerd.sock",
+    "crio.sock",
+    "docker.sock",
+    "gcloud",
+    "gh",
+    "keyrings",
+    "podman.sock",
+    "buildkitd.sock",
 ];
 /// Names of [`DENIED_NAMES`] that are too ordinary to refuse outside a home's `.config` or `.local/share`.
 const ONLY_IN_CONFIG: [&str; 3] = ["gcloud", "gh", "keyrings"];
 /// Places that are never shown whole, nor anything below where the second field says so.
 const DENIED_PLACES: [(&str, bool); 14] = [
-    ("/", false), ("/home", false), ("/root", false), ("/var", false), ("/var/lib", false), ("/etc", true), ("/boot", true),
-    ("/dev", true), ("/proc", true), ("/sys", true), ("/run", true), ("/var/run", true), ("/var/lib/docker", true),
+    ("/", false),
+    ("/home", false),
+    ("/root", false),
+    ("/var", false),
+    ("/var/lib", false),
+    ("/etc", true),
+    ("/boot", true),
+    ("/dev", true),
+    ("/proc", true),
+    ("/sys", true),
+    ("/run", true),
+    ("/var/run", true),
+    ("/var/lib/docker", true),
     ("/var/lib/kubelet", true),
 ];
 
@@ -96,10 +126,9 @@ fn check(source: &OwnedFd, kind: FileType, state_dir: Option<&Path>) -> Result<(
         return Err((why, "mount the one directory that the agent needs instead"));
     }
     if kind == FileType::Directory {
-        let found = DENIED_NAMES
-            .iter()
-            .filter(|name| !ONLY_IN_CONFIG.contains(name))
-            .find(|name| rustix::fs::accessat(source, **name, rustix::fs::Access::EXISTS, rustix::fs::AtFlags::empty()).is_ok());
+        let found = DENIED_NAMES.iter().filter(|name| !ONLY_IN_CONFIG.contains(name)).find(|name| {
+            rustix::fs::accessat(source, **name, rustix::fs::Access::EXISTS, rustix::fs::AtFlags::empty()).is_ok()
+        });
         if let Some(name) = found {
             return Err((
                 format!("it holds `{name}`, which is on the built-in deny list"),
@@ -125,15 +154,16 @@ fn denied(real: &Path, state_dir: Option<&Path>) -> Option<String> {
     }
     let names: Vec<&str> = real.iter().filter_map(OsStr::to_str).collect();
     let hit = names.iter().enumerate().find(|(at, name)| {
-        let in_config = at.checked_sub(1).and_then(|before| names.get(before)).is_some_and(|n| matches!(*n, ".config" | "share"));
+        let in_config =
+            at.checked_sub(1).and_then(|before| names.get(before)).is_some_and(|n| matches!(*n, ".config" | "share"));
         DENIED_NAMES.contains(name) && (!ONLY_IN_CONFIG.contains(name) || in_config)
     });
     if let Some((_, name)) = hit {
         return Some(format!("`{}` is on the built-in deny list (`{name}`)", real.display()));
     }
-    state_dir.filter(|state| real.starts_with(state) || state.starts_with(real)).map(|state| {
-        format!("`{}` would show NanoClaw's own state (`{}`)", real.display(), state.display())
-    })
+    state_dir
+        .filter(|state| real.starts_with(state) || state.starts_with(real))
+        .map(|state| format!("`{}` would show NanoClaw's own state (`{}`)", real.display(), state.display()))
 }
 
 #[cfg(test)]
@@ -144,8 +174,20 @@ mod tests {
     fn credentials_and_control_sockets_are_denied() {
         let state = Path::new("/var/lib/nanoclaw");
         for path in [
-            "/", "/etc", "/etc/ssl", "/root", "/proc/self", "/sys", "/run/docker.sock", "/srv/docker.sock", "/home/a/.ssh",
-            "/home/a/.ssh/id_ed25519", "/home/a/.kube/config", "/home/a/.config/gcloud", "/var/lib/nanoclaw/audit", "/var/lib",
+            "/",
+            "/etc",
+            "/etc/ssl",
+            "/root",
+            "/proc/self",
+            "/sys",
+            "/run/docker.sock",
+            "/srv/docker.sock",
+            "/home/a/.ssh",
+            "/home/a/.ssh/id_ed25519",
+            "/home/a/.kube/config",
+            "/home/a/.config/gcloud",
+            "/var/lib/nanoclaw/audit",
+            "/var/lib",
         ] {
             assert!(denied(Path::new(path), Some(state)).is_some(), "{path}");
         }

@@ -25,13 +25,14 @@ pub(crate) fn fork() -> io::Result<Fork> {
     Ok(if pid == 0 { Fork::Child } else { Fork::Parent(pid as i32) })
 }
 
-/// clone3(2) without a new stack: like fork, with `flags` (namespaces) and a pidfd. Same precondition as [`fork`].
-/// The pidfd is `None` in the child.
-pub(crate) fn clone3(flags: u64) -> io::Result<(Fork, Option<OwnedFd>)> {
-    let mut pidfd: libc::c_int = -1;
+/// clone3(2) without a new stack: like fork, with `flags` (namespaces), and into a control group of the unified
+/// hierarchy. Same precondition as [`fork`].
+pub(crate) fn clone3(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Fork> {
+    // libc's constant is too narrow for its value.
+    const INTO_CGROUP: u64 = 0x2_0000_0000;
     let args = libc::clone_args {
-        flags: flags | libc::CLONE_PIDFD as u64,
-        pidfd: std::ptr::from_mut(&mut pidfd) as u64,
+        flags: flags | cgroup.map_or(0, |_| INTO_CGROUP),
+        pidfd: 0,
         child_tid: 0,
         parent_tid: 0,
         exit_signal: libc::SIGCHLD as u64,
@@ -40,17 +41,13 @@ pub(crate) fn clone3(flags: u64) -> io::Result<(Fork, Option<OwnedFd>)> {
         tls: 0,
         set_tid: 0,
         set_tid_size: 0,
-        cgroup: 0,
+        cgroup: cgroup.map_or(0, |fd| fd.as_raw_fd() as u64),
     };
     // SAFETY: `args` outlives the call and has the size that is passed; without CLONE_VM and with no stack the child
     // runs on a copy of this stack. The C library's fork handlers are not run, which is sound with a single thread
     // that holds no C library lock here.
     let pid = check(unsafe { libc::syscall(libc::SYS_clone3, std::ptr::from_ref(&args), size_of_val(&args)) })?;
-    if pid == 0 {
-        return Ok((Fork::Child, None));
-    }
-    // SAFETY: the kernel stored a new descriptor in `pidfd`, which nobody else owns.
-    Ok((Fork::Parent(pid as i32), Some(unsafe { OwnedFd::from_raw_fd(pidfd) })))
+    Ok(if pid == 0 { Fork::Child } else { Fork::Parent(pid as i32) })
 }
 
 /// Ends this process at once, without destructors: for children of [`fork`] and [`clone3`].
@@ -151,15 +148,6 @@ pub(crate) fn hard_limit(resource: u32) -> u64 {
     if unsafe { libc::getrlimit(resource, std::ptr::from_mut(&mut limit)) } == 0 { limit.rlim_max } else { 0 }
 }
 
-/// Sets every signal to its default and unblocks all: what execve(2) hands on to a new program.
-pub(crate) fn reset_signals() {
-    for signal in 1..=64 {
-        // SAFETY: SIG_DFL runs no code of ours; signals that cannot be changed give an error that means nothing here.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
-    }
-    set_signal_mask(&[], libc::SIG_SETMASK);
-}
-
 /// sigprocmask(2) with a list of signals.
 pub(crate) fn set_signal_mask(signals: &[i32], how: i32) {
     // SAFETY: the set is initialised by sigemptyset before use and outlives the calls.
@@ -187,23 +175,6 @@ pub(crate) fn signal_descriptor(signals: &[i32]) -> io::Result<OwnedFd> {
     }
 }
 
-/// Makes the descriptor this session's controlling terminal.
-pub(crate) fn set_controlling_terminal(fd: impl AsFd) -> io::Result<()> {
-    // SAFETY: TIOCSCTTY takes an integer.
-    check(libc::c_long::from(unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::TIOCSCTTY, 0) }))?;
-    Ok(())
-}
-
-/// Opens the other end of a pseudo-terminal (TIOCGPTPEER), which cannot be tricked by what is mounted on /dev/pts.
-pub(crate) fn terminal_peer(master: impl AsFd) -> io::Result<OwnedFd> {
-    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
-    // SAFETY: TIOCGPTPEER takes open flags as an integer and returns a new descriptor.
-    unsafe {
-        let fd = libc::ioctl(master.as_fd().as_raw_fd(), libc::TIOCGPTPEER, flags);
-        if fd < 0 { Err(io::Error::last_os_error()) } else { Ok(OwnedFd::from_raw_fd(fd)) }
-    }
-}
-
 /// dup2(2) onto one of the standard descriptors 0 to 2. Nothing else owns those in the children that call this.
 pub(crate) fn put_on(fd: impl AsFd, number: i32) -> io::Result<()> {
     // SAFETY: replaces a standard descriptor, which no OwnedFd of ours stands for.
@@ -216,32 +187,6 @@ pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
     // SAFETY: with CLOEXEC this closes nothing now, so that no owner is left with a stale descriptor.
     check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) })?;
     Ok(())
-}
-
-/// A NULL-terminated array of C strings, as execve(2) wants it.
-pub(crate) struct Strings {
-    _owned: Vec<std::ffi::CString>,
-    pointers: Vec<*const libc::c_char>,
-}
-
-impl Strings {
-    /// Copies `strings`; an error where one holds a NUL byte.
-    pub(crate) fn new<S: AsRef<str>>(strings: impl IntoIterator<Item = S>) -> io::Result<Self> {
-        let owned = strings
-            .into_iter()
-            .map(|s| std::ffi::CString::new(s.as_ref()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
-        let pointers = owned.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect();
-        Ok(Self { _owned: owned, pointers })
-    }
-}
-
-/// execve(2); returns only on error.
-pub(crate) fn execve(path: &std::ffi::CStr, arguments: &Strings, environment: &Strings) -> io::Error {
-    // SAFETY: both arrays are NULL-terminated and their strings are alive.
-    unsafe { libc::execve(path.as_ptr(), arguments.pointers.as_ptr(), environment.pointers.as_ptr()) };
-    io::Error::last_os_error()
 }
 
 /// What became of a child.
@@ -306,4 +251,23 @@ pub(crate) fn seccomp_notification_available() -> bool {
     let action = libc::SECCOMP_RET_USER_NOTIF;
     // SAFETY: the kernel reads one u32 from the pointer, which is valid for the call.
     unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, std::ptr::from_ref(&action)) == 0 }
+}
+
+/// Overwrites and empties the environment that this process was started with, so that neither it nor any copy of it
+/// holds what may stand there.
+pub(crate) fn erase_environment() {
+    unsafe extern "C" {
+        static mut environ: *mut *mut libc::c_char;
+    }
+    // SAFETY: called in a fresh child with one thread, which has taken no pointer into the environment. Each entry is
+    // a NUL-terminated string in memory that this process may write (execve(2) put it on its stack); the array ends
+    // with NULL.
+    unsafe {
+        let mut entry = environ;
+        while !entry.is_null() && !(*entry).is_null() {
+            std::ptr::write_bytes(*entry, 0, libc::strlen(*entry));
+            entry = entry.add(1);
+        }
+        libc::clearenv();
+    }
 }

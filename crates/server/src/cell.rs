@@ -24,6 +24,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use crate::kernel_door::Starting;
 use crate::launcher::LaunchEvent;
 use crate::plane::Plane;
 use crate::readiness::watch;
@@ -118,8 +119,15 @@ pub struct Steering {
 
 enum Directive {
     Signal(u64, i32),
-    Run { warrant: Warrant, program: Program, stdio: Vec<OwnedFd>, started: oneshot::Sender<RunningProgram> },
+    Run(Box<RunDirective>),
     Kill,
+}
+
+struct RunDirective {
+    warrant: Warrant,
+    program: Program,
+    stdio: Vec<OwnedFd>,
+    started: oneshot::Sender<RunningProgram>,
 }
 
 /// A further program in a cell.
@@ -173,7 +181,7 @@ impl Steering {
             program.env.insert("TERM".to_owned(), "xterm-256color".to_owned());
         }
         let (started, answer) = oneshot::channel();
-        self.orders.send(Directive::Run { warrant, program, stdio, started }).ok()?;
+        self.orders.send(Directive::Run(Box::new(RunDirective { warrant, program, stdio, started }))).ok()?;
         answer.await.ok()
     }
 
@@ -204,7 +212,10 @@ pub async fn launch(plane: &Plane, order: Order, stdio: Vec<OwnedFd>) -> Result<
         }
     };
     let mut doors = JoinSet::new();
-    open_doors(plane, order.spec.mode, init.get_ref().host_id, descriptors, sockets, &engine, &mut doors).map_err(step)?;
+    let starting = Starting::of(init.get_ref().pid);
+    starting.set(order.spec.command.first().cloned());
+    let view = (order.spec.mode, init.get_ref().host_id);
+    open_doors(plane, view, descriptors, &starting, sockets, &engine, &mut doors).map_err(step)?;
     let borrowed: Vec<BorrowedFd<'_>> = stdio.iter().map(AsFd::as_fd).collect();
     let ticket = init
         .get_ref()
@@ -223,6 +234,7 @@ pub async fn launch(plane: &Plane, order: Order, stdio: Vec<OwnedFd>) -> Result<
             return Err(error);
         }
     };
+    starting.set(None);
     let (orders, directives) = mpsc::unbounded_channel();
     let (ended, end) = oneshot::channel();
     let pid = init.get_ref().pid;
@@ -233,6 +245,7 @@ pub async fn launch(plane: &Plane, order: Order, stdio: Vec<OwnedFd>) -> Result<
         number,
         init,
         doors,
+        starting_program: starting,
         directives,
         programs: HashMap::new(),
         starting: HashMap::new(),
@@ -348,9 +361,9 @@ async fn next(init: &AsyncFd<InitHandle>) -> Option<InitEvent> {
 
 fn open_doors(
     plane: &Plane,
-    mode: SandboxMode,
-    host_id: (u32, u32),
+    (mode, host_id): (SandboxMode, (u32, u32)),
     descriptors: CellDescriptors,
+    starting: &Starting,
     sockets: CellSockets,
     engine: &Arc<Engine>,
     doors: &mut JoinSet<Result<(), DoorError>>,
@@ -359,7 +372,7 @@ fn open_doors(
     let view = CellView::new(root, mode, host_id.0, host_id.1);
     let listener = Listener::new(seccomp).map_err(|error| StepError::new("listen to system calls", error, ""))?;
     let recorder = &plane.recorder;
-    let kernel = kernel_door::serve(listener, view, sockets.clone(), engine.clone(), recorder.clone());
+    let kernel = kernel_door::serve(listener, view, starting.clone(), sockets.clone(), engine.clone(), recorder.clone());
     doors.spawn(async { Ok(kernel.await?) });
     let packets = packet_door::serve(log, sockets.clone(), engine.clone(), recorder.clone());
     doors.spawn(async { Ok(packets.await?) });
@@ -381,6 +394,7 @@ struct Watch {
     number: u64,
     init: AsyncFd<InitHandle>,
     doors: JoinSet<Result<(), DoorError>>,
+    starting_program: Starting,
     directives: mpsc::UnboundedReceiver<Directive>,
     programs: HashMap<u64, oneshot::Sender<i32>>,
     starting: HashMap<u64, (oneshot::Sender<RunningProgram>, oneshot::Receiver<i32>)>,
@@ -462,11 +476,13 @@ impl Watch {
     fn program_event(&mut self, event: InitEvent) {
         match event {
             InitEvent::Started { n, terminal } => {
+                self.starting_program.set(None);
                 if let Some((answer, status)) = self.starting.remove(&n) {
                     let _asker_left = answer.send(RunningProgram { n, terminal, status }).is_err();
                 }
             }
             InitEvent::NotStarted { n, .. } => {
+                self.starting_program.set(None);
                 self.starting.remove(&n);
                 self.programs.remove(&n);
             }
@@ -483,9 +499,11 @@ impl Watch {
         match directive {
             Directive::Signal(n, signal) => self.signal(n, signal),
             Directive::Kill => self.kill(),
-            Directive::Run { warrant, program, stdio, started } => {
+            Directive::Run(run) => {
+                let RunDirective { warrant, program, stdio, started } = *run;
                 let n = self.next_program;
                 self.next_program += 1;
+                self.starting_program.set(program.command.first().cloned());
                 let borrowed: Vec<BorrowedFd<'_>> = stdio.iter().map(AsFd::as_fd).collect();
                 if self.init.get_ref().run(warrant, n, &program, &borrowed).is_ok() {
                     let (ended, status) = oneshot::channel();

@@ -3,21 +3,51 @@
 //! The kernel's own layers (read-only mounts, permissions, Landlock, namespaces) remain what enforces; this door knows
 //! what they will answer, says so in the log, and closes the calls that no cell may make.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nanoclaw_audit::{AuditError, Recorded, Recorder};
 use nanoclaw_identity::CellSockets;
 use nanoclaw_policy::{Engine, Verdict};
-use nanoclaw_request::{Action, Arrived, Door, Syscall};
+use nanoclaw_request::{Action, Arrived, Door, Exec, Syscall};
 use nanoclaw_sandbox::notify::{self, Answer, CellView, DecodeError, Decoded, Event, Listener, Notification};
 
 use crate::readiness::watch;
+
+/// The program that a cell's init is starting at this moment, if any.
+#[derive(Clone, Debug)]
+pub(crate) struct Starting {
+    init: u32,
+    program: Arc<Mutex<Option<String>>>,
+}
+
+impl Starting {
+    /// Of the cell with this init.
+    pub(crate) fn of(init: i32) -> Self {
+        Self { init: init.unsigned_abs(), program: Arc::default() }
+    }
+
+    /// Says what is being started; `None` when it runs or failed.
+    pub(crate) fn set(&self, program: Option<String>) {
+        *self.program.lock().unwrap_or_else(PoisonError::into_inner) = program;
+    }
+
+    fn program(&self) -> Option<String> {
+        self.program.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The parent of a process, as the host sees it.
+fn parent(pid: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+}
 
 /// Serves until the last process of the cell is gone. An error of the recorder ends it, and with the listener closed
 /// the kernel answers every such call with ENOSYS.
 pub(crate) async fn serve(
     listener: Listener,
     view: CellView,
+    starting: Starting,
     sockets: CellSockets,
     engine: Arc<Engine>,
     recorder: Recorder,
@@ -26,7 +56,7 @@ pub(crate) async fn serve(
     loop {
         let Ok(mut ready) = listener.readable().await else { return Ok(()) };
         match ready.try_io(|listener| listener.get_ref().receive()) {
-            Ok(Ok(Event::Call(call))) => decide(listener.get_ref(), &call, &view, &sockets, &engine, &recorder).await?,
+            Ok(Ok(Event::Call(call))) => decide(listener.get_ref(), &call, &view, &starting, &sockets, &engine, &recorder).await?,
             Ok(Ok(Event::Vanished)) | Err(_) => {}
             // The cell is gone.
             Ok(Ok(Event::Over) | Err(_)) => return Ok(()),
@@ -38,6 +68,7 @@ async fn decide(
     listener: &Listener,
     call: &Notification,
     view: &CellView,
+    starting: &Starting,
     sockets: &CellSockets,
     engine: &Engine,
     recorder: &Recorder,
@@ -46,6 +77,14 @@ async fn decide(
         Ok(Some(decoded)) => decoded,
         Ok(None) => return reply(listener, call, Answer::Continue),
         Err(DecodeError::Gone) => return Ok(()),
+        // Init's own child on its way to becoming a program: a copy of the launcher, so nobody may look into it
+        // without privilege. What it runs is what init was just told to run.
+        Err(DecodeError::Unreadable { .. }) if call.is_exec() && parent(call.pid) == Some(starting.init) => {
+            match starting.program() {
+                Some(path) => Decoded { action: Action::Exec(Exec { path, obstacle: None }), answer: Answer::Continue },
+                None => return reply(listener, call, Answer::Errno(EPERM)),
+            }
+        }
         // What cannot be put on record is not done.
         Err(error @ DecodeError::Unreadable { .. }) => Decoded {
             action: Action::Syscall(Syscall { name: format!("number {}", call.number), detail: error.to_string() }),

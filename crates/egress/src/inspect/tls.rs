@@ -40,6 +40,7 @@ pub enum Hello {
 
 /// Reads the ClientHello at the front of `bytes`, over as many records as it takes.
 pub fn client_hello(bytes: &[u8]) -> Hello {
+    let bytes = bytes.get(..MAX_HELLO).unwrap_or(bytes);
     match bytes {
         [] => return Hello::Incomplete,
         [RECORD_HANDSHAKE] => return Hello::Incomplete,
@@ -51,7 +52,7 @@ pub fn client_hello(bytes: &[u8]) -> Hello {
     loop {
         match next_fragment(&mut records) {
             Ok(Some(fragment)) => message.extend_from_slice(fragment),
-            Ok(None) if bytes.len() >= MAX_HELLO => return Hello::Malformed("the hello is too long"),
+            Ok(None) if bytes.len() == MAX_HELLO => return Hello::Malformed("the hello is too long"),
             Ok(None) => return Hello::Incomplete,
             Err(why) => return Hello::Malformed(why),
         }

@@ -3,13 +3,13 @@
 use tokio::io::AsyncWriteExt as _;
 
 use crate::origin::{OK, Origin, Script};
-use crate::world::{PUBLIC, World, host, private, quick, say, until};
+use crate::world::{PUBLIC, World, host, private, say, until};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: api.bank.com\r\n\r\n";
 
 /// Lets api.bank.com resolve to `addresses` and asserts that it is refused on every way in, without a connection.
 async fn is_forbidden(addresses: &[&str]) {
-    let world = World::with_limits([host("api.bank.com")], quick());
+    let world = World::new([host("api.bank.com")]);
     world.resolves("api.bank.com", &[addresses]);
     let mut stream = world.connect_to("api.bank.com", 80).await;
     let answer = say(&mut stream, GET).await;
@@ -59,7 +59,7 @@ async fn one_special_address_among_public_ones_is_enough() {
 
 #[tokio::test]
 async fn private_network_that_the_rule_names_is_reached() {
-    let world = World::with_limits([private("api.bank.com", "10.0.0.0", 8)], quick());
+    let world = World::new([private("api.bank.com", "10.0.0.0", 8)]);
     let origin = Origin::new(Script::Reply(OK)).await;
     world.resolves("api.bank.com", &[&["10.0.0.5"]]);
     world.serves("10.0.0.5:80", origin.address);
@@ -102,7 +102,7 @@ async fn addresses_are_tried_in_order_until_one_answers() {
 
 #[tokio::test]
 async fn name_that_does_not_resolve_is_a_failure_and_one_without_address_is_refused() {
-    let world = World::with_limits([host("api.bank.com")], quick());
+    let world = World::new([host("api.bank.com")]);
     let mut stream = world.connect_to("api.bank.com", 80).await;
     let answer = say(&mut stream, GET).await;
     assert!(answer.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{answer}");
@@ -118,7 +118,7 @@ async fn name_that_does_not_resolve_is_a_failure_and_one_without_address_is_refu
 
 #[tokio::test]
 async fn synthetic_address_that_was_never_given_out_leads_nowhere() {
-    let world = World::with_limits([host("api.bank.com")], quick());
+    let world = World::new([host("api.bank.com")]);
     for address in ["198.18.0.77:80", "[fd6e:6e6f:636c::77]:80"] {
         let mut stream = world.connect(address).await;
         assert!(say(&mut stream, GET).await.contains("\r\nx-nanoclaw-refusal: host-not-allowed\r\n"), "{address}");

@@ -3,11 +3,11 @@
 use tokio::io::AsyncWriteExt as _;
 
 use crate::origin::{OK, Origin, Script};
-use crate::world::{End, PUBLIC, World, host, quick, refused, rest, say, until};
+use crate::world::{End, PUBLIC, World, host, refused, rest, say, until};
 
 /// A world where api.bank.com:80 is allowed and behaves as `script` says.
 async fn bank(script: Script) -> (World, Origin) {
-    let world = World::with_limits([host("api.bank.com")], quick());
+    let world = World::new([host("api.bank.com")]);
     let origin = Origin::new(script).await;
     world.publish("api.bank.com", 80, origin.address);
     (world, origin)
@@ -76,7 +76,7 @@ async fn second_pipelined_request_is_decided_by_itself() {
 
 #[tokio::test]
 async fn denied_address_is_told_in_http() {
-    let world = World::with_limits([host("api.bank.com")], quick());
+    let world = World::new([host("api.bank.com")]);
     let mut stream = world.connect("8.8.8.8:80").await;
     let answer = say(&mut stream, b"GET / HTTP/1.1\r\nHost: 8.8.8.8\r\n\r\n").await;
     let help = "to allow it, add \"8.8.8.8:80\" to allowed_networks of agent nano-001";
@@ -87,7 +87,7 @@ async fn denied_address_is_told_in_http() {
 
 #[tokio::test]
 async fn refusal_of_head_has_no_body() {
-    let world = World::with_limits([], quick());
+    let world = World::new([]);
     let mut stream = world.connect("8.8.8.8:80").await;
     let answer = say(&mut stream, b"HEAD / HTTP/1.1\r\nHost: 8.8.8.8\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 403 Forbidden\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
@@ -109,7 +109,7 @@ async fn other_protocols_on_port_80_are_reset() {
 
 #[tokio::test]
 async fn server_that_does_not_answer_is_an_outcome_and_no_refusal() {
-    let world = World::with_limits([host("api.bank.com")], quick());
+    let world = World::new([host("api.bank.com")]);
     world.resolves("api.bank.com", &[&[PUBLIC]]);
     let mut stream = world.connect_to("api.bank.com", 80).await;
     let answer = say(&mut stream, b"GET / HTTP/1.1\r\nHost: api.bank.com\r\n\r\n").await;

@@ -6,7 +6,7 @@ use nanoclaw_egress::{DoorError, DoorLimits};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::origin::{OK, Origin, Script};
-use crate::world::{End, World, host, quick, raw, rest, until};
+use crate::world::{End, World, host, impatient, quick, raw, rest, until};
 
 #[tokio::test]
 async fn connections_beyond_the_limit_are_reset_and_recorded() {
@@ -39,7 +39,7 @@ async fn connections_beyond_the_limit_are_reset_and_recorded() {
 
 #[tokio::test]
 async fn silent_client_is_reset() {
-    let world = World::with_limits([host("api.bank.com")], quick());
+    let world = World::with_limits([host("api.bank.com")], impatient());
     let mut stream = world.connect_to("api.bank.com", 443).await;
     world.resolves("api.bank.com", &[&["9.9.9.9"]]);
     assert_eq!(rest(&mut stream).await, (Vec::new(), End::Reset));

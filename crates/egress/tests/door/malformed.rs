@@ -3,11 +3,11 @@
 use tokio::io::AsyncWriteExt as _;
 
 use crate::origin::{OK, Origin, Script};
-use crate::world::{World, host, quick, say, until};
+use crate::world::{World, host, impatient, say, until};
 
 /// Sends `request` to api.bank.com:80 and asserts that it is refused as malformed, and why.
 async fn is_malformed(request: &[u8], why: &str) {
-    let world = World::with_limits([host("api.bank.com")], quick());
+    let world = World::with_limits([host("api.bank.com")], impatient());
     let origin = Origin::new(Script::Reply(OK)).await;
     world.publish("api.bank.com", 80, origin.address);
     let mut stream = world.connect_to("api.bank.com", 80).await;
@@ -82,7 +82,7 @@ async fn head_that_trickles_in() {
 
 #[tokio::test]
 async fn smuggled_chunk_ends_the_exchange() {
-    let world = World::with_limits([host("api.bank.com")], quick());
+    let world = World::new([host("api.bank.com")]);
     let origin = Origin::new(Script::AfterEnd("")).await;
     world.publish("api.bank.com", 80, origin.address);
     let mut stream = world.connect_to("api.bank.com", 80).await;
@@ -99,7 +99,7 @@ async fn smuggled_chunk_ends_the_exchange() {
 
 #[tokio::test]
 async fn malformed_second_request_leaves_the_first_answered() {
-    let world = World::with_limits([host("api.bank.com")], quick());
+    let world = World::new([host("api.bank.com")]);
     let origin = Origin::new(Script::Reply(OK)).await;
     world.publish("api.bank.com", 80, origin.address);
     let mut stream = world.connect_to("api.bank.com", 80).await;

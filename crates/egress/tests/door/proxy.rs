@@ -4,7 +4,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::origin::{OK, Origin, Script};
 use crate::tls::{hello, sni};
-use crate::world::{End, PUBLIC, World, host, quick, raw, refused, rest, say, until};
+use crate::world::{End, PUBLIC, World, host, raw, refused, rest, say, until};
 
 const OPEN: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
 
@@ -27,7 +27,7 @@ async fn tunnel_carries_tls_for_its_own_name() {
 
 #[tokio::test]
 async fn tunnel_with_another_name_inside_is_refused_in_tls() {
-    let world = World::with_limits([host("api.bank.com")], quick());
+    let world = World::new([host("api.bank.com")]);
     world.resolves("api.bank.com", &[&[PUBLIC]]);
     let mut stream = world.connect_to_proxy().await;
     // The hello comes along with the request, as impatient clients send it.
@@ -41,7 +41,7 @@ async fn tunnel_with_another_name_inside_is_refused_in_tls() {
 
 #[tokio::test]
 async fn tunnel_to_port_80_is_read_as_http() {
-    let world = World::with_limits([host("api.bank.com")], quick());
+    let world = World::new([host("api.bank.com")]);
     let origin = Origin::new(Script::Reply(OK)).await;
     world.publish("api.bank.com", 80, origin.address);
     let mut stream = world.connect_to_proxy().await;
@@ -57,7 +57,7 @@ async fn tunnel_to_port_80_is_read_as_http() {
 
 #[tokio::test]
 async fn tunnel_within_a_tunnel_is_refused() {
-    let world = World::with_limits([host("api.bank.com")], quick());
+    let world = World::new([host("api.bank.com")]);
     world.resolves("api.bank.com", &[&[PUBLIC]]);
     let mut stream = world.connect_to_proxy().await;
     stream.write_all(b"CONNECT api.bank.com:80 HTTP/1.1\r\n\r\n").await.unwrap();
@@ -70,7 +70,7 @@ async fn tunnel_within_a_tunnel_is_refused() {
 
 #[tokio::test]
 async fn denied_name_is_refused_before_the_tunnel_opens_and_never_looked_up() {
-    let world = World::with_limits([host("api.bank.com")], quick());
+    let world = World::new([host("api.bank.com")]);
     world.resolves("evil.com", &[&[PUBLIC]]);
     let mut stream = world.connect_to_proxy().await;
     let answer = say(&mut stream, b"CONNECT evil.com:443 HTTP/1.1\r\n\r\n").await;
@@ -84,7 +84,7 @@ async fn denied_name_is_refused_before_the_tunnel_opens_and_never_looked_up() {
 
 #[tokio::test]
 async fn raw_tunnel_opens_after_the_far_side_answered() {
-    let world = World::with_limits([raw("db.bank.com", 5432)], quick());
+    let world = World::new([raw("db.bank.com", 5432)]);
     let origin = Origin::new(Script::Greet("hello from the server")).await;
     world.publish("db.bank.com", 5432, origin.address);
     let mut stream = world.connect_to_proxy().await;
@@ -99,7 +99,7 @@ async fn raw_tunnel_opens_after_the_far_side_answered() {
 
 /// Sends one request head to the proxy; nothing may be looked up or dialled for it.
 async fn is_refused(head: &str, status: &str, action: &str, code: &str) {
-    let world = World::with_limits([host("api.bank.com")], quick());
+    let world = World::new([host("api.bank.com")]);
     world.resolves("api.bank.com", &[&[PUBLIC]]);
     let mut stream = world.connect_to_proxy().await;
     let head = head.replace("PROXY", &format!("127.0.0.1:{}", world.proxy_port()));
@@ -184,7 +184,7 @@ async fn absolute_form_goes_on_in_origin_form() {
 
 #[tokio::test]
 async fn each_absolute_request_is_decided_for_its_own_destination() {
-    let world = World::with_limits([host("api.bank.com"), host("log.bank.com")], quick());
+    let world = World::new([host("api.bank.com"), host("log.bank.com")]);
     let (api, log) = (Origin::new(Script::Reply(OK)).await, Origin::new(Script::Reply(OK)).await);
     world.publish("api.bank.com", 80, api.address);
     world.resolves("log.bank.com", &[&["9.9.9.9"]]);
@@ -204,7 +204,7 @@ async fn each_absolute_request_is_decided_for_its_own_destination() {
 
 #[tokio::test]
 async fn absolute_form_with_another_host_field_is_refused() {
-    let world = World::with_limits([host("api.bank.com"), host("log.bank.com")], quick());
+    let world = World::new([host("api.bank.com"), host("log.bank.com")]);
     world.resolves("api.bank.com", &[&[PUBLIC]]);
     let mut stream = world.connect_to_proxy().await;
     let answer = say(&mut stream, b"GET http://api.bank.com/ HTTP/1.1\r\nHost: log.bank.com\r\n\r\n").await;

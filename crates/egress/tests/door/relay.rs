@@ -80,7 +80,7 @@ async fn server_that_speaks_first_is_heard_under_a_raw_rule() {
 async fn host_service_is_reached_at_its_own_address_only() {
     let target = NetTarget::HostService { address: "127.0.0.1:8080".parse().unwrap() };
     let rule = NetRule { id: "service".to_owned(), text: "host-service:127.0.0.1:8080".to_owned(), target };
-    let world = World::with_limits([rule], quick());
+    let world = World::new([rule]);
     let origin = Origin::new(Script::Greet("hello")).await;
     world.serves("127.0.0.1:8080", origin.address);
     let mut stream = world.connect("127.0.0.1:8080").await;
@@ -90,6 +90,16 @@ async fn host_service_is_reached_at_its_own_address_only() {
         assert_eq!(rest(&mut stream).await, (Vec::new(), End::Reset), "{other}");
     }
     assert_eq!(world.dials(), ["127.0.0.1:8080"]);
+}
+
+#[tokio::test]
+async fn connection_to_the_listener_itself_is_refused_and_recorded() {
+    let world = World::new([host("api.bank.com")]);
+    let mut stream = world.connect_unredirected().await;
+    stream.write_all(b"\0").await.unwrap();
+    assert_eq!(rest(&mut stream).await, (Vec::new(), End::Reset));
+    world.refusal("net_connect", "host-not-allowed").await;
+    assert!(world.dials().is_empty());
 }
 
 #[tokio::test]

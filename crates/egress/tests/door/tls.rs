@@ -3,7 +3,7 @@
 use tokio::io::AsyncWriteExt as _;
 
 use crate::origin::{Origin, Script};
-use crate::world::{End, PUBLIC, World, cidr, host, quick, rest, until};
+use crate::world::{End, PUBLIC, World, cidr, host, impatient, rest, until};
 
 const ACCESS_DENIED: &[u8] = &[21, 3, 3, 0, 2, 2, 49];
 
@@ -31,7 +31,7 @@ pub fn hello(extensions: &[Vec<u8>]) -> Vec<u8> {
 
 /// Sends `bytes` on a connection to api.bank.com:443 and asserts that it is refused with an alert and this code.
 async fn is_refused(bytes: &[u8], code: &str) {
-    let world = World::with_limits([host("api.bank.com")], quick());
+    let world = World::with_limits([host("api.bank.com")], impatient());
     let origin = Origin::new(Script::Echo).await;
     world.publish("api.bank.com", 443, origin.address);
     let mut stream = world.connect_to("api.bank.com", 443).await;
@@ -141,7 +141,7 @@ async fn address_takes_no_name() {
 
 #[tokio::test]
 async fn denied_address_is_told_by_an_alert() {
-    let world = World::with_limits([host("api.bank.com")], quick());
+    let world = World::new([host("api.bank.com")]);
     let mut stream = world.connect("8.8.8.8:443").await;
     stream.write_all(&hello(&[sni("api.bank.com")])).await.unwrap();
     assert_eq!(rest(&mut stream).await, (ACCESS_DENIED.to_vec(), End::Closed));

@@ -98,10 +98,16 @@ pub fn cidr(net: &str, prefix: u8) -> NetRule {
     NetRule { id: format!("allow {net}"), text: net.to_string(), target }
 }
 
-/// Limits that a test need not wait for. Those that only a failing test would run into stay long.
+const SHORT: Duration = Duration::from_millis(200);
+
+/// Limits under which refusals do not linger. Those that only a failing test would run into stay long.
 pub fn quick() -> DoorLimits {
-    let quick = Duration::from_millis(200);
-    DoorLimits { first_bytes: quick, refusal_bytes: quick, head: quick, farewell: quick, ..DoorLimits::default() }
+    DoorLimits { refusal_bytes: SHORT, farewell: SHORT, ..DoorLimits::default() }
+}
+
+/// Limits for tests in which a client keeps the door waiting.
+pub fn impatient() -> DoorLimits {
+    DoorLimits { first_bytes: SHORT, head: SHORT, ..quick() }
 }
 
 pub struct World {
@@ -117,7 +123,7 @@ pub struct World {
 
 impl World {
     pub fn new(rules: impl Into<Vec<NetRule>>) -> Self {
-        Self::with_limits(rules, DoorLimits { farewell: Duration::from_millis(200), ..DoorLimits::default() })
+        Self::with_limits(rules, quick())
     }
 
     pub fn with_limits(rules: impl Into<Vec<NetRule>>, limits: DoorLimits) -> Self {
@@ -176,6 +182,11 @@ impl World {
         let answer = self.ask(name, 1).await;
         let octets: [u8; 4] = answer[answer.len() - 4..].try_into().unwrap();
         self.connect(&SocketAddr::new(IpAddr::from(octets), port).to_string()).await
+    }
+
+    /// A connection that was not redirected.
+    pub async fn connect_unredirected(&self) -> TcpStream {
+        TcpStream::connect(self.transparent).await.unwrap()
     }
 
     pub async fn connect_to_proxy(&self) -> TcpStream {

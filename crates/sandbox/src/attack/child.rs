@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use super::{Outcome, Stopped};
 
 /// How long one attempt may take before it counts as hung.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Forks; the child runs `work` and ends with the status that it gives. Returns the child.
 pub(super) fn fork(work: impl FnOnce() -> i32) -> io::Result<Pid> {
@@ -22,7 +22,10 @@ pub(super) fn fork(work: impl FnOnce() -> i32) -> io::Result<Pid> {
         // SAFETY: takes no pointers and does not return; destructors and exit handlers belong to the parent.
         unsafe { libc::_exit(status) }
     }
-    Pid::from_raw(pid).filter(|_| pid > 0).ok_or_else(io::Error::last_os_error)
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Pid::from_raw(pid).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
 }
 
 /// Runs `attempt` in a child that leads its own process group, and says how it ended.
@@ -69,7 +72,7 @@ fn heard(mut reader: File) -> io::Result<Outcome> {
     rustix::io::ioctl_fionbio(&reader, true)?;
     let mut text = Vec::new();
     match reader.read_to_end(&mut text) {
-        Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
         _ => Ok(serde_json::from_slice(&text)?),
     }
 }

@@ -64,7 +64,7 @@ impl Default for Settings {
             user: HostUser::default(),
             pids: 64,
             memory: 128 << 20,
-            tmp: 16 << 20,
+            tmp: 4 << 20,
             files: 256,
             host_canary: None,
             host_port: None,

@@ -9,13 +9,14 @@ use super::attempt::{Attempt, absent_unless, each, given, open_for_read, open_fo
 use super::{Attack, Context, Control, Outcome, Scope, Seen};
 
 /// Kernel settings that hold for the whole machine or that run a program of the attacker's choice.
-const SETTINGS: [&str; 6] = [
+const SETTINGS: [&str; 7] = [
     "/proc/sys/kernel/hostname",
     "/proc/sys/kernel/randomize_va_space",
     "/proc/sys/vm/overcommit_memory",
     "/proc/sys/vm/memfd_noexec",
     "/proc/sys/net/ipv4/ip_forward",
     "/proc/sys/net/ipv4/ip_unprivileged_port_start",
+    "/proc/irq/default_smp_affinity",
 ];
 
 const DEVICES: [&str; 14] = [
@@ -50,11 +51,12 @@ pub(super) const ATTACKS: &[Attack] = &[
         name: "open-module-loader-path",
         what: "set the program that the host runs, as root, to load a module",
         reference: "inspect_evals PR 754",
+        // A kernel without modules has no such file.
         expect: &[Errno(libc::EROFS), Errno(libc::ENOENT)],
         layer: "masked /proc",
         scope: Scope::Everywhere,
         run: |_| open_for_write("/proc/sys/kernel/modprobe"),
-        control: Control::OutsideRoot(&[Seen::Success, Seen::Errno(libc::ENOENT)]),
+        control: Control::Inside(proc_is_readable),
     },
     Attack {
         name: "open-kernel-settings",
@@ -71,7 +73,7 @@ pub(super) const ATTACKS: &[Attack] = &[
         what: "open the file that crashes or restarts the host",
         reference: "CVE-2025-31133 class",
         // A kernel without the key has no such file.
-        expect: &[Errno(libc::EROFS), Errno(libc::EACCES), Errno(libc::ENOENT)],
+        expect: &[Errno(libc::EROFS), Errno(libc::ENOENT)],
         layer: "masked /proc",
         scope: Scope::Everywhere,
         run: |_| open_for_write("/proc/sysrq-trigger"),
@@ -135,11 +137,9 @@ pub(super) const ATTACKS: &[Attack] = &[
         layer: "masked /proc",
         scope: Scope::Everywhere,
         run: |_| {
-            each(["acpi", "scsi", "bus", "asound", "driver", "irq"], |name| {
-                match fs::read_dir(format!("/proc/{name}")) {
-                    Ok(listing) => absent_unless(listing.flatten().map(|e| e.path().display().to_string()).collect()),
-                    Err(_) => Outcome::Stopped(Absent),
-                }
+            each(["acpi", "scsi", "asound"], |name| match fs::read_dir(format!("/proc/{name}")) {
+                Ok(listing) => absent_unless(listing.flatten().map(|e| e.path().display().to_string()).collect()),
+                Err(_) => Outcome::Stopped(Absent),
             })
         },
         control: Control::Inside(proc_is_readable),
@@ -260,7 +260,7 @@ pub(super) const ATTACKS: &[Attack] = &[
         name: "replace-null-device",
         what: "replace /dev/null, which hides files when it is mounted over them",
         reference: "CVE-2025-31133",
-        expect: &[Errno(libc::EROFS), Errno(libc::EBUSY)],
+        expect: &[Errno(libc::EROFS)],
         layer: "mount",
         scope: Scope::Everywhere,
         run: |_| fs::remove_file("/dev/null").outcome(),

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use super::Stopped::{Absent, Errno, Exit};
 use super::attempt::{Attempt, absent_unless, given};
 use super::processes::owned;
-use super::system::{Arg, call};
+use super::system::{Arg, call, read_at};
 use super::{Attack, Context, Control, Outcome, Scope, Seen, Stopped};
 
 /// A small dynamic program that every root filesystem with a shell has.
@@ -104,9 +104,9 @@ pub(super) const ATTACKS: &[Attack] = &[
         name: "memory-file-executable",
         what: "make a memory file that can be executed",
         reference: "bubblewrap, srt, codex: allowed",
-        expect: EACCES,
-        layer: "memfd_noexec",
-        scope: Scope::Everywhere,
+        expect: &[Errno(libc::EPERM)],
+        layer: "seccomp",
+        scope: Scope::Restricted,
         run: |_| call!(libc::SYS_memfd_create, c"attack", MFD_EXEC).outcome(),
         control: Control::Outside(&[Seen::Success]),
     },
@@ -115,8 +115,8 @@ pub(super) const ATTACKS: &[Attack] = &[
         what: "make a memory file without saying whether it can be executed",
         reference: "",
         expect: EACCES,
-        layer: "memfd_noexec",
-        scope: Scope::Everywhere,
+        layer: "seccomp",
+        scope: Scope::Restricted,
         run: |_| call!(libc::SYS_memfd_create, c"attack", 0).outcome(),
         control: Control::Outside(&[Seen::Success]),
     },
@@ -125,9 +125,19 @@ pub(super) const ATTACKS: &[Attack] = &[
         what: "run a program from a memory file through /proc/self/fd",
         reference: "bubblewrap, srt, codex: allowed",
         expect: EACCES,
-        layer: "memfd_noexec",
-        scope: Scope::Everywhere,
+        layer: "memory file seal",
+        scope: Scope::Restricted,
         run: |_| with_memory_file(|memory| program(&mut Command::new(format!("/proc/self/fd/{}", memory.as_raw_fd())))),
+        control: Control::Outside(&[Seen::Success]),
+    },
+    Attack {
+        name: "exec-memory-file-behind-another-name",
+        what: "swap the name of the program for that of a memory file between NanoClaw's look and the kernel's",
+        reference: "seccomp_unotify(2), NOTES on the race of SECCOMP_USER_NOTIF_FLAG_CONTINUE",
+        expect: &[Absent],
+        layer: "seccomp",
+        scope: Scope::Restricted,
+        run: |_| with_memory_file(race),
         control: Control::Outside(&[Seen::Success]),
     },
     Attack {
@@ -135,7 +145,7 @@ pub(super) const ATTACKS: &[Attack] = &[
         what: "make a memory file that cannot be executed, then chmod it",
         reference: "",
         expect: &[Errno(libc::EPERM)],
-        layer: "memfd_noexec",
+        layer: "memory file seal",
         scope: Scope::Everywhere,
         run: |_| {
             let memory = call!(libc::SYS_memfd_create, c"attack", MFD_NOEXEC_SEAL).map(owned);
@@ -159,7 +169,7 @@ pub(super) const ATTACKS: &[Attack] = &[
         reference: "OpenShell PR 819",
         expect: &[Errno(libc::EPERM)],
         layer: "seccomp",
-        scope: Scope::Everywhere,
+        scope: Scope::Restricted,
         run: |_| {
             given("open a program", fs::File::open(PROGRAM), |file| {
                 // An argument list of one null pointer is read before the program is started; the kernel refuses an
@@ -176,7 +186,7 @@ pub(super) const ATTACKS: &[Attack] = &[
         reference: "bubblewrap, srt, codex: allowed",
         expect: &[Errno(libc::EPERM)],
         layer: "seccomp",
-        scope: Scope::Everywhere,
+        scope: Scope::Restricted,
         run: |_| {
             with_memory_file(|memory| {
                 call!(libc::SYS_execveat, memory.as_raw_fd(), c"", 1_u64, Arg::NULL, libc::AT_EMPTY_PATH).outcome()
@@ -240,7 +250,7 @@ fn run_through_loader(context: &Context) -> Outcome {
 /// A memory file with a program in it, executable where the kernel allows that, else of the kind that is allowed.
 fn with_memory_file(attempt: impl FnOnce(&OwnedFd) -> Outcome) -> Outcome {
     let create = |flags: u32| call!(libc::SYS_memfd_create, c"attack", flags).map(owned);
-    let created = create(MFD_EXEC).or_else(|_| create(MFD_NOEXEC_SEAL));
+    let created = create(MFD_EXEC).or_else(|_| create(0)).or_else(|_| create(MFD_NOEXEC_SEAL));
     let memory = match created {
         Ok(Some(memory)) => memory,
         Ok(None) => return Outcome::Broken("memfd_create gave no descriptor".to_owned()),
@@ -248,6 +258,62 @@ fn with_memory_file(attempt: impl FnOnce(&OwnedFd) -> Outcome) -> Outcome {
     };
     let filled = fs::read(PROGRAM).and_then(|program| fs::File::from(memory.try_clone()?).write_all(&program));
     given("fill the memory file", filled, |()| attempt(&memory))
+}
+
+/// Two names of sixteen bytes each, ended by zero: a program that fails, and [`SWAPPED`], in which there is one that
+/// succeeds.
+const HONEST: &[u8; 16] = b"/usr/bin/false\0\0";
+const FORGED: &[u8; 16] = b"/proc/self/fd/9\0";
+const SWAPPED: i32 = 9;
+
+/// Executes a name that another thread keeps changing, until one try runs what no name may lead to.
+fn race(memory: &OwnedFd) -> Outcome {
+    for _ in 0..100 {
+        let ended = super::child::fork(|| exec_changing_name(memory)).and_then(super::child::collect);
+        match ended {
+            Ok(status) if status.exit_status() == Some(0) => {
+                return Outcome::Succeeded("the memory file ran under another program's name".to_owned());
+            }
+            Ok(_) => {}
+            Err(error) => return Outcome::Broken(format!("cannot fork: {error}")),
+        }
+    }
+    Outcome::Stopped(Absent)
+}
+
+/// Returns only where neither program could be started.
+fn exec_changing_name(memory: &OwnedFd) -> i32 {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    let words = |name: &[u8; 16]| {
+        let half = |from: usize| {
+            let bytes = name.iter().skip(from).take(8).rev();
+            bytes.fold(0_u64, |word, byte| word << 8 | u64::from(*byte)).to_le()
+        };
+        [half(0), half(8)]
+    };
+    let names = [words(FORGED), words(HONEST)];
+    let name = Arc::new(words(HONEST).map(AtomicU64::new));
+    if call!(libc::SYS_dup3, memory.as_raw_fd(), SWAPPED, 0).is_err() {
+        return 2;
+    }
+    let changing = Arc::clone(&name);
+    std::thread::spawn(move || {
+        for words in names.iter().cycle() {
+            for (place, word) in changing.iter().zip(words) {
+                place.store(*word, Relaxed);
+            }
+        }
+    });
+    // Until the other thread is at work.
+    while name.iter().zip(names.iter().flatten()).all(|(place, forged)| place.load(Relaxed) != *forged) {
+        std::thread::yield_now();
+    }
+    for _ in 0..200 {
+        // Where it works this thread and the other are gone.
+        let _ = call!(libc::SYS_execve, read_at(&*name), Arg::NULL, Arg::NULL);
+    }
+    2
 }
 
 /// What glibc's loader shows of the vector that the kernel hands to a program (ld.so(8), LD_SHOW_AUXV). It shows

@@ -206,13 +206,23 @@ pub(super) const ATTACKS: &[Attack] = &[
         control: Control::Inside(workspace_is_writable),
     },
     Attack {
-        name: "overwrite-system-file",
-        what: "open a system program and the resolver's configuration for writing",
+        name: "overwrite-system-program",
+        what: "open a system program for writing",
         reference: "",
         expect: &[Errno(libc::EACCES)],
         layer: "file owner",
         scope: Scope::Everywhere,
-        run: |_| each(["/usr/bin/env", "/etc/resolv.conf"], open_for_write),
+        run: |_| open_for_write("/usr/bin/env"),
+        control: Control::Inside(workspace_is_writable),
+    },
+    Attack {
+        name: "overwrite-resolver-configuration",
+        what: "redirect name lookups, accounts and hosts by overwriting files in /etc",
+        reference: "",
+        expect: &[Errno(libc::EROFS)],
+        layer: "mount",
+        scope: Scope::Everywhere,
+        run: |_| each(["/etc/resolv.conf", "/etc/hosts", "/etc/passwd", "/etc/nsswitch.conf"], open_for_write),
         control: Control::Inside(workspace_is_writable),
     },
     Attack {
@@ -423,9 +433,12 @@ fn create_in_every_mount() -> Outcome {
 
 fn lax_mounts() -> Outcome {
     given("read the mount table", mounts(), |mounts| {
+        use std::os::unix::fs::FileTypeExt;
         let lax = mounts.iter().filter(|(place, options)| {
             let has = |wanted: &str| options.split(',').any(|option| option == wanted);
-            !has("nosuid") || (!has("nodev") && !place.starts_with("/dev"))
+            // A device node that is mounted itself, in /dev or over something to mask it, and the cell's own terminals.
+            let device = fs::metadata(place).is_ok_and(|meta| meta.file_type().is_char_device()) || place == "/dev/pts";
+            !has("nosuid") || (!has("nodev") && !device)
         });
         absent_unless(lax.map(|(place, options)| format!("{place} is {options}")).collect())
     })
@@ -461,6 +474,9 @@ const CHMOD: Option<libc::c_long> = Some(libc::SYS_chmod);
 #[cfg(not(target_arch = "x86_64"))]
 const CHMOD: Option<libc::c_long> = None;
 
+/// fchmodat2(2), the same on every architecture; the C library's headers do not have it everywhere.
+const FCHMODAT2: libc::c_long = 452;
+
 fn set_user_id(context: &Context) -> Outcome {
     let path = context.scratch("setuid");
     given("create a file in the workspace", fs::File::create(&path), |file| {
@@ -471,7 +487,7 @@ fn set_user_id(context: &Context) -> Outcome {
             CHMOD.map_or(Err(libc::EPERM), |number| call!(number, name.as_c_str(), mode)),
             call!(libc::SYS_fchmod, file.as_raw_fd(), mode),
             call!(libc::SYS_fchmodat, libc::AT_FDCWD, name.as_c_str(), mode),
-            call!(libc::SYS_fchmodat2, libc::AT_FDCWD, name.as_c_str(), mode, 0),
+            call!(FCHMODAT2, libc::AT_FDCWD, name.as_c_str(), mode, 0),
         ];
         let outcome = each(ways, |way| way.outcome());
         let _ = fs::remove_file(&path);

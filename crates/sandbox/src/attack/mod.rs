@@ -1,4 +1,4 @@
-//! What a hijacked agent tries from inside a cell, as data: some hundred and fifty [`Attack`]s, each with the one
+//! What a hijacked agent tries from inside a cell, as data: nearly three hundred [`Attack`]s, each with the one
 //! thing that must happen to it and a control that shows it could have gone otherwise.
 //!
 //! They ship in the binary, so that `nanoclaw doctor --attack` proves the cell of this very host and kernel, and
@@ -23,9 +23,13 @@ mod devices;
 mod entry;
 mod exec;
 mod files;
+#[cfg(target_arch = "x86_64")]
+mod gates;
 mod links;
+mod mounts;
 mod network;
 mod peer;
+mod privileges;
 mod processes;
 mod proxy;
 mod report;
@@ -79,8 +83,13 @@ impl Group {
     pub fn attacks(self) -> impl Iterator<Item = &'static Attack> {
         let tables: &[&'static [Attack]] = match self {
             Group::Files => &[files::ATTACKS, links::ATTACKS, devices::ATTACKS],
-            Group::Processes => &[processes::ATTACKS, exec::ATTACKS],
-            Group::Syscalls => &[syscalls::ATTACKS],
+            Group::Processes => &[processes::ATTACKS, privileges::ATTACKS, exec::ATTACKS],
+            Group::Syscalls => &[
+                syscalls::ATTACKS,
+                mounts::ATTACKS,
+                #[cfg(target_arch = "x86_64")]
+                gates::ATTACKS,
+            ],
             Group::Network => &[network::ATTACKS, peer::ATTACKS, proxy::ATTACKS],
             Group::Resources => &[resources::ATTACKS],
             Group::Control => &[control::ATTACKS],

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use super::Stopped::{Errno, KilledBy};
-use super::attempt::{Attempt, each, given, must_succeed, workspace_is_writable};
+use super::attempt::{Attempt, each, given, workspace_is_writable};
 use super::child::{end, idle};
 use super::system::{Arg, at, call, errno_name};
 use super::{Attack, Context, Control, HostUser, Outcome, Scope, Seen, Stopped};
@@ -173,7 +173,7 @@ pub(super) const ATTACKS: &[Attack] = &[
         "terminal-flood",
         "open pseudo-terminals until the host has none left",
         "",
-        &[Errno(libc::ENOSPC), Errno(libc::EMFILE)],
+        &[Errno(libc::ENOSPC)],
         "devpts",
         |c| flood(c, || File::options().read(true).write(true).open("/dev/ptmx").map(OwnedFd::from)),
         one_file_opens,
@@ -182,7 +182,7 @@ pub(super) const ATTACKS: &[Attack] = &[
         "descriptors-in-flight",
         "hide open files in messages that nobody reads",
         "CVE-2021-0920 class",
-        &[Errno(libc::ETOOMANYREFS), Errno(libc::EMFILE), Errno(libc::EAGAIN)],
+        &[Errno(libc::ETOOMANYREFS)],
         "limits",
         in_flight,
         one_file_opens,
@@ -191,7 +191,7 @@ pub(super) const ATTACKS: &[Attack] = &[
         "lock-memory",
         "lock more memory than the limit",
         "",
-        &[Errno(libc::ENOMEM), Errno(libc::EPERM)],
+        &[Errno(libc::ENOMEM)],
         "limits",
         lock_memory,
         some_memory_fits,
@@ -269,10 +269,10 @@ pub(super) const ATTACKS: &[Attack] = &[
         "escape-memory-killer",
         "have everybody else killed when memory is short",
         "",
-        EACCES,
-        "capabilities",
+        &[Errno(libc::EROFS)],
+        "read-only /proc",
         |_| write_score("-1000"),
-        |_| must_succeed(&write_score("1000")),
+        |_| fs::read("/proc/self/oom_score_adj").map(drop).map_err(|error| error.to_string()),
     ),
     limited(
         "fill-pipes",
@@ -316,7 +316,7 @@ fn fork_bomb(context: &Context) -> Outcome {
 fn thread_bomb(context: &Context) -> Outcome {
     let start = || {
         let builder = std::thread::Builder::new().stack_size(64 << 10);
-        builder.spawn(|| std::thread::sleep(Duration::from_secs(10)))
+        builder.spawn(|| std::thread::sleep(Duration::from_secs(20)))
     };
     // The threads end with this process, which the runner made for this attempt alone.
     count_until_refused(context.settings.pids.min(MANY), start).1
@@ -327,17 +327,17 @@ fn one_process_fits(_: &Context) -> Result<(), String> {
 }
 
 fn memory_bomb(context: &Context) -> Outcome {
-    // Whoever is killed, it shall be this process and not the one that reports.
-    let _ = write_score("1000");
+    // The largest process is killed, so it is this one and not the one that reports.
     const STEP: usize = 1 << 20;
+    // Not zero, so that every page is really there.
+    let pattern = vec![0xa5_u8; STEP];
     let mut taken: Vec<Vec<u8>> = Vec::new();
     while (taken.len() * STEP) as u64 <= 2 * context.settings.memory {
         let mut piece = Vec::new();
         if piece.try_reserve_exact(STEP).is_err() {
             return Outcome::Stopped(Errno(libc::ENOMEM));
         }
-        // Not zero, so that every page is really there.
-        piece.resize(STEP, 0xa5);
+        piece.extend_from_slice(&pattern);
         taken.push(std::hint::black_box(piece));
     }
     Outcome::Succeeded(format!("took {} MiB", taken.len()))
@@ -349,27 +349,23 @@ fn memory_file_bomb(context: &Context) -> Outcome {
             "without a control group only /tmp and each process's own memory are limited".to_owned(),
         );
     }
-    let _ = write_score("1000");
-    const NO_EXEC: u32 = 8;
-    let mut files = Vec::new();
-    let piece = vec![0xa5; 1 << 20];
-    let mut taken = 0;
-    while taken <= 2 * context.settings.memory {
-        // Files of 4 MiB, below any limit on the size of one.
-        if taken % (4 << 20) == 0 {
-            let made = call!(libc::SYS_memfd_create, c"bomb", NO_EXEC);
-            match made.map(super::processes::owned) {
-                Ok(Some(file)) => files.push(File::from(file)),
-                Ok(None) => return Outcome::Broken("memfd_create gave no descriptor".to_owned()),
-                Err(errno) => return Outcome::Broken(format!("memfd_create gave {}", errno_name(errno))),
-            }
-        }
-        if let Some(Err(error)) = files.last_mut().map(|file| file.write_all(&piece)) {
-            return Err::<(), _>(error).outcome();
-        }
-        taken += piece.len() as u64;
-    }
-    Outcome::Succeeded(format!("took {} MiB", taken >> 20))
+    // Each below any limit on the size of a file.
+    const SIZE: usize = 4 << 20;
+    let piece = vec![0xa5; SIZE];
+    let (files, outcome) = count_until_refused(2 * context.settings.memory / SIZE as u64, || {
+        const NO_EXEC: u32 = 8;
+        let made = call!(libc::SYS_memfd_create, c"bomb", NO_EXEC).map_err(io::Error::from_raw_os_error)?;
+        let mut file =
+            super::processes::owned(made).map(File::from).ok_or_else(|| io::Error::other("no descriptor"))?;
+        file.write_all(&piece)?;
+        // Mapped, it counts as memory of this process, which then is the largest and so the one that is killed.
+        let flags = libc::MAP_SHARED | libc::MAP_POPULATE;
+        call!(libc::SYS_mmap, Arg::NULL, SIZE, libc::PROT_READ, flags, file.as_raw_fd(), 0)
+            .map_err(io::Error::from_raw_os_error)?;
+        Ok(file)
+    });
+    drop(files);
+    outcome
 }
 
 fn some_memory_fits(_: &Context) -> Result<(), String> {

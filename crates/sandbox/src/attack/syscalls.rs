@@ -7,8 +7,8 @@
 use std::fs;
 use std::os::fd::AsRawFd;
 
-use super::Stopped::{Errno, KilledBy};
-use super::attempt::{Attempt, each, given};
+use super::Stopped::Errno;
+use super::attempt::{Attempt, given};
 use super::context::c_path;
 use super::system::{Arg, at, bytes_at, call};
 use super::{Attack, Context, Control, Outcome, Scope, Seen, Stopped};
@@ -17,23 +17,24 @@ const EPERM: &[Stopped] = &[Errno(libc::EPERM)];
 const ENOSYS: &[Stopped] = &[Errno(libc::ENOSYS)];
 
 /// The kernel finds fault with the arguments, for every user.
-const INVALID: Control = Control::Outside(&[Seen::Errno(libc::EINVAL)]);
-/// The same, or the kernel was built without the call.
-const INVALID_OR_NOT_BUILT: Control = Control::Outside(&[Seen::Errno(libc::EINVAL), Seen::Errno(libc::ENOSYS)]);
+pub(super) const INVALID: Control = Control::Outside(&[Seen::Errno(libc::EINVAL)]);
 const BAD_DESCRIPTOR: Control = Control::Outside(&[Seen::Errno(libc::EBADF)]);
-const BAD_ADDRESS: Control = Control::Outside(&[Seen::Errno(libc::EFAULT)]);
-const WORKS: Control = Control::Outside(&[Seen::Success]);
-const WORKS_FOR_ROOT: Control = Control::OutsideRoot(&[Seen::Success]);
+pub(super) const WORKS: Control = Control::Outside(&[Seen::Success]);
+pub(super) const WORKS_FOR_ROOT: Control = Control::OutsideRoot(&[Seen::Success]);
 
 /// An address that no process has mapped.
-const NOWHERE: u64 = 1;
+pub(super) const NOWHERE: u64 = 1;
 /// Flag bits that no call defines.
-const NO_SUCH_FLAGS: u32 = 0x4000_0000;
+pub(super) const NO_SUCH_FLAGS: u32 = 0x4000_0000;
+/// Terminal requests (ioctl_tty(2)), whose type differs between C libraries.
+const TIOCSTI: u64 = 0x5412;
+const TIOCLINUX: u64 = 0x541c;
+
 /// A path that does not exist.
-const NO_SUCH_PATH: &std::ffi::CStr = c"/nanoclaw-no-such-file";
+pub(super) const NO_SUCH_PATH: &std::ffi::CStr = c"/nanoclaw-no-such-file";
 
 /// A call that the filter refuses and records.
-const fn refused(
+pub(super) const fn refused(
     name: &'static str,
     what: &'static str,
     reference: &'static str,
@@ -153,120 +154,6 @@ pub(super) const ATTACKS: &[Attack] = &[
         "OpenShell, srt, codex: allowed",
         |_| call!(libc::SYS_personality, libc::ADDR_NO_RANDOMIZE).outcome(),
         WORKS,
-    ),
-    refused(
-        "mount",
-        "mount a file system over the workspace",
-        "",
-        |c| mount(Some(c"tmpfs"), &c.workspace, Some(c"tmpfs"), 0),
-        BAD_ADDRESS,
-    ),
-    refused(
-        "remount-writable",
-        "remount a read-only mount for writing",
-        "",
-        |c| mount(None, &c.ro, None, libc::MS_REMOUNT | libc::MS_BIND),
-        BAD_ADDRESS,
-    ),
-    refused(
-        "bind-mount",
-        "show another place through the workspace",
-        "",
-        |c| mount(Some(c"/"), &c.workspace, None, libc::MS_BIND | libc::MS_REC),
-        BAD_ADDRESS,
-    ),
-    refused(
-        "mount-proc",
-        "mount another /proc, without what masks it",
-        "CVE-2025-31133 class",
-        |c| mount(Some(c"proc"), &c.workspace, Some(c"proc"), 0),
-        BAD_ADDRESS,
-    ),
-    refused(
-        "mount-control-groups",
-        "mount the control groups, to set a release agent",
-        "CVE-2022-0492",
-        |c| mount(Some(c"cgroup"), &c.workspace, Some(c"cgroup"), 0),
-        BAD_ADDRESS,
-    ),
-    refused(
-        "unmount",
-        "unmount what hides something",
-        "CVE-2014-7975",
-        |c| call!(libc::SYS_umount2, c_path(c.ro.clone()).as_c_str(), NO_SUCH_FLAGS).outcome(),
-        INVALID,
-    ),
-    refused(
-        "pivot-root",
-        "switch to another root",
-        "boxsh 1",
-        |c| {
-            let place = c_path(c.workspace.clone());
-            call!(libc::SYS_pivot_root, place.as_c_str(), place.as_c_str()).outcome()
-        },
-        Control::OutsideRoot(&[Seen::Errno(libc::EINVAL), Seen::Errno(libc::EBUSY)]),
-    ),
-    refused(
-        "chroot",
-        "chroot, the first half of the classic escape",
-        "",
-        |c| call!(libc::SYS_chroot, c_path(c.workspace.clone()).as_c_str()).outcome(),
-        WORKS_FOR_ROOT,
-    ),
-    refused(
-        "fsopen",
-        "make a file system with the newer mount calls",
-        "CVE-2022-0185",
-        |_| call!(libc::SYS_fsopen, c"tmpfs", 0).outcome(),
-        WORKS_FOR_ROOT,
-    ),
-    refused(
-        "fsconfig",
-        "set an option of a file system context",
-        "CVE-2022-0185",
-        |_| call!(libc::SYS_fsconfig, -1, 0, Arg::NULL, Arg::NULL, 0).outcome(),
-        INVALID,
-    ),
-    refused(
-        "fsmount",
-        "mount a file system context",
-        "",
-        |_| call!(libc::SYS_fsmount, -1, 0, 0).outcome(),
-        Control::OutsideRoot(&[Seen::Errno(libc::EBADF)]),
-    ),
-    refused(
-        "fspick",
-        "reconfigure a mounted file system",
-        "",
-        |_| call!(libc::SYS_fspick, libc::AT_FDCWD, NO_SUCH_PATH, 0).outcome(),
-        Control::OutsideRoot(&[Seen::Errno(libc::ENOENT)]),
-    ),
-    refused(
-        "open-tree",
-        "take a mount tree as a descriptor",
-        "",
-        |_| call!(libc::SYS_open_tree, libc::AT_FDCWD, c"/", 0).outcome(),
-        WORKS,
-    ),
-    refused(
-        "move-mount",
-        "move a mount",
-        "",
-        |_| call!(libc::SYS_move_mount, -1, c"", -1, c"", NO_SUCH_FLAGS).outcome(),
-        Control::OutsideRoot(&[Seen::Errno(libc::EINVAL)]),
-    ),
-    refused(
-        "mount-setattr",
-        "make a read-only mount writable with mount_setattr",
-        "",
-        |c| {
-            // struct mount_attr: clear MOUNT_ATTR_RDONLY.
-            let mut attributes = [0_u64, 1, 0, 0];
-            let path = c_path(c.ro.clone());
-            let size = size_of_val(&attributes);
-            call!(libc::SYS_mount_setattr, -1, path.as_c_str(), NO_SUCH_FLAGS, at(&mut attributes), size).outcome()
-        },
-        INVALID,
     ),
     refused(
         "swapon",
@@ -428,13 +315,16 @@ pub(super) const ATTACKS: &[Attack] = &[
         |_| filter(|program| call!(libc::SYS_seccomp, 1, 8, program)),
         WORKS,
     ),
-    refused(
-        "stack-a-filter",
-        "put a filter before NanoClaw's that hides calls from its record",
-        "",
-        |_| filter(|program| call!(libc::SYS_prctl, libc::PR_SET_SECCOMP, 2, program)),
-        WORKS,
-    ),
+    Attack {
+        name: "stack-a-filter",
+        what: "put a filter before NanoClaw's that hides calls from its record",
+        reference: "",
+        expect: EPERM,
+        layer: "seccomp",
+        scope: Scope::Restricted,
+        run: |_| filter(|program| call!(libc::SYS_prctl, libc::PR_SET_SECCOMP, 2, program)),
+        control: WORKS,
+    },
     refused(
         "rewrite-own-command-line",
         "let /proc show another program than the one that runs",
@@ -450,21 +340,21 @@ pub(super) const ATTACKS: &[Attack] = &[
         "push-into-terminal",
         "push input into the terminal that one was started from",
         "CVE-2017-5226; bubblewrap 555",
-        |_| ioctl_on_pipe(libc::TIOCSTI as u64),
+        |_| ioctl_on_pipe(TIOCSTI),
         Control::Outside(&[Seen::Errno(libc::ENOTTY)]),
     ),
     refused(
         "push-into-terminal-with-high-bits",
         "the same with bits set that the kernel ignores",
         "CVE-2019-7303",
-        |_| ioctl_on_pipe(1 << 32 | libc::TIOCSTI as u64),
+        |_| ioctl_on_pipe(1 << 32 | TIOCSTI),
         Control::Outside(&[Seen::Errno(libc::ENOTTY)]),
     ),
     refused(
         "paste-into-console",
         "paste the selection into a console",
         "CVE-2023-1523",
-        |_| ioctl_on_pipe(libc::TIOCLINUX as u64),
+        |_| ioctl_on_pipe(TIOCLINUX),
         Control::Outside(&[Seen::Errno(libc::ENOTTY)]),
     ),
     refused(
@@ -535,75 +425,7 @@ pub(super) const ATTACKS: &[Attack] = &[
             call!(libc::SYS_io_setup, 1, at(&mut context)).outcome()
         },
     ),
-    #[cfg(target_arch = "x86_64")]
-    refused(
-        "io-privilege-level",
-        "get at the machine's I/O ports with iopl",
-        "",
-        |_| call!(libc::SYS_iopl, 4).outcome(),
-        INVALID_OR_NOT_BUILT,
-    ),
-    #[cfg(target_arch = "x86_64")]
-    refused(
-        "io-port-permission",
-        "get at the machine's I/O ports with ioperm",
-        "",
-        |_| call!(libc::SYS_ioperm, u64::MAX, 1, 1).outcome(),
-        INVALID_OR_NOT_BUILT,
-    ),
-    #[cfg(target_arch = "x86_64")]
-    refused(
-        "local-descriptor-table",
-        "change the segment table, a source of kernel bugs",
-        "CVE-2015-5157",
-        |_| {
-            let mut table = [0_u8; 8];
-            call!(libc::SYS_modify_ldt, 0, bytes_at(&mut table), 8).outcome()
-        },
-        Control::Outside(&[Seen::Success, Seen::Errno(libc::ENOSYS)]),
-    ),
-    #[cfg(target_arch = "x86_64")]
-    Attack {
-        name: "thirty-two-bit-gate",
-        what: "call the kernel by the 32-bit gate, whose numbers mean other calls",
-        reference: "celln 30; bubblewrap: allowed",
-        expect: &[KilledBy(libc::SIGSYS)],
-        layer: "seccomp",
-        scope: Scope::Everywhere,
-        run: |_| {
-            const GETPID_32: u32 = 20;
-            let pid = super::system::int80(GETPID_32);
-            Outcome::Succeeded(format!("getpid of the 32-bit table gave {pid}"))
-        },
-        control: Control::Outside(&[Seen::Success, Seen::KilledBy(libc::SIGSEGV)]),
-    },
-    #[cfg(target_arch = "x86_64")]
-    Attack {
-        name: "x32-calls",
-        what: "call the kernel by x32 numbers, which a filter may not know",
-        reference: "agent-sandbox.nix PR 92",
-        expect: &[KilledBy(libc::SIGSYS)],
-        layer: "seccomp",
-        scope: Scope::Everywhere,
-        run: |_| {
-            const X32: i64 = 0x4000_0000;
-            each([libc::SYS_getpid, libc::SYS_ptrace], |number| call!(X32 | number, 0, 0, 0, 0).outcome())
-        },
-        control: Control::Outside(&[Seen::Errno(libc::ENOSYS)]),
-    },
 ];
-
-/// mount(2) with options that cannot be read, which the kernel notices before anything else.
-fn mount(
-    source: Option<&std::ffi::CStr>,
-    target: &std::path::Path,
-    kind: Option<&std::ffi::CStr>,
-    flags: u64,
-) -> Outcome {
-    let source = source.map_or(Arg::NULL, Arg::from);
-    let kind = kind.map_or(Arg::NULL, Arg::from);
-    call!(libc::SYS_mount, source, c_path(target).as_c_str(), kind, flags, NOWHERE).outcome()
-}
 
 /// struct timex (adjtimex(2)) that asks for a combination of modes that does not exist.
 fn adjustment() -> [u64; 26] {

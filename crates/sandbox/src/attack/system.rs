@@ -29,6 +29,11 @@ pub(super) fn bytes_at(bytes: &mut [u8]) -> Arg<'_> {
     Arg(bytes.as_mut_ptr() as libc::c_long, PhantomData)
 }
 
+/// A pointer to the first of `values`, to read from.
+pub(super) fn read_at<T>(values: &[T]) -> Arg<'_> {
+    Arg(values.as_ptr() as libc::c_long, PhantomData)
+}
+
 impl<'a> From<&'a CStr> for Arg<'a> {
     fn from(text: &'a CStr) -> Self {
         Arg(text.as_ptr() as libc::c_long, PhantomData)
@@ -108,5 +113,5 @@ name_table!(errno_name, "errno":
     E2BIG EACCES EADDRINUSE EADDRNOTAVAIL EAFNOSUPPORT EAGAIN EBADF EBUSY ECHILD ECONNREFUSED ECONNRESET EDQUOT EEXIST
     EFAULT EFBIG EHOSTUNREACH EINVAL EIO EISDIR ELOOP EMFILE ENETUNREACH ENFILE ENODEV ENOENT ENOEXEC ENOKEY ENOMEM
     ENOPROTOOPT ENOSPC ENOSYS ENOTBLK ENOTCONN ENOTDIR ENOTEMPTY ENOTTY ENXIO EOPNOTSUPP EPERM EPIPE EPROTONOSUPPORT
-    EPROTOTYPE EROFS ESOCKTNOSUPPORT ESRCH ETIMEDOUT ETXTBSY EUSERS EXDEV);
+    EPROTOTYPE EROFS ESOCKTNOSUPPORT ESRCH ETIMEDOUT ETOOMANYREFS ETXTBSY EUSERS EXDEV);
 name_table!(signal_name, "signal": SIGABRT SIGBUS SIGFPE SIGILL SIGKILL SIGPIPE SIGSEGV SIGSYS SIGTERM SIGTRAP SIGXCPU SIGXFSZ);

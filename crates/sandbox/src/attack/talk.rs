@@ -12,7 +12,7 @@ pub(super) const PROXY: &str = "127.0.0.1:3128";
 /// The resolver that the cell's programs use.
 pub(super) const RESOLVER: &str = "127.0.0.1:53";
 
-/// How long to wait for an answer; an attempt as a whole has ten seconds.
+/// How long to wait for an answer; an attempt as a whole has twenty seconds.
 const PATIENCE: Duration = Duration::from_secs(7);
 
 /// The smallest TLS 1.2 ClientHello that parsers accept: one cipher suite, no server name.

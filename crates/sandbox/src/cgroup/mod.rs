@@ -19,7 +19,7 @@ mod v1;
 mod v2;
 
 pub use detect::detect;
-pub use group::{Cgroup, sweep};
+pub use group::{Cgroup, Entrance, sweep};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;

@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 /// Room for the kernel's structures, which may grow (`SECCOMP_GET_NOTIF_SIZES`): 80 and 24 bytes in kernel 6.18.
 type Buffer = [u64; 32];
 
-/// The kernel wakes the two sides in turn on one CPU, which makes an answer about four times as fast (kernel 6.6).
+/// The two sides take turns on one CPU: a round trip of some 5 µs instead of 25 across CPUs (kernel 6.6).
 const SYNC_WAKE_UP: libc::c_ulong = 1;
 
 /// The listener of one cell. Its descriptor is readable while a call waits. Once the last copy is closed, every waiting
@@ -29,6 +29,13 @@ pub struct Notification {
     pub number: u32,
     /// Its arguments.
     pub arguments: [u64; 6],
+}
+
+impl Notification {
+    /// Whether the caller wants to run a program.
+    pub fn is_exec(&self) -> bool {
+        [libc::SYS_execve, libc::SYS_execveat].contains(&libc::c_long::from(self.number))
+    }
 }
 
 /// What [`Listener::receive`] found.
@@ -115,12 +122,9 @@ impl Listener {
     /// Answers a call. A caller that is gone needs no answer, and that is no error.
     pub fn answer(&self, id: u64, answer: Answer) -> io::Result<()> {
         let response = match answer {
-            Answer::Continue => libc::seccomp_notif_resp {
-                id,
-                val: 0,
-                error: 0,
-                flags: libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32,
-            },
+            Answer::Continue => {
+                libc::seccomp_notif_resp { id, val: 0, error: 0, flags: libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32 }
+            }
             Answer::Errno(errno) => libc::seccomp_notif_resp { id, val: 0, error: -errno, flags: 0 },
         };
         let mut buffer: Buffer = [0; 32];

@@ -12,8 +12,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, Stat, StatVfsMountFlags, StatxFlags, fstat, fstatfs, fstatvfs, openat,
-    readlinkat, statx,
+    AtFlags, FileType, Mode, OFlags, Stat, StatVfsMountFlags, StatxFlags, fstat, fstatfs, fstatvfs, openat, readlinkat,
+    statx,
 };
 use rustix::io::Errno;
 

@@ -85,11 +85,13 @@ pub(super) fn file(locator: &Locator<'_>, change: &FileChange) -> io::Result<Pre
         },
         Change::Move { from } if is_entry => match locator.locate(&from)? {
             Located::Entry { parent: old, .. } if !old.shares_mount(&parent) => Ordinary,
-            Located::Entry { path: old_path, parent: old, file: from } => match remove(locator, &old, from.as_deref()) {
-                Refused(libc::EACCES) => return Ok(Prediction::forbidden(old_path, libc::EACCES)),
-                Passed => enter(locator, &parent),
-                check => check,
-            },
+            Located::Entry { path: old_path, parent: old, file: from } => {
+                match remove(locator, &old, from.as_deref()) {
+                    Refused(libc::EACCES) => return Ok(Prediction::forbidden(old_path, libc::EACCES)),
+                    Passed => enter(locator, &parent),
+                    check => check,
+                }
+            }
             Located::Closed { path } => return Ok(Prediction::forbidden(path, libc::EACCES)),
             _ => Ordinary,
         },

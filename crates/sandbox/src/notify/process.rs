@@ -42,7 +42,14 @@ impl Process {
         // SAFETY: the kernel writes at most PATH_MAX bytes to `local`, which is `buffer`; the remote addresses are of the
         // other process and are checked by the kernel.
         let read = unsafe {
-            libc::process_vm_readv(self.pid as libc::pid_t, &local, 1, remote.as_ptr(), remote.len() as libc::c_ulong, 0)
+            libc::process_vm_readv(
+                self.pid as libc::pid_t,
+                &local,
+                1,
+                remote.as_ptr(),
+                remote.len() as libc::c_ulong,
+                0,
+            )
         };
         usize::try_from(read).map_err(|_| io::Error::last_os_error())
     }

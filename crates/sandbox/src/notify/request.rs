@@ -95,7 +95,8 @@ pub fn subject(number: u32, arguments: &[u64; 6]) -> Subject {
         libc::SYS_mknodat => file("mknod", Change::Create, at(a, b).not_followed()),
         libc::SYS_symlinkat => file("symlink", Change::Create, at(b, c).not_followed()),
         libc::SYS_linkat => {
-            let from = Place { follow: has(e, libc::AT_SYMLINK_FOLLOW), empty: has(e, libc::AT_EMPTY_PATH), ..at(a, b) };
+            let from =
+                Place { follow: has(e, libc::AT_SYMLINK_FOLLOW), empty: has(e, libc::AT_EMPTY_PATH), ..at(a, b) };
             file("link", Change::Link { from }, at(c, d).not_followed())
         }
         libc::SYS_renameat | libc::SYS_renameat2 => {
@@ -130,9 +131,7 @@ fn legacy(number: i64, arguments: &[u64; 6]) -> Subject {
     let [a, b, c, ..] = *arguments;
     let (operation, change, place) = match number {
         libc::SYS_open => ("open", Change::Open { flags: b as i32 }, opened(cwd(a), b as i32)),
-        libc::SYS_creat => {
-            ("open", Change::Open { flags: libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC }, cwd(a))
-        }
+        libc::SYS_creat => ("open", Change::Open { flags: libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC }, cwd(a)),
         libc::SYS_mkdir => ("mkdir", Change::Create, cwd(a).not_followed()),
         libc::SYS_mknod => ("mknod", Change::Create, cwd(a).not_followed()),
         libc::SYS_symlink => ("symlink", Change::Create, cwd(b).not_followed()),
@@ -283,7 +282,8 @@ mod tests {
 
     #[test]
     fn execveat_may_name_an_open_file() {
-        let Subject::Exec(place) = subject(libc::SYS_execveat as u32, &[9, 1, 0, 0, libc::AT_EMPTY_PATH as u64, 0]) else {
+        let Subject::Exec(place) = subject(libc::SYS_execveat as u32, &[9, 1, 0, 0, libc::AT_EMPTY_PATH as u64, 0])
+        else {
             panic!("not an exec");
         };
         assert_eq!((place.start, place.empty), (Start::Descriptor(9), true));

@@ -92,10 +92,11 @@ fn block(decision: &Decision) -> Block {
                 body.push(assembler::keep(mask));
             }
             // From the last comparison to the first: each one's "no" is what follows it.
-            let comparisons = cases.iter().flat_map(|case| case.values.iter().map(move |(_, value)| (*value, &case.then)));
-            let chain = comparisons.rev().fold(block(otherwise), |no, (value, then)| {
-                assembler::branch(Test::Equal(value), block(then), no)
-            });
+            let comparisons =
+                cases.iter().flat_map(|case| case.values.iter().map(move |(_, value)| (*value, &case.then)));
+            let chain = comparisons
+                .rev()
+                .fold(block(otherwise), |no, (value, then)| assembler::branch(Test::Equal(value), block(then), no));
             body.extend(chain);
             body
         }

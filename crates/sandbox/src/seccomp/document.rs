@@ -32,8 +32,9 @@ One BPF filter is installed by a cell's first process and inherited by all other
 another ABI (32-bit, x32), and answers every other call in one of five ways:
 
 - **allowed**: the kernel runs it. Where this does not depend on arguments, the filter costs nothing.
-- **asked**: the thread waits while NanoClaw writes the call down and answers: go on, or an error. The kernel looks
-  at the arguments again after that, so the answer is the record, and mounts, permissions and Landlock are the wall.
+- **asked**: the thread waits while NanoClaw writes the call down and answers: go on, or an error. An error is final.
+  After \"go on\" the kernel looks at the arguments again, so mounts, permissions and Landlock are the wall, and the
+  question makes the record.
 - **refused**: NanoClaw writes the call down and answers `EPERM`.
 - an error such as `ENOSYS`, at once and without a record: programs take it for an older kernel and fall back.
 - calls that are not on this page answer `ENOSYS`.

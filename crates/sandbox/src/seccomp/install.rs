@@ -36,8 +36,7 @@ fn seccomp(program: &[Instruction], flags: libc::c_ulong) -> io::Result<i32> {
         filter: program.as_ptr().cast_mut(),
     };
     // SAFETY: `fprog` points at `len` instructions that outlive the call.
-    let result = unsafe {
-        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, std::ptr::from_ref(&fprog))
-    };
+    let result =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, std::ptr::from_ref(&fprog)) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
 }

@@ -8,8 +8,8 @@
 //! own `EPERM` would leave no record. When the control plane is gone, notified calls answer `ENOSYS`.
 //!
 //! What a filter cannot see is what a pointer points at. Calls that hide their flags in memory (`clone3`, `openat2`) are
-//! therefore absent, and C libraries fall back to their older forms. The cost of an allowed call is nil, that of a
-//! notified one about 5 to 25 µs.
+//! therefore absent, and C libraries fall back to their older forms. An allowed call costs nothing, a notified one a
+//! round trip between two processes.
 
 mod assembler;
 mod compile;

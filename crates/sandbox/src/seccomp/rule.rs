@@ -100,20 +100,16 @@ impl Decision {
             Decision::AnyBit { argument, bits, yes, no, .. } => {
                 if low(argument) & bits != 0 { yes } else { no }.evaluate(arguments)
             }
-            Decision::Null { argument, yes, no, .. } => {
-                if whole(argument) == 0 { yes } else { no }.evaluate(arguments)
-            }
+            Decision::Null { argument, yes, no, .. } => if whole(argument) == 0 { yes } else { no }.evaluate(arguments),
         }
     }
 
     /// The name that the decision has for a value of `argument`, for records.
     pub(super) fn name_of(&self, argument: u8, value: u32) -> Option<&'static str> {
         match self {
-            Decision::Match { argument: looked_at, mask, cases, .. } if *looked_at == argument => cases
-                .iter()
-                .flat_map(|case| case.values)
-                .find(|(_, v)| *v == value & *mask)
-                .map(|(name, _)| *name),
+            Decision::Match { argument: looked_at, mask, cases, .. } if *looked_at == argument => {
+                cases.iter().flat_map(|case| case.values).find(|(_, v)| *v == value & *mask).map(|(name, _)| *name)
+            }
             _ => None,
         }
     }
@@ -192,12 +188,7 @@ pub(super) const fn rule(decision: Decision, why: &'static str, calls: &'static 
 }
 
 /// A [`Rule`] with a wider form in `standard`.
-pub(super) const fn wider(
-    restricted: Decision,
-    standard: Decision,
-    why: &'static str,
-    calls: &'static [Call],
-) -> Rule {
+pub(super) const fn wider(restricted: Decision, standard: Decision, why: &'static str, calls: &'static [Call]) -> Rule {
     Rule { calls, decision: restricted, standard: Some(standard), why }
 }
 

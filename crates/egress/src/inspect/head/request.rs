@@ -74,7 +74,7 @@ impl RequestHead {
 
     /// Whether it asks to change to WebSocket (RFC 6455 section 4.1). No other upgrade is passed on.
     pub fn asks_for_websocket(&self) -> bool {
-        self.version == Version::V11
+        self.is_persistent()
             && self.method == "GET"
             && self.framing == Framing::None
             && fields::lists(&self.fields, "connection", "upgrade")

@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 use nanoclaw_config::SandboxMode;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg,
-    sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    recvmsg, sendmsg,
 };
 
 use crate::notify::{Answer, CellView, DecodeError, Decoded, Event, Listener, decode};
@@ -207,7 +207,7 @@ fn build(root: &Path) -> io::Result<()> {
     file("rw/program", 0o755)?;
     file("noexec/program", 0o755)?;
     file("rw/shut/file", 0o644)?;
-    fs::set_permissions(root.join("rw/shut"), fs::Permissions::from_mode(0))?;
+    fs::set_permissions(root.join("rw/shut"), fs::Permissions::from_mode(0o000))?;
     for (name, target) in [
         ("rw/to_ro", "/ro/file"),
         ("rw/to_new_ro", "../ro/new"),
@@ -249,7 +249,8 @@ fn drop_capabilities() {
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) };
 }
 
-fn send(socket: &UnixStream, fds: &[OwnedFd]) {
+/// Passes descriptors, two at most.
+pub(super) fn send(socket: &UnixStream, fds: &[OwnedFd]) {
     let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -257,7 +258,8 @@ fn send(socket: &UnixStream, fds: &[OwnedFd]) {
     sendmsg(socket, &[IoSlice::new(b"x")], &mut control, SendFlags::empty()).unwrap();
 }
 
-fn receive(socket: &UnixStream) -> Vec<OwnedFd> {
+/// Takes what [`send`] passed; nothing where the other end is gone.
+pub(super) fn receive(socket: &UnixStream) -> Vec<OwnedFd> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];

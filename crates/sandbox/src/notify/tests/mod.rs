@@ -1,6 +1,7 @@
 //! Decoding against a real cell: what is predicted, and what this kernel then says.
 
 mod cell;
+mod programs;
 
 use std::ffi::CStr;
 
@@ -263,7 +264,7 @@ fn a_path_at_the_end_of_memory_is_read() {
         assert_ne!(pages, libc::MAP_FAILED);
         assert_eq!(libc::munmap(pages.byte_add(4096), 4096), 0);
         let end = pages.byte_add(4096 - 9).cast::<u8>();
-        std::ptr::copy_nonoverlapping(b"/ro/file\0".as_ptr(), end, 9);
+        std::ptr::copy_nonoverlapping(c"/ro/file".as_ptr().cast(), end, 9);
         end as u64
     };
     let unterminated = page + 9 - 4096; // all zeroes up to the path: an empty string
@@ -292,14 +293,10 @@ fn the_proposed_answers_refuse_and_let_go() {
     let denied = libc::EPERM;
     assert_eq!(errnos, [0, libc::EROFS, denied, denied, denied, denied, denied, denied, libc::EACCES]);
 
-    let actions: Vec<Action> =
-        seen.into_iter().map(|seen| seen.decoded.unwrap().unwrap().unwrap().action).collect();
-    let write = |operation, path: &str, obstacle| {
-        Action::FileWrite(FileWrite { operation, path: path.to_owned(), obstacle })
-    };
-    let call = |name: &str, detail: &str| {
-        Action::Syscall(Syscall { name: name.to_owned(), detail: detail.to_owned() })
-    };
+    let actions: Vec<Action> = seen.into_iter().map(|seen| seen.decoded.unwrap().unwrap().unwrap().action).collect();
+    let write =
+        |operation, path: &str, obstacle| Action::FileWrite(FileWrite { operation, path: path.to_owned(), obstacle });
+    let call = |name: &str, detail: &str| Action::Syscall(Syscall { name: name.to_owned(), detail: detail.to_owned() });
     let exec = |path: &str, errno| Action::Exec(Exec { path: path.to_owned(), obstacle: Some(errno) });
     assert_eq!(
         actions,

@@ -72,47 +72,63 @@ pub(in crate::seccomp) const DESCRIPTORS: Chapter = Chapter {
     rules: &[
         rule(
             ALLOW,
-            "read and write what is open", calls! {
+            "read and write what is open",
+            calls! {
                 SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev,
                 SYS_preadv2, SYS_pwritev2, SYS_lseek, SYS_sendfile, SYS_copy_file_range, SYS_splice, SYS_tee,
                 SYS_fallocate, SYS_ftruncate, SYS_fsync, SYS_fdatasync, SYS_sync, SYS_syncfs,
                 SYS_sync_file_range, SYS_fadvise64, SYS_readahead, SYS_flock
-            }),
+            },
+        ),
         rule(
             ALLOW,
-            "make and close descriptors that belong to no file", calls! {
+            "make and close descriptors that belong to no file",
+            calls! {
                 SYS_close, SYS_close_range, SYS_dup, SYS_dup3, SYS_pipe2, SYS_eventfd2, SYS_signalfd4,
                 SYS_timerfd_create, SYS_timerfd_settime, SYS_timerfd_gettime, SYS_inotify_init1,
                 SYS_inotify_add_watch, SYS_inotify_rm_watch
-            }),
+            },
+        ),
         rule(
             ALLOW,
-            "wait for descriptors", calls! {
+            "wait for descriptors",
+            calls! {
                 SYS_ppoll, SYS_pselect6, SYS_epoll_create1, SYS_epoll_ctl, SYS_epoll_pwait, SYS_epoll_pwait2
-            }),
+            },
+        ),
         rule(
             ALLOW,
-            "look: names, directories, attributes, file systems", calls! {
+            "look: names, directories, attributes, file systems",
+            calls! {
                 SYS_newfstatat, SYS_fstat, SYS_statx, SYS_faccessat, SYS_faccessat2, SYS_readlinkat,
                 SYS_getcwd, SYS_chdir, SYS_fchdir, SYS_getdents64, SYS_statfs, SYS_fstatfs, SYS_getxattr,
                 SYS_lgetxattr, SYS_fgetxattr, SYS_listxattr, SYS_llistxattr, SYS_flistxattr
-            }),
+            },
+        ),
         rule(
             ALLOW,
-            "change attributes of what is open; the mode that new files get", calls! { SYS_fchown, SYS_fsetxattr, SYS_fremovexattr, SYS_umask }),
+            "change attributes of what is open; the mode that new files get",
+            calls! { SYS_fchown, SYS_fsetxattr, SYS_fremovexattr, SYS_umask },
+        ),
         rule(
             FCNTL,
-            "a lease makes every other opener on the host wait, up to 45 seconds each time", calls! { SYS_fcntl }),
+            "a lease makes every other opener on the host wait, up to 45 seconds each time",
+            calls! { SYS_fcntl },
+        ),
         rule(
             IOCTL,
             "terminals are pushed into, disciplines loaded, quotas left and file systems frozen by ioctl; the rest is \
-             for the driver of an open file, and `/dev` holds none that is dangerous", calls! { SYS_ioctl }),
+             for the driver of an open file, and `/dev` holds none that is dangerous",
+            calls! { SYS_ioctl },
+        ),
         wider(
             ABSENT,
             ALLOW,
-            "old asynchronous I/O and page gifts: rarely used, with a history of kernel bugs; programs fall back", calls! {
+            "old asynchronous I/O and page gifts: rarely used, with a history of kernel bugs; programs fall back",
+            calls! {
                 SYS_io_setup, SYS_io_destroy, SYS_io_submit, SYS_io_cancel, SYS_io_getevents, SYS_vmsplice
-            }),
+            },
+        ),
     ],
 };
 
@@ -125,31 +141,47 @@ pub(in crate::seccomp) const CHANGES: Chapter = Chapter {
             to a real user of the host.",
     rules: &[
         rule(OPENAT, "opening to write or create", calls! { SYS_openat }),
-        rule(ABSENT, "its flags are in memory, out of a filter's sight; callers fall back to `openat`", calls! { SYS_openat2 }),
+        rule(
+            ABSENT,
+            "its flags are in memory, out of a filter's sight; callers fall back to `openat`",
+            calls! { SYS_openat2 },
+        ),
         rule(mode_asked(2), "new directories, new modes", calls! { SYS_mkdirat, SYS_fchmodat, fchmodat2 = 452 }),
         rule(
             any_bit(1, SET_ID, "S_ISUID, S_ISGID in mode", &REFUSE, &ALLOW),
-            "the file is open already, only set-id bits matter", calls! { SYS_fchmod }),
+            "the file is open already, only set-id bits matter",
+            calls! { SYS_fchmod },
+        ),
         rule(MKNODAT, "plain files, FIFOs and sockets; a device node is refused", calls! { SYS_mknodat }),
         rule(
             ASK,
-            "names: removed, moved, linked", calls! { SYS_unlinkat, SYS_renameat, SYS_renameat2, SYS_linkat, SYS_symlinkat }),
+            "names: removed, moved, linked",
+            calls! { SYS_unlinkat, SYS_renameat, SYS_renameat2, SYS_linkat, SYS_symlinkat },
+        ),
         rule(
             ASK,
-            "content, owner and attributes by path", calls! {
+            "content, owner and attributes by path",
+            calls! {
                 SYS_truncate, SYS_fchownat, SYS_setxattr, SYS_lsetxattr, SYS_removexattr, SYS_lremovexattr
-            }),
+            },
+        ),
         rule(
             Decision::Null { argument: 1, what: "path", yes: &ALLOW, no: &ASK },
-            "times by path; without a path they are those of an open file", calls! { SYS_utimensat }),
+            "times by path; without a path they are those of an open file",
+            calls! { SYS_utimensat },
+        ),
         rule(ASK, "every program that is run is on record", calls! { SYS_execve }),
         wider(
             UNNAMED_PROGRAM,
             ASK,
-            "a program without a path is one that was never on a file system: memory that was made executable", calls! { SYS_execveat }),
+            "a program without a path is one that was never on a file system: memory that was made executable",
+            calls! { SYS_execveat },
+        ),
         wider(
             any_bit(1, libc::MFD_EXEC, "MFD_EXEC in flags", &REFUSE, &ALLOW),
             ALLOW,
-            "files in memory are common; executable ones are not (with `vm.memfd_noexec=1` the others cannot be run)", calls! { SYS_memfd_create }),
+            "files in memory are common; executable ones are not (with `vm.memfd_noexec=1` the others cannot be run)",
+            calls! { SYS_memfd_create },
+        ),
     ],
 };

@@ -1,8 +1,6 @@
 //! Sockets.
 
-use crate::seccomp::rule::{
-    ALLOW, Case, Chapter, Decision, REFUSE, by, calls, case, errno, rule, values, wider,
-};
+use crate::seccomp::rule::{ALLOW, Case, Chapter, Decision, REFUSE, by, calls, case, errno, rule, values, wider};
 
 /// TCP and UDP, by their own numbers or by 0. Not MPTCP, SCTP, UDP-Lite, ping or raw sockets.
 const INET: Decision = Decision::Match {
@@ -37,17 +35,23 @@ pub(in crate::seccomp) const NETWORK: Chapter = Chapter {
             SOCKET,
             SOCKET_STANDARD,
             "local sockets, TCP and UDP; in `standard` also the routing socket with which developers' tools list \
-             interfaces", calls! { SYS_socket, SYS_socketpair }),
+             interfaces",
+            calls! { SYS_socket, SYS_socketpair },
+        ),
         rule(
             SETSOCKOPT,
             "TLS inside the kernel is turned on with `TCP_ULP`: rarely used, with a history of kernel bugs; answered as by \
-             a kernel without it", calls! { SYS_setsockopt }),
+             a kernel without it",
+            calls! { SYS_setsockopt },
+        ),
         rule(
             ALLOW,
-            "use of sockets that were allowed to be made", calls! {
+            "use of sockets that were allowed to be made",
+            calls! {
                 SYS_connect, SYS_bind, SYS_listen, SYS_accept, SYS_accept4, SYS_getsockname, SYS_getpeername,
                 SYS_getsockopt, SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_recvmsg, SYS_sendmmsg, SYS_recvmmsg,
                 SYS_shutdown
-            }),
+            },
+        ),
     ],
 };

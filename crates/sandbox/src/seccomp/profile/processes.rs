@@ -12,27 +12,37 @@ pub(in crate::seccomp) const MEMORY: Chapter = Chapter {
     rules: &[
         rule(
             ALLOW,
-            "own memory", calls! {
+            "own memory",
+            calls! {
                 SYS_mmap, SYS_munmap, SYS_mremap, SYS_mprotect, SYS_brk, SYS_madvise, SYS_msync, SYS_mincore,
                 SYS_mlock, SYS_mlock2, SYS_mlockall, SYS_munlock, SYS_munlockall, SYS_pkey_alloc,
                 SYS_pkey_free, SYS_pkey_mprotect, map_shadow_stack = 453, mseal = 462
-            }),
-        rule(ALLOW, "own NUMA policy, for runtimes that ask for it", calls! {
-                SYS_get_mempolicy, SYS_set_mempolicy
-            }),
+            },
+        ),
         rule(
             ALLOW,
-            "shared memory, semaphores and queues: in the cell's own IPC namespace", calls! {
+            "own NUMA policy, for runtimes that ask for it",
+            calls! {
+                SYS_get_mempolicy, SYS_set_mempolicy
+            },
+        ),
+        rule(
+            ALLOW,
+            "shared memory, semaphores and queues: in the cell's own IPC namespace",
+            calls! {
                 SYS_shmget, SYS_shmat, SYS_shmdt, SYS_shmctl, SYS_semget, SYS_semop, SYS_semtimedop,
                 SYS_semctl, SYS_msgget, SYS_msgsnd, SYS_msgrcv, SYS_msgctl, SYS_mq_open, SYS_mq_unlink,
                 SYS_mq_timedsend, SYS_mq_timedreceive, SYS_mq_notify, SYS_mq_getsetattr
-            }),
+            },
+        ),
         rule(
             ALLOW,
-            "waiting on memory", calls! {
+            "waiting on memory",
+            calls! {
                 SYS_futex, SYS_futex_waitv, futex_wake = 454, futex_wait = 455, futex_requeue = 456,
                 SYS_set_robust_list, SYS_get_robust_list, SYS_membarrier, SYS_rseq
-            }),
+            },
+        ),
     ],
 };
 
@@ -57,8 +67,8 @@ const PRCTL: Decision = by(
                 PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS,
                 PR_GET_SECCOMP, PR_SET_DUMPABLE, PR_GET_DUMPABLE, PR_SET_KEEPCAPS, PR_GET_KEEPCAPS, PR_CAPBSET_READ,
                 PR_CAPBSET_DROP, PR_CAP_AMBIENT, PR_GET_SECUREBITS, PR_SET_TIMERSLACK, PR_GET_TIMERSLACK,
-                PR_GET_TIMING, PR_SET_THP_DISABLE, PR_GET_THP_DISABLE, PR_GET_SPECULATION_CTRL,
-                PR_SET_SPECULATION_CTRL, PR_SET_MDWE = 65, PR_GET_MDWE = 66, PR_FUTEX_HASH = 78,
+                PR_GET_TIMING, PR_SET_THP_DISABLE, PR_GET_THP_DISABLE, PR_GET_SPECULATION_CTRL = 52,
+                PR_SET_SPECULATION_CTRL = 53, PR_SET_MDWE = 65, PR_GET_MDWE = 66, PR_FUTEX_HASH = 78,
                 PR_GET_AUXV = 0x4155_5856
             },
             ALLOW,
@@ -87,7 +97,8 @@ const SECCOMP_QUERIES: &[Case] =
     &[case(values! { SECCOMP_SET_MODE_STRICT, SECCOMP_GET_ACTION_AVAIL, SECCOMP_GET_NOTIF_SIZES }, ALLOW)];
 /// A filter within the filter can only narrow. One with a listener would let a program answer for another.
 const SECCOMP_STANDARD: Decision = by(0, "op", &[case(values! { SECCOMP_SET_MODE_FILTER }, FILTER)], &SECCOMP);
-const FILTER: Decision = any_bit(1, !(libc::SECCOMP_FILTER_FLAG_TSYNC as u32), "flags other than TSYNC", &REFUSE, &ALLOW);
+const FILTER: Decision =
+    any_bit(1, !(libc::SECCOMP_FILTER_FLAG_TSYNC as u32), "flags other than TSYNC", &REFUSE, &ALLOW);
 
 const SCHEDULER: Decision = Decision::Match {
     argument: 1,
@@ -109,7 +120,11 @@ pub(in crate::seccomp) const PROCESSES: Chapter = Chapter {
             decides.",
     rules: &[
         rule(CLONE, "processes and threads, but no namespaces: those would bring capabilities", calls! { SYS_clone }),
-        rule(ABSENT, "its flags are in memory, out of a filter's sight; callers fall back to `clone`", calls! { SYS_clone3 }),
+        rule(
+            ABSENT,
+            "its flags are in memory, out of a filter's sight; callers fall back to `clone`",
+            calls! { SYS_clone3 },
+        ),
         rule(
             ALLOW,
             "end, and wait for the end",
@@ -178,11 +193,7 @@ pub(in crate::seccomp) const PROCESSES: Chapter = Chapter {
             "a program may confine itself further",
             calls! { SYS_landlock_create_ruleset, SYS_landlock_add_rule, SYS_landlock_restrict_self },
         ),
-        rule(
-            PERSONALITY,
-            "the others turn off address randomisation or map page zero",
-            calls! { SYS_personality },
-        ),
+        rule(PERSONALITY, "the others turn off address randomisation or map page zero", calls! { SYS_personality }),
     ],
 };
 
@@ -190,15 +201,13 @@ pub(in crate::seccomp) const PROCESSES: Chapter = Chapter {
 pub(in crate::seccomp) const TIME: Chapter = Chapter {
     title: "Time",
     about: "Clocks are read and waited on. They belong to the host and are not set.",
-    rules: &[
-        rule(
-            ALLOW,
-            "read clocks, wait, and be woken",
-            calls! {
-                SYS_clock_gettime, SYS_clock_getres, SYS_clock_nanosleep, SYS_nanosleep, SYS_gettimeofday, SYS_getitimer,
-                SYS_setitimer, SYS_timer_create, SYS_timer_settime, SYS_timer_gettime, SYS_timer_getoverrun,
-                SYS_timer_delete
-            },
-        ),
-    ],
+    rules: &[rule(
+        ALLOW,
+        "read clocks, wait, and be woken",
+        calls! {
+            SYS_clock_gettime, SYS_clock_getres, SYS_clock_nanosleep, SYS_nanosleep, SYS_gettimeofday, SYS_getitimer,
+            SYS_setitimer, SYS_timer_create, SYS_timer_settime, SYS_timer_gettime, SYS_timer_getoverrun,
+            SYS_timer_delete
+        },
+    )],
 };

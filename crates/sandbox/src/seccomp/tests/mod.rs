@@ -230,7 +230,9 @@ fn namespaces_and_mounts_are_refused() {
     let thread = libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_THREAD | libc::CLONE_SIGHAND | libc::CLONE_SETTLS;
     assert_eq!(outcome(Restricted, "clone", &[sigchld]), Outcome::Allow);
     assert_eq!(outcome(Restricted, "clone", &[thread as u64]), Outcome::Allow);
-    for namespace in [libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWNET, libc::CLONE_NEWPID, libc::CLONE_NEWCGROUP] {
+    for namespace in
+        [libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWNET, libc::CLONE_NEWPID, libc::CLONE_NEWCGROUP]
+    {
         assert_eq!(outcome(Standard, "clone", &[namespace as u64 | sigchld]), Outcome::Refuse);
     }
     for name in ["unshare", "setns", "mount", "pivot_root", "move_mount", "open_tree_attr", "fsopen", "chroot"] {
@@ -244,7 +246,9 @@ fn opening_to_read_is_free_and_to_write_is_asked() {
     for free in [libc::O_RDONLY, libc::O_CLOEXEC | libc::O_DIRECTORY | libc::O_NOFOLLOW, libc::O_PATH, libc::O_APPEND] {
         assert_eq!(open(free, 0o6777), Outcome::Allow, "{free:o}");
     }
-    for asked in [libc::O_WRONLY, libc::O_RDWR, libc::O_TRUNC, libc::O_CREAT, libc::O_TMPFILE, libc::O_WRONLY | libc::O_APPEND] {
+    for asked in
+        [libc::O_WRONLY, libc::O_RDWR, libc::O_TRUNC, libc::O_CREAT, libc::O_TMPFILE, libc::O_WRONLY | libc::O_APPEND]
+    {
         assert_eq!(open(asked, 0o644), Outcome::Ask, "{asked:o}");
     }
     // Without a mode there is none to look at: whatever is in the register must not matter.

@@ -1,0 +1,231 @@
+"""What a cell costs: start to exit of /bin/true, alone and 50 at once, CPU time, and memory of an idle one.
+
+    cell.py BINARY OUT [--rounds N] [--docker SOCKET IMAGE]     as root; writes OUT, a JSON file that report.py reads
+
+Every tool gets the same root (the host's /usr, read-only, and the usual links) and runs in turn in every round, in a new
+order each time, so that what else the machine does falls on all of them. Each run is one posix_spawn and one wait4 in a small
+worker process; there is a worker for root and one for an ordinary user. Their own cost is in every figure, fork+exec's included.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+USER = 65534
+MANY = 50
+IDLE = 20
+LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+
+
+# The worker: measures what it is told on standard input, and answers on standard output.
+
+
+def start(argv, null):
+    return os.posix_spawn(argv[0], argv, os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1, 2)])
+
+
+def measure(commands):
+    """Wall and CPU milliseconds from the first start to the last exit; the CPU of whatever the tool waited for is in it."""
+    null = os.open("/dev/null", os.O_RDWR)
+    begin = time.perf_counter_ns()
+    for argv in commands:
+        start(argv, null)
+    cpu, failed = 0.0, 0
+    for _ in commands:
+        _, status, used = os.wait4(-1, 0)
+        failed += status != 0
+        cpu += used.ru_utime + used.ru_stime
+    wall = (time.perf_counter_ns() - begin) / 1e6
+    os.close(null)
+    return {"wall": wall, "cpu": cpu * 1e3, "failed": failed}
+
+
+def worker():
+    for line in sys.stdin:
+        print(json.dumps(measure(json.loads(line))), flush=True)
+
+
+class Worker:
+    def __init__(self, user, home):
+        drop = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
+        environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
+        self.process = subprocess.Popen([*drop, sys.executable, __file__, "--worker"], env=environment, cwd="/",
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def measure(self, commands):
+        self.process.stdin.write(json.dumps(commands) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+
+# The tools. Each is a name, whether it runs as root, and a function from a run's number and a command to an argument list.
+
+
+def nanoclaw(binary, state, *options):
+    return lambda n, command: [binary, "--state-dir", str(state), "run", "--name", f"bench-{n}", *options, "--", *command]
+
+
+def bubblewrap():
+    argv = [shutil.which("bwrap"), "--unshare-all", "--ro-bind", "/usr", "/usr"]
+    for link in LINKS:
+        if os.path.lexists(f"/{link}"):
+            argv += ["--symlink", f"usr/{link}", f"/{link}"]
+    argv += ["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]
+    return lambda n, command: [*argv, *command]
+
+
+def runc(folder):
+    """A bundle with the same root: `runc spec`, without a terminal and without capabilities, with limits and no seccomp filter."""
+    def bundle(command):
+        name = folder / pathlib.Path(command[0]).name
+        if name.exists():
+            return name
+        root = name / "rootfs"
+        for directory in ("usr", "dev", "proc", "sys", "tmp"):
+            (root / directory).mkdir(parents=True)
+        for link in LINKS:
+            if os.path.lexists(f"/{link}"):
+                (root / link).symlink_to(f"usr/{link}")
+        subprocess.run(["runc", "spec"], cwd=name, check=True)
+        spec = json.loads((name / "config.json").read_text())
+        spec["process"].update(terminal=False, args=command, capabilities={}, noNewPrivileges=True)
+        spec["mounts"] += [
+            {"destination": "/usr", "source": "/usr", "type": "bind", "options": ["rbind", "ro"]},
+            {"destination": "/tmp", "source": "tmpfs", "type": "tmpfs", "options": ["nosuid", "nodev"]},
+        ]
+        spec["linux"]["resources"].update(memory={"limit": 1 << 30}, pids={"limit": 256}, cpu={"quota": 100_000, "period": 100_000})
+        (name / "config.json").write_text(json.dumps(spec))
+        return name
+
+    root = folder / "state"
+    return lambda n, command: [shutil.which("runc"), "--root", str(root), "run", "--bundle", str(bundle(command)), f"bench-{os.getpid()}-{n}"]
+
+
+def docker(socket, image):
+    fixed = ["docker", "-H", f"unix://{socket}", "run", "--rm", "--network=none", "--read-only", "--cap-drop=ALL",
+             "--security-opt=no-new-privileges", "--memory=1g", "--pids-limit=256", "--cpus=1", "--tmpfs=/tmp", "-v=/usr:/usr:ro", image]
+    return lambda n, command: [shutil.which(fixed[0]), *fixed[1:], *command]
+
+
+# Memory.
+
+
+def descendants(roots):
+    parents = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            parents[int(pid)] = int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+    found = set(roots)
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def pss(pids):
+    """Proportional set size of these processes in KiB: shared pages are divided among those who share them."""
+    total = 0
+    for pid in pids:
+        for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1])
+    return total
+
+
+def idle_memory(commands, user, home):
+    drop = {"user": user, "group": user, "extra_groups": []} if user else {}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    null = subprocess.DEVNULL
+    running = [subprocess.Popen(argv, cwd="/", env=environment, stdin=null, stdout=null, stderr=null, **drop) for argv in commands]
+    time.sleep(5)
+    pids = descendants([process.pid for process in running])
+    sleepers = [pid for pid in pids if pathlib.Path(f"/proc/{pid}/comm").read_text() == "sleep\n"]
+    try:
+        if len(sleepers) != IDLE:
+            raise SystemExit(f"{len(sleepers)} of {IDLE} idle programs run under `{' '.join(running[0].args)}`")
+        return pss(pids) / IDLE
+    finally:
+        # The end of the program is the end of whatever watches over it.
+        for pid in sleepers:
+            os.kill(pid, signal.SIGKILL)
+        for process in running:
+            process.wait()
+
+
+def fleet(binary, folder):
+    """One control plane with IDLE cells."""
+    agents = "".join(f"  - {{ id: idle-{n}, command: [\"/bin/sleep\", \"60\"], stop_grace: 0s }}\n" for n in range(IDLE))
+    (folder / "fleet.yaml").write_text(f"sandbox_mode: restricted\nagents:\n{agents}")
+    return [[binary, "--state-dir", str(folder / "fleet-state"), "up", "-c", str(folder / "fleet.yaml")]]
+
+
+def load():
+    return pathlib.Path("/proc/loadavg").read_text().split()[0]
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("binary")
+    arguments.add_argument("out", type=pathlib.Path)
+    arguments.add_argument("--rounds", type=int, default=60)
+    arguments.add_argument("--many-rounds", type=int, default=7)
+    arguments.add_argument("--docker", nargs=2, metavar=("SOCKET", "IMAGE"))
+    options = arguments.parse_args()
+
+    # Not /tmp, which may be in memory: the audit log is to be written to a disk.
+    with tempfile.TemporaryDirectory(prefix="nanoclaw-bench.", dir="/var/tmp") as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        binary = shutil.copy(options.binary, folder / "nanoclaw")
+        user_home = folder / "user"
+        user_home.mkdir()
+        os.chown(user_home, USER, USER)
+        tools = {
+            "fork+exec": (0, lambda n, command: command),
+            "nanoclaw": (0, nanoclaw(str(binary), folder / "state")),
+            "nanoclaw rootless": (USER, nanoclaw(str(binary), user_home / "state")),
+            "bwrap": (0, bubblewrap()),
+            "bwrap rootless": (USER, bubblewrap()),
+            "runc": (0, runc(folder / "runc")),
+        }
+        if options.docker:
+            tools["docker"] = (0, docker(*options.docker))
+        results = measure_all(tools, options, folder, user_home)
+        results["memory"]["nanoclaw up"] = idle_memory(fleet(str(binary), folder), 0, folder)
+        options.out.write_text(json.dumps(results))
+
+
+def measure_all(tools, options, folder, user_home):
+    workers = {0: Worker(0, folder), USER: Worker(USER, user_home)}
+    results = {"rounds": options.rounds, "many": MANY, "idle": IDLE, "sequential": {}, "at_once": {}, "memory": {}, "load": []}
+    for warm_up, count, rounds, kind in ((3, 1, options.rounds, "sequential"), (1, MANY, options.many_rounds, "at_once")):
+        kept = results[kind] = {tool: [] for tool in tools}
+        for turn in range(-warm_up, rounds):
+            results["load"].append(float(load()))
+            for tool in random.sample(sorted(tools), len(tools)):
+                user, argv = tools[tool]
+                figures = workers[user].measure([argv(n, ["/bin/true"]) for n in range(count)])
+                if turn >= 0:
+                    kept[tool].append(figures)
+            print(f"\r{kind}: round {max(turn + 1, 0)} of {rounds} ", end="", file=sys.stderr, flush=True)
+        print(file=sys.stderr)
+    for tool, (user, argv) in tools.items():
+        home = user_home if user else folder
+        if tool != "docker":  # Its cells are children of its daemon.
+            results["memory"][tool] = idle_memory([argv(n, ["/bin/sleep", "60"]) for n in range(IDLE)], user, home)
+    return results
+
+
+if sys.argv[1:] == ["--worker"]:
+    worker()
+else:
+    main()

@@ -1,0 +1,88 @@
+//! `-c FILE`, `config check`, `config schema`.
+
+use crate::support::Host;
+
+#[test]
+fn the_promised_file_is_valid_and_says_what_is_not_enforced_yet() {
+    let host = Host::new();
+    host.write(
+        "c.yaml",
+        "sandbox_mode: \"restricted\"\nallowed_networks:\n  - \"api.bank.com\"\n  - \"internal.log.server\"\nprompt_filters:\n  - \"禁止敏感信息輸出\"\naudit_enabled: true\n",
+    );
+    let notice = "nanoclaw: notice: line 5, column 1: `prompt_filters` is read but not enforced by this version: nothing that a model is told or says is filtered\n";
+    let check = host.nanoclaw(["config", "check", "c.yaml"]);
+    assert_eq!(check.good(), "`c.yaml` is valid\n");
+    assert_eq!(check.stderr, notice);
+    let done = host.sh(&["-c", "c.yaml"], "echo ran");
+    assert_eq!(done.good(), "ran\n");
+    assert!(done.stderr.contains(notice), "{}", done.stderr);
+    let noted = host.records().into_iter().filter(|record| record["result"] == "noted" && record.to_string().contains("prompt_filters"));
+    assert_eq!(noted.count(), 1, "it is on record, too");
+}
+
+#[test]
+fn a_disabled_audit_is_loud_and_writes_nothing() {
+    let host = Host::new();
+    host.write("c.yaml", "audit_enabled: false\n");
+    let done = host.nanoclaw(["run", "-c", "c.yaml", "--json", "--", "sh", "-c", "touch /etc/x; exit 3"]);
+    assert_eq!(done.code(), Some(3), "{done:?}");
+    assert!(done.stderr.contains("nanoclaw: notice: line 1, column 16: `audit_enabled: false`: nothing that any agent does or tries is recorded"), "{}", done.stderr);
+    assert_eq!(done.summary()["refusals"][0]["first"]["path"], "/etc/x", "still refused, still counted");
+    let log = std::fs::read_to_string(host.path("state/audit/audit.jsonl")).unwrap_or_default();
+    assert!(!log.contains("/etc/x"), "{log}");
+}
+
+#[test]
+fn the_schema_is_json() {
+    let schema = Host::new().nanoclaw(["config", "schema"]).good();
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    assert!(schema["$schema"].as_str().is_some_and(|uri| uri.contains("json-schema.org")), "{}", schema["$schema"]);
+    assert!(schema["properties"]["agents"].is_object());
+    assert_eq!(schema["additionalProperties"], false);
+}
+
+#[test]
+fn a_mistake_is_shown_with_its_place_and_what_to_do() {
+    let host = Host::new();
+    for (text, place, help) in [
+        ("sandbox_mod: restricted\n", "c.yaml:1:1", "did you mean `sandbox_mode`?"),
+        ("sandbox_mode: off\n", "c.yaml:1:15", "restricted"),
+        ("audit_enabled: true\nagents:\n  - id: a\n    command: [true]\n    limits: { memory: lots }\n", "c.yaml:5:23", "lots"),
+        ("agents:\n  - command: [x]\n", "c.yaml:2:5", "id"),
+        ("", "c.yaml", ""),
+        ("agents: [\n", "c.yaml", ""),
+    ] {
+        host.write("c.yaml", text);
+        for arguments in [&["config", "check", "c.yaml"][..], &["run", "-c", "c.yaml", "--", "echo", "ran"], &["up", "-c", "c.yaml"]] {
+            let done = host.nanoclaw(arguments);
+            assert_eq!((done.code(), done.text().as_str()), (Some(125), ""), "{arguments:?} {text:?}");
+            assert!(done.stderr.contains(place) && done.stderr.contains(help), "{arguments:?} {text:?}: {}", done.stderr);
+        }
+    }
+}
+
+#[test]
+fn the_name_picks_an_agent_of_the_file_and_options_add_to_it() {
+    let host = Host::new();
+    host.write(
+        "c.yaml",
+        "agents:\n  - id: one\n    command: [sh, -c, 'echo $A $B; ls /in; cat /more/data']\n    env: { A: a, B: b }\n    mounts: [{ source: ./in, target: /in }]\n",
+    );
+    host.write("in/data", "data\n");
+    let done = host.nanoclaw(["run", "-c", "c.yaml", "--name", "one", "--env", "B=other", "--ro", "in:/more"]);
+    assert_eq!(done.good(), "a other\ndata\ndata\n");
+    let done = host.nanoclaw(["run", "-c", "c.yaml", "--name", "one", "--", "echo", "instead"]);
+    assert_eq!(done.good(), "instead\n");
+}
+
+#[test]
+fn up_without_agents_says_so() {
+    let host = Host::new();
+    host.write("c.yaml", "audit_enabled: true\n");
+    let done = host.nanoclaw(["up", "-c", "c.yaml"]);
+    assert_eq!(done.code(), Some(125));
+    assert_eq!(
+        done.stderr,
+        "nanoclaw: `c.yaml` has no `agents`, so there is no fleet to run; add some, or run one program with `nanoclaw run -c`\n"
+    );
+}
