@@ -3,11 +3,12 @@
     cell.py BINARY OUT [--rounds N] [--docker SOCKET IMAGE]     as root; writes OUT, a JSON file that report.py reads
 
 Every tool gets the same root (the host's /usr, read-only, and the usual links) and runs in turn in every round, in a new
-order each time, so that what else the machine does falls on all of them. Each run is one posix_spawn and one wait4 in a small
-worker process; there is a worker for root and one for an ordinary user. Their own cost is in every figure, fork+exec's included.
+order each time, so that what else the machine does falls on all of them. Each run is a posix_spawn and wait4 in a small worker
+process; there is a worker for root and one for an ordinary user. Their own cost is in every figure, fork+exec's included.
 """
 
 import argparse
+import ctypes
 import json
 import os
 import pathlib
@@ -20,6 +21,7 @@ import tempfile
 import time
 
 USER = 65534
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 MANY = 50
 IDLE = 20
 LINKS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -33,22 +35,29 @@ def start(argv, null):
 
 
 def measure(commands):
-    """Wall and CPU milliseconds from the first start to the last exit; the CPU of whatever the tool waited for is in it."""
+    """Wall milliseconds from the first start until all have ended, and CPU milliseconds of every process that came of them."""
     null = os.open("/dev/null", os.O_RDWR)
     begin = time.perf_counter_ns()
-    for argv in commands:
-        start(argv, null)
-    cpu, failed = 0.0, 0
-    for _ in commands:
-        _, status, used = os.wait4(-1, 0)
-        failed += status != 0
+    running = {start(argv, null) for argv in commands}
+    wall, cpu, failed = 0.0, 0.0, 0
+    while True:
+        try:
+            pid, status, used = os.wait4(-1, 0)
+        except ChildProcessError:
+            break
         cpu += used.ru_utime + used.ru_stime
-    wall = (time.perf_counter_ns() - begin) / 1e6
+        # What a tool leaves behind to clean up becomes a child of ours; it is waited for, but not timed.
+        if pid in running:
+            running.remove(pid)
+            failed += status != 0
+            wall = (time.perf_counter_ns() - begin) / 1e6
     os.close(null)
     return {"wall": wall, "cpu": cpu * 1e3, "failed": failed}
 
 
 def worker():
+    if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise SystemExit("cannot become a subreaper")
     for line in sys.stdin:
         print(json.dumps(measure(json.loads(line))), flush=True)
 
@@ -66,11 +75,26 @@ class Worker:
         return json.loads(self.process.stdout.readline())
 
 
-# The tools. Each is a name, whether it runs as root, and a function from a run's number and a command to an argument list.
+# The tools. Each is a function from a number of cells and the command of each to the argument lists that start them.
 
 
-def nanoclaw(binary, state, *options):
-    return lambda n, command: [binary, "--state-dir", str(state), "run", "--name", f"bench-{n}", *options, "--", *command]
+def one_by_one(argv):
+    return lambda count, command: [argv(n, command) for n in range(count)]
+
+
+def nanoclaw_run(binary, state):
+    return one_by_one(lambda n, command: [binary, "--state-dir", str(state), "run", "--name", f"bench-{n}", "--", *command])
+
+
+def nanoclaw_up(binary, folder):
+    """A fleet: one control plane for all cells, which ends with the last of them."""
+    def commands(count, command):
+        config = folder / f"fleet-{count}-{pathlib.Path(command[0]).name}.yaml"
+        agents = "".join(f"  - {{ id: bench-{n}, command: {json.dumps(command)} }}\n" for n in range(count))
+        config.write_text(f"sandbox_mode: restricted\nagents:\n{agents}")
+        return [[binary, "--state-dir", str(folder / "fleet-state"), "up", "-c", str(config)]]
+
+    return commands
 
 
 def bubblewrap():
@@ -79,11 +103,11 @@ def bubblewrap():
         if os.path.lexists(f"/{link}"):
             argv += ["--symlink", f"usr/{link}", f"/{link}"]
     argv += ["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]
-    return lambda n, command: [*argv, *command]
+    return one_by_one(lambda n, command: [*argv, *command])
 
 
 def runc(folder):
-    """A bundle with the same root: `runc spec`, without a terminal and without capabilities, with limits and no seccomp filter."""
+    """A bundle with the same root: `runc spec` without a terminal and capabilities, with limits and no seccomp filter."""
     def bundle(command):
         name = folder / pathlib.Path(command[0]).name
         if name.exists():
@@ -101,18 +125,20 @@ def runc(folder):
             {"destination": "/usr", "source": "/usr", "type": "bind", "options": ["rbind", "ro"]},
             {"destination": "/tmp", "source": "tmpfs", "type": "tmpfs", "options": ["nosuid", "nodev"]},
         ]
-        spec["linux"]["resources"].update(memory={"limit": 1 << 30}, pids={"limit": 256}, cpu={"quota": 100_000, "period": 100_000})
+        limits = {"memory": {"limit": 1 << 30}, "pids": {"limit": 256}, "cpu": {"quota": 100_000, "period": 100_000}}
+        spec["linux"]["resources"].update(limits)
         (name / "config.json").write_text(json.dumps(spec))
         return name
 
-    root = folder / "state"
-    return lambda n, command: [shutil.which("runc"), "--root", str(root), "run", "--bundle", str(bundle(command)), f"bench-{os.getpid()}-{n}"]
+    argv = [shutil.which("runc"), "--root", str(folder / "state"), "run", "--bundle"]
+    return one_by_one(lambda n, command: [*argv, str(bundle(command)), f"bench-{n}"])
 
 
 def docker(socket, image):
-    fixed = ["docker", "-H", f"unix://{socket}", "run", "--rm", "--network=none", "--read-only", "--cap-drop=ALL",
-             "--security-opt=no-new-privileges", "--memory=1g", "--pids-limit=256", "--cpus=1", "--tmpfs=/tmp", "-v=/usr:/usr:ro", image]
-    return lambda n, command: [shutil.which(fixed[0]), *fixed[1:], *command]
+    fixed = [shutil.which("docker"), "-H", f"unix://{socket}", "run", "--rm", "--network=none", "--read-only", "--cap-drop=ALL",
+             "--security-opt=no-new-privileges", "--memory=1g", "--pids-limit=256", "--cpus=1", "--tmpfs=/tmp",
+             "-v=/usr:/usr:ro", image]
+    return one_by_one(lambda n, command: [*fixed, *command])
 
 
 # Memory.
@@ -144,8 +170,8 @@ def pss(pids):
 def idle_memory(commands, user, home):
     drop = {"user": user, "group": user, "extra_groups": []} if user else {}
     environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
-    null = subprocess.DEVNULL
-    running = [subprocess.Popen(argv, cwd="/", env=environment, stdin=null, stdout=null, stderr=null, **drop) for argv in commands]
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    running = [subprocess.Popen(argv, cwd="/", env=environment, **streams, **drop) for argv in commands]
     time.sleep(5)
     pids = descendants([process.pid for process in running])
     sleepers = [pid for pid in pids if pathlib.Path(f"/proc/{pid}/comm").read_text() == "sleep\n"]
@@ -161,17 +187,6 @@ def idle_memory(commands, user, home):
             process.wait()
 
 
-def fleet(binary, folder):
-    """One control plane with IDLE cells."""
-    agents = "".join(f"  - {{ id: idle-{n}, command: [\"/bin/sleep\", \"60\"], stop_grace: 0s }}\n" for n in range(IDLE))
-    (folder / "fleet.yaml").write_text(f"sandbox_mode: restricted\nagents:\n{agents}")
-    return [[binary, "--state-dir", str(folder / "fleet-state"), "up", "-c", str(folder / "fleet.yaml")]]
-
-
-def load():
-    return pathlib.Path("/proc/loadavg").read_text().split()[0]
-
-
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("binary")
@@ -185,43 +200,43 @@ def main():
     with tempfile.TemporaryDirectory(prefix="nanoclaw-bench.", dir="/var/tmp") as name:
         folder = pathlib.Path(name)
         folder.chmod(0o755)
-        binary = shutil.copy(options.binary, folder / "nanoclaw")
+        binary = str(shutil.copy(options.binary, folder / "nanoclaw"))
         user_home = folder / "user"
         user_home.mkdir()
         os.chown(user_home, USER, USER)
         tools = {
-            "fork+exec": (0, lambda n, command: command),
-            "nanoclaw": (0, nanoclaw(str(binary), folder / "state")),
-            "nanoclaw rootless": (USER, nanoclaw(str(binary), user_home / "state")),
+            "fork+exec": (0, one_by_one(lambda n, command: command)),
+            "nanoclaw": (0, nanoclaw_run(binary, folder / "state")),
+            "nanoclaw rootless": (USER, nanoclaw_run(binary, user_home / "state")),
+            "nanoclaw up": (0, nanoclaw_up(binary, folder)),
             "bwrap": (0, bubblewrap()),
             "bwrap rootless": (USER, bubblewrap()),
             "runc": (0, runc(folder / "runc")),
         }
         if options.docker:
             tools["docker"] = (0, docker(*options.docker))
-        results = measure_all(tools, options, folder, user_home)
-        results["memory"]["nanoclaw up"] = idle_memory(fleet(str(binary), folder), 0, folder)
-        options.out.write_text(json.dumps(results))
+        options.out.write_text(json.dumps(measure_all(tools, options, folder, user_home)))
 
 
 def measure_all(tools, options, folder, user_home):
     workers = {0: Worker(0, folder), USER: Worker(USER, user_home)}
     results = {"rounds": options.rounds, "many": MANY, "idle": IDLE, "sequential": {}, "at_once": {}, "memory": {}, "load": []}
     for warm_up, count, rounds, kind in ((3, 1, options.rounds, "sequential"), (1, MANY, options.many_rounds, "at_once")):
-        kept = results[kind] = {tool: [] for tool in tools}
+        # A fleet of one is `run` with more to read.
+        chosen = sorted(tools.keys() - ({"nanoclaw up"} if count == 1 else set()))
+        kept = results[kind] = {tool: [] for tool in tools if tool in chosen}
         for turn in range(-warm_up, rounds):
-            results["load"].append(float(load()))
-            for tool in random.sample(sorted(tools), len(tools)):
-                user, argv = tools[tool]
-                figures = workers[user].measure([argv(n, ["/bin/true"]) for n in range(count)])
+            results["load"].append(os.getloadavg()[0])
+            for tool in random.sample(chosen, len(chosen)):
+                user, commands = tools[tool]
+                figures = workers[user].measure(commands(count, ["/bin/true"]))
                 if turn >= 0:
                     kept[tool].append(figures)
-            print(f"\r{kind}: round {max(turn + 1, 0)} of {rounds} ", end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
-    for tool, (user, argv) in tools.items():
-        home = user_home if user else folder
+            if turn >= 0 and (turn + 1 == rounds or turn % 10 == 9):
+                print(f"cell, {kind}: round {turn + 1} of {rounds}", file=sys.stderr)
+    for tool, (user, commands) in tools.items():
         if tool != "docker":  # Its cells are children of its daemon.
-            results["memory"][tool] = idle_memory([argv(n, ["/bin/sleep", "60"]) for n in range(IDLE)], user, home)
+            results["memory"][tool] = idle_memory(commands(IDLE, ["/bin/sleep", "60"]), user, user_home if user else folder)
     return results
 
 

@@ -9,11 +9,18 @@ seconds=${SECONDS_EACH:-4}
 # code, or in `sandbox` only their safe parsers are driven.
 export RUSTC_BOOTSTRAP=1
 triple=$(rustc -vV | sed -n 's/^host: //p')
+mkdir -p fuzz/artifacts
 cargo fuzz build --sanitizer none --target-dir target/fuzz
 for target in $(cargo fuzz list); do
   scratch=$(mktemp -d)
-  echo "fuzz: $target"
-  "target/fuzz/$triple/release/$target" "$scratch" "fuzz/corpus/$target" \
-    -max_total_time="$seconds" -artifact_prefix="fuzz/artifacts/$target-" -print_final_stats=0 -verbosity=0
+  log=$scratch/log
+  mkdir "$scratch/new"
+  if ! "target/fuzz/$triple/release/$target" "$scratch/new" "fuzz/corpus/$target" \
+    -max_total_time="$seconds" -artifact_prefix="fuzz/artifacts/$target-" >"$log" 2>&1; then
+    cat "$log"
+    echo "fuzz: $target failed; the input is in fuzz/artifacts" >&2
+    exit 1
+  fi
+  echo "fuzz: $target: $(grep -o 'Done [0-9]* runs in [0-9]* second' "$log" | tail -1)s, nothing found"
   rm -rf "$scratch"
 done

@@ -9,6 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 binary=$(realpath "${1:-$here/../../target/release/nanoclaw}")
 work=$(mktemp -d "${TMPDIR:-/tmp}/nanoclaw-demo.XXXXXX")
 ledger=
+groups=
 
 finish() {
   if [[ -n $ledger ]]; then kill "$ledger" 2>/dev/null || true; fi
@@ -25,6 +26,7 @@ export NANOCLAW_STATE_DIR=$work/state
 if "$binary" doctor --json | grep -q '"name":"memory limit","present":false'; then
   echo "demo: no control group for this user: CPU is not limited here, and memory by process only (run as root for both)"
   sed -i 's/cpu: 1, memory: 128Mi, //' "$work/nanoclaw-config.yaml"
+  groups=no-groups
 fi
 
 /usr/bin/python3 "$here/ledger.py" "$work/ledger" &
@@ -39,4 +41,4 @@ echo "Running the fleet of examples/demo/nanoclaw-config.yaml: clerk does its wo
 timeout --kill-after=10 120 "$binary" up -c "$work/nanoclaw-config.yaml" || { echo "demo: the fleet failed with status $?" >&2; exit 1; }
 echo
 "$binary" audit tail --json >"$work/audit.jsonl"
-/usr/bin/python3 "$here/table.py" "$work"
+/usr/bin/python3 "$here/table.py" "$work" $groups

@@ -1,6 +1,9 @@
 """Shows what the demo's agents did and what became of it, and says whether all of it is as it should be.
 
-    table.py FOLDER     FOLDER is the one that run.sh made; exits 0 only if the work was done and every attack was stopped
+    table.py FOLDER [no-groups]
+
+FOLDER is the one that run.sh made; `no-groups` says that this host gives no control groups, so that limits act in each process and
+leave no record. Exits 0 only if the work was done, every attack was stopped, and what leaves a record is on record.
 
 What the rogue agent says of itself is checked against the audit log and against the host's own files.
 """
@@ -37,6 +40,7 @@ class Attempt:
     record: tuple[str, str] | None = None
 
 
+LIMIT = "limit_reached"
 ABSENT = "container: not in its root"
 DOOR = "application: network policy"
 SECCOMP = "host: seccomp allow list"
@@ -75,8 +79,8 @@ GROUPS = {
     ],
     "Resources": [
         Attempt("fill_disk", "write 1 GiB to /tmp", "container: disk limit"),
-        Attempt("fork_bomb", "fork 5000 times", "container: process limit"),
-        Attempt("memory_bomb", "use 4 GiB of memory", "container: memory limit"),
+        Attempt("fork_bomb", "fork 5000 times", "container: process limit", (LIMIT, "pids")),
+        Attempt("memory_bomb", "use 4 GiB of memory", "container: memory limit", (LIMIT, "memory")),
     ],
 }
 
@@ -95,16 +99,12 @@ def json_lines(path):
 
 def find(records, wanted):
     action, end = wanted
+    result = "noted" if action == LIMIT else "denied"
     for record in records:
         about = record.get("path") or record.get("resource") or ""
-        if record["agent_id"] == "rogue" and record["action"] == action and record["result"] == "denied" and about.endswith(end):
+        if (record["agent_id"], record["action"], record["result"]) == ("rogue", action, result) and about.endswith(end):
             return record
     return None
-
-
-def limits(records):
-    """What the control groups counted; where a host delegates none, limits act in each process and leave no record."""
-    return {record["resource"]: record for record in records if record["agent_id"] == "rogue" and record["action"] == "limit_reached"}
 
 
 def shown(record):
@@ -115,7 +115,7 @@ def main():
     folder = pathlib.Path(sys.argv[1])
     records = json_lines(folder / "audit.jsonl")
     said = {line["attempt"]: line for line in json_lines(folder / "state/logs/rogue.log")}
-    reached = limits(records)
+    groups = sys.argv[2:] != ["no-groups"]
     problems = []
 
     print_row(("WHAT WAS TRIED", "WHAT HAPPENED", "WHAT STOPPED IT (layer)", "AUDIT RECORD"))
@@ -124,17 +124,14 @@ def main():
         for attempt in attempts:
             line = said.pop(attempt.name, {"outcome": "unclear", "evidence": "it did not report"})
             record = find(records, attempt.record) if attempt.record else None
-            if attempt.name in ("fork_bomb", "memory_bomb"):
-                record = reached.get({"fork_bomb": "pids", "memory_bomb": "memory"}[attempt.name])
             if line["outcome"] != "stopped":
                 problems.append(f"{attempt.tried}: {line['outcome']}: {line['evidence']}")
-            if attempt.record and not record:
+            if attempt.record and not record and (groups or attempt.record[0] != LIMIT):
                 problems.append(f"{attempt.tried}: no audit record")
             stopped_by = attempt.stopped_by if line["outcome"] == "stopped" else "NOTHING"
             print_row((attempt.tried, line["evidence"], stopped_by, shown(record)))
     problems += [f"{name}: not in the table" for name in said]
-    print("\n  -: nothing to refuse (the thing is not there), or a limit of the file system or of one process, which the")
-    print("     kernel enforces without telling.")
+    print("\n  -: nothing to refuse, as the thing is not there; or a limit that the kernel enforces without telling.")
 
     record = find(records, ("file_write", "/tmp/test.txt"))
     if record:

@@ -24,7 +24,7 @@ fn fifty_megabytes_of_output_come_out_whole() {
 }
 
 #[test]
-fn files_as_input_and_output_are_used_directly() {
+fn files_can_be_input_and_output() {
     let host = Host::new();
     host.write("in", vec![b'x'; 3_000_000]);
     let done = host.host_sh(r#"echo before > out; "$NANOCLAW" run -- cat < in >> out"#);
@@ -71,11 +71,38 @@ fn a_reader_that_leaves_early_ends_the_program() {
 }
 
 #[test]
-fn standard_descriptors_can_be_opened_by_name() {
+fn output_can_be_opened_by_name() {
     let host = Host::new();
-    let script = "cat /dev/stdin; echo out > /dev/stdout; echo err > /dev/stderr; echo fd > /dev/fd/1";
-    let done = finish(host.prepare(["run", "--", "sh", "-c", script]), b"in\n");
-    assert_eq!((done.good().as_str(), done.stderr.as_str()), ("in\nout\nfd\n", "err\n"));
+    let script = "echo out > /dev/stdout; echo err > /dev/stderr; echo fd > /dev/fd/1";
+    let done = host.sh(&[], script);
+    assert_eq!((done.good().as_str(), done.stderr.as_str()), ("out\nfd\n", "err\n"));
+    let to_files = format!(r#""$NANOCLAW" run -- sh -c '{script}' > out 2> err"#);
+    assert_eq!(host.host_sh(&to_files).code(), Some(0));
+    assert_eq!((host.read("out"), host.read("err")), ("out\nfd\n".to_owned(), "err\n".to_owned()));
+}
+
+#[test]
+fn what_was_in_the_operators_output_before_is_out_of_reach() {
+    let host = Host::new();
+    let reach = "import os
+for call in (lambda: os.ftruncate(1, 0), lambda: os.lseek(1, 0, 0), lambda: os.open('/proc/self/fd/1', os.O_RDWR | os.O_TRUNC)):
+    try: call()
+    except OSError: pass
+print('written')";
+    host.write("reach.py", reach);
+    let done = host.host_sh(r#"echo before > out; "$NANOCLAW" run --ro reach.py:/reach.py -- python3 /reach.py >> out"#);
+    assert_eq!(done.code(), Some(0), "{done:?}");
+    assert_eq!(host.read("out"), "before\nwritten\n");
+    let names = host.host_sh(r#""$NANOCLAW" run -- sh -c 'readlink /proc/self/fd/1 /proc/self/fd/2' > names 2> errors; cat names"#).good();
+    assert!(names.lines().all(|name| name.starts_with("pipe:")), "no path of the host: {names}");
+}
+
+#[test]
+fn input_that_the_program_does_not_read_is_left() {
+    let host = Host::new();
+    host.write("in", "first\nsecond\n");
+    let done = host.host_sh(r#"while read line; do echo "$line"; "$NANOCLAW" run -- true; done < in"#);
+    assert_eq!(done.good(), "first\nsecond\n");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Live counts, and the folding of floods.
 //!
-//! Every record that may fold passes a token bucket of its own kind: agent, action, result, code. Beyond the bucket it
+//! Every record that may fold passes a token bucket of its own kind: agent, action, result, code and, for files
+//! that were written, top directory. Beyond the bucket it
 //! is only counted, and the count becomes one record when the second is over. What is written and what is folded always
 //! add up to what happened.
 
@@ -72,11 +73,23 @@ pub struct FirstRefusal {
     pub help: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Kind {
     action: &'static str,
     result: ResultKind,
     code: Option<&'static str>,
+    /// The top directory of a file that was written, so that a busy cache in one place does not hide what was done in
+    /// another. Only for what was allowed: there are no more such directories than mounts, whereas a cell may try any
+    /// number of others.
+    place: Option<String>,
+}
+
+impl Kind {
+    fn of(record: &Record) -> Self {
+        let allowed = (record.result == ResultKind::Allowed).then_some(record.path.as_deref()).flatten();
+        let place = allowed.and_then(|path| path.split('/').nth(1)).map(|top| format!("/{top}"));
+        Self { action: record.action, result: record.result, code: record.code, place }
+    }
 }
 
 #[derive(Debug)]
@@ -147,7 +160,7 @@ impl Tallies {
             ResultKind::Denied => agent.counters.refused += 1,
             ResultKind::Done | ResultKind::Failed | ResultKind::Noted => {}
         }
-        let kind = Kind { action: record.action, result: record.result, code: record.code };
+        let kind = Kind::of(record);
         let full = Bucket { tokens: f64::from(self.flood.burst), at: now };
         let tally = agent.kinds.entry(kind).or_insert_with(|| Tally {
             bucket: full,
@@ -188,7 +201,7 @@ impl Tallies {
         for (agent_id, agent) in &mut self.agents {
             for (kind, tally) in &mut agent.kinds {
                 if let Some(fold) = tally.fold.take() {
-                    records.push(folded(agent_id, *kind, &fold));
+                    records.push(folded(agent_id, kind, &fold));
                 }
             }
         }
@@ -223,13 +236,14 @@ fn first(record: &Record) -> Option<FirstRefusal> {
     })
 }
 
-fn folded(agent_id: &str, kind: Kind, fold: &Fold) -> Record {
+fn folded(agent_id: &str, kind: &Kind, fold: &Fold) -> Record {
     let count = fold.count;
     Record {
         reason: (kind.result == ResultKind::Denied).then(|| format!("{VIOLATION}: {count} more like those before it")),
         session_id: fold.session,
         door: fold.door,
         code: kind.code,
+        path: kind.place.clone(),
         severity: fold.severity,
         folded: Some(count),
         first: Some(fold.first),

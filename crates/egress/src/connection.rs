@@ -84,7 +84,8 @@ impl Tunnel {
     /// Reads what the client says, as far as it matters, and opens the way accordingly.
     async fn carry(mut self, addresses: Vec<IpAddr>) -> Result<(), AuditError> {
         let limits = self.door.limits;
-        let limit = match self.inspection(&addresses) {
+        let inspection = self.inspection(&addresses);
+        let limit = match inspection {
             Inspection::Unneeded => None,
             Inspection::Required => Some(limits.first_bytes),
             Inspection::Pointless => Some(limits.refusal_bytes),
@@ -93,6 +94,8 @@ impl Tunnel {
             None => First::Silent,
             Some(limit) => match first_bytes(&mut self.wire, limit).await {
                 Ok(Some(first)) => first,
+                // To connect at all was the attempt, and is on record as one.
+                Ok(None) | Err(_) if inspection == Inspection::Pointless => First::Silent,
                 Ok(None) | Err(_) => return Ok(()),
             },
         };

@@ -2,16 +2,24 @@
 //! container runtimes give them.
 
 use std::fmt::Display;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
+
+use nanoclaw_server::say;
 
 /// NanoClaw itself failed, or refused.
 pub const FAILED: u8 = 125;
 /// The program is there but cannot be run.
 pub const CANNOT_RUN: u8 = 126;
 /// The program is not there.
-pub const NOT_FOUND: u8 = 127;
+const NOT_FOUND: u8 = 127;
 /// The program's time was up.
 pub const TIMED_OUT: u8 = 124;
+
+/// The exit status for a program that could not be started, as a shell gives it.
+pub fn not_started(errno: i32) -> u8 {
+    if errno == rustix::io::Errno::NOENT.raw_os_error() { NOT_FOUND } else { CANNOT_RUN }
+}
 
 /// What a command ends with when it cannot do its work.
 #[derive(Debug)]
@@ -28,7 +36,7 @@ impl Failure {
 
     /// Tells it and gives the exit status.
     pub fn report(&self) -> ExitCode {
-        eprintln!("nanoclaw: {}", self.message);
+        say(&self.message);
         ExitCode::from(self.status)
     }
 }
@@ -41,7 +49,20 @@ impl<E: std::error::Error> From<E> for Failure {
 
 /// A notice that must not be missed.
 pub fn notice(text: impl Display) {
-    eprintln!("nanoclaw: notice: {text}");
+    say(format_args!("notice: {text}"));
+}
+
+/// One line of data on standard output.
+pub fn line(text: impl Display) {
+    match writeln!(std::io::stdout(), "{text}") {
+        Ok(()) => {}
+        // Whoever reads us has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            say(format_args!("standard output: {error}"));
+            std::process::exit(i32::from(FAILED));
+        }
+    }
 }
 
 /// Help, the version, or what is wrong with the command line.

@@ -77,6 +77,20 @@ impl Engine {
         }
     }
 
+    /// The mount that would make a path writable; nothing for places that belong to the system.
+    fn mount_help(&self, path: &str) -> String {
+        const SYSTEM: [&str; 10] = ["bin", "boot", "dev", "etc", "lib", "lib64", "proc", "sbin", "sys", "usr"];
+        let Some((directory, _)) = path.rsplit_once('/') else { return String::new() };
+        let top = directory.split('/').nth(1).unwrap_or_default();
+        if top.is_empty() || SYSTEM.contains(&top) {
+            return String::new();
+        }
+        format!(
+            "to allow it, add `mounts: [{{ source: HOST_DIR, target: {directory}, mode: rw }}]` to agent {}",
+            self.cell
+        )
+    }
+
     fn of_cell(&self, action: &Action) -> Result<Vec<String>, Refusal> {
         match action {
             Action::Resolve(resolve) => self.resolve(resolve),
@@ -93,14 +107,16 @@ impl Engine {
             )),
             Action::FileWrite(write) => match write.obstacle {
                 None => Ok(vec!["cell.writable".to_owned()]),
+                // What belongs to somebody else, or asks for a set-id bit: no mount would change that.
+                Some(EPERM) => Err(refuse(
+                    RefusalCode::ReadOnly,
+                    format!("{} of {} is not this cell's to make", write.operation, write.path),
+                    String::new(),
+                )),
                 Some(_) => Err(refuse(
                     RefusalCode::ReadOnly,
                     format!("{} of {} is outside the places that this cell may write", write.operation, write.path),
-                    format!(
-                        "to allow it, add `mounts: [{{ source: HOST_DIR, target: {}, mode: rw }}]` to agent {}",
-                        parent(&write.path),
-                        self.cell
-                    ),
+                    self.mount_help(&write.path),
                 )),
             },
             Action::Exec(exec) => match exec.obstacle {
@@ -128,12 +144,11 @@ impl Engine {
     }
 }
 
+/// errno(3), the same on every Linux.
+const EPERM: i32 = 1;
+
 fn refuse(code: RefusalCode, reason: String, help: String) -> Refusal {
     Refusal { stage: Stage::Authorise, code, reason, help }
-}
-
-fn parent(path: &str) -> &str {
-    path.rsplit_once('/').map_or("/workspace", |(dir, _)| if dir.is_empty() { "/" } else { dir })
 }
 
 /// The IANA name of the protocols that programs commonly try.

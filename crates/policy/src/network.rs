@@ -99,26 +99,21 @@ impl Engine {
             };
             nets.iter().any(|net| net.contains(address) && (class != AddressClass::Metadata || net.is_single()))
         });
+        let rule = match &destination.host {
+            Host::Ip(_) => format!("\"{destination}\""),
+            Host::Name(name) => {
+                format!("{{ host: \"{name}\", ports: [{}], addresses: [\"{address}\"] }}", destination.port)
+            }
+        };
         let (allowed, help) = match class {
             AddressClass::Public => (true, String::new()),
             AddressClass::Loopback => (
                 false,
                 format!("a service on this host is reached by a rule \"host-service:127.0.0.1:{}\"", destination.port),
             ),
-            AddressClass::Metadata => (
-                named,
-                format!(
-                    "if agent {} must reach this metadata service, write the rule {{ host: \"{}\", ports: [{}], addresses: [\"{address}\"] }}",
-                    self.cell, destination.host, destination.port
-                ),
-            ),
-            AddressClass::Special => (
-                named,
-                format!(
-                    "if that is meant, write the rule {{ host: \"{}\", ports: [{}], addresses: [\"{address}\"] }} for agent {}",
-                    destination.host, destination.port, self.cell
-                ),
-            ),
+            AddressClass::Metadata | AddressClass::Special => {
+                (named, format!("if that is meant, add {rule} to allowed_networks of agent {}", self.cell))
+            }
         };
         if allowed {
             return Ok(());

@@ -239,6 +239,9 @@ impl InitHandle {
     }
 
     fn send_program(&self, n: u64, program: &Program, stdio: &[BorrowedFd<'_>]) -> io::Result<()> {
+        for fd in stdio.get(usize::from(program.terminal.is_none())..).unwrap_or_default() {
+            own(*fd, self.host_id)?;
+        }
         let memory = wire::to_memory(program)?;
         let mut fds = vec![memory.as_fd()];
         fds.extend_from_slice(stdio);
@@ -286,4 +289,15 @@ impl AsFd for InitHandle {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// Gives an output pipe to the cell's user, so that programs can open it by its name (`/dev/stderr`). Only a pipe that
+/// has no name on the host; anything else keeps its owner.
+fn own(fd: BorrowedFd<'_>, (uid, gid): (u32, u32)) -> io::Result<()> {
+    const PIPEFS_MAGIC: u64 = 0x5049_5045;
+    if u64::try_from(rustix::fs::fstatfs(fd)?.f_type) != Ok(PIPEFS_MAGIC) {
+        return Ok(());
+    }
+    let (uid, gid) = (rustix::process::Uid::from_raw(uid), rustix::process::Gid::from_raw(gid));
+    Ok(rustix::fs::fchown(fd, Some(uid), Some(gid))?)
 }

@@ -183,8 +183,8 @@ fn run(control: &OwnedFd, n: u64, fds: Vec<OwnedFd>, running: &mut HashMap<i32, 
     let program: Program = wire::from_memory(memory).map_err(errno)?;
     let (master, stdio) = match program.terminal {
         Some(size) => {
-            let (master, path) = open_terminal(size).map_err(errno)?;
-            (Some(master), Stdio::Terminal(path))
+            let (master, peer, path) = open_terminal(size).map_err(errno)?;
+            (Some(master), Stdio::Terminal { path, peer, error: fds.next() })
         }
         None => (None, Stdio::Given(fds.collect())),
     };
@@ -195,12 +195,14 @@ fn run(control: &OwnedFd, n: u64, fds: Vec<OwnedFd>, running: &mut HashMap<i32, 
     wire::send(control, &FromInit::Started { n }, &beside).map_err(errno)
 }
 
-/// A new terminal: its master, and the path of its other end in the cell.
-fn open_terminal(size: TerminalSize) -> io::Result<(OwnedFd, CString)> {
-    let master = rustix::fs::open("/dev/pts/ptmx", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
+/// A new terminal: its master, its other end, and the path of that in the cell.
+fn open_terminal(size: TerminalSize) -> io::Result<(OwnedFd, OwnedFd, CString)> {
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let master = rustix::fs::open("/dev/pts/ptmx", flags, Mode::empty())?;
     rustix::pty::unlockpt(&master)?;
     let path = rustix::pty::ptsname(&master, Vec::new())?;
+    let peer = rustix::fs::open(&path, flags, Mode::empty())?;
     let size = rustix::termios::Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
     rustix::termios::tcsetwinsize(&master, size)?;
-    Ok((master, path))
+    Ok((master, peer, path))
 }

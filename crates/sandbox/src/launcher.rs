@@ -52,8 +52,12 @@ pub(crate) struct Settings {
     pub(crate) privileged: bool,
 }
 
+/// Most cells of one launcher at a time.
+const CELLS: u32 = 256;
+
 struct Running {
     n: u64,
+    host_id: u32,
     cgroup: Option<Cgroup>,
 }
 
@@ -62,12 +66,15 @@ pub(crate) struct Launcher {
     settings: Settings,
     running: HashMap<i32, Running>,
     launched: u32,
+    /// The number of our pid namespace, in which alone our pid means something.
+    pid_namespace: u64,
 }
 
 impl Launcher {
     /// Serves the control plane until it closes the socket.
     pub(crate) fn run(plane: OwnedFd, settings: Settings) -> ! {
-        let mut launcher = Self { plane, settings, running: HashMap::new(), launched: 0 };
+        let pid_namespace = rustix::fs::stat("/proc/self/ns/pid").map_or(0, |stat| stat.st_ino);
+        let mut launcher = Self { plane, settings, running: HashMap::new(), launched: 0, pid_namespace };
         let status = i32::from(launcher.serve().is_err());
         launcher.end_all();
         sys::exit_now(status)
@@ -134,7 +141,7 @@ impl Launcher {
     fn launch(&mut self, n: u64, fds: Vec<OwnedFd>) -> Result<(i32, (u32, u32), OwnedFd), StepError> {
         let memory = fds.into_iter().next().ok_or_else(|| StepError::new("read the plan", "there is none", ""))?;
         let plan: LaunchPlan = wire::from_memory(memory).step("read the plan")?;
-        let host_id = self.host_id();
+        let host_id = self.host_id()?;
         let mounts = if self.settings.privileged { self.open_mounts(&plan, host_id)? } else { HashMap::new() };
         let cgroup = self.cgroup(&plan)?;
         let (control, init_control) = wire::pair().step("make the control socket")?;
@@ -179,7 +186,7 @@ impl Launcher {
                     cgroup.as_ref().map_or(Ok(()), |group| group.add(pid).step("join the control group"))
                 });
                 let ready = ready.and_then(|()| rustix::io::write(&release, b"g").map(drop).step("release the cell"));
-                self.running.insert(pid, Running { n, cgroup });
+                self.running.insert(pid, Running { n, host_id, cgroup });
                 match ready {
                     Ok(()) => Ok((pid, ids, control)),
                     // Its init sees the pipe close and ends; the reaper cleans up.
@@ -189,12 +196,19 @@ impl Launcher {
         }
     }
 
-    /// A host uid and gid that no other living cell has: pids are unique on the host, and a launcher hands out 256
-    /// numbers in turn. They lie between 2^30 and 2^31, where no account is.
-    fn host_id(&mut self) -> u32 {
+    /// A host uid and gid that no other living cell has: no two processes of a host have one pid, and a launcher hands
+    /// out 256 numbers, one to each living cell. They lie between 2^30 and 2^31, where no account is. Launchers in
+    /// different pid namespaces of one host may choose alike; what keeps their cells apart then is all else.
+    fn host_id(&mut self) -> Result<u32, StepError> {
         let own = rustix::process::getpid().as_raw_nonzero().get().unsigned_abs() & 0x3f_ffff;
-        self.launched = self.launched.wrapping_add(1);
-        0x4000_0000 + own * 256 + self.launched % 256
+        for _ in 0..CELLS {
+            self.launched = self.launched.wrapping_add(1);
+            let id = 0x4000_0000 + own * CELLS + self.launched % CELLS;
+            if self.running.values().all(|cell| cell.host_id != id) {
+                return Ok(id);
+            }
+        }
+        Err(StepError::new("choose a user for the cell", format!("{CELLS} cells are running"), "stop some first"))
     }
 
     fn open_mounts(&self, plan: &LaunchPlan, host_id: u32) -> Result<HashMap<usize, OwnedFd>, StepError> {
@@ -221,15 +235,19 @@ impl Launcher {
         if matches!(self.settings.cgroups, Support::None { .. }) {
             return Ok(None);
         }
-        let name = format!("{}-{}-{}", plan.id, rustix::process::getpid().as_raw_nonzero(), self.launched);
+        let pid = rustix::process::getpid().as_raw_nonzero();
+        let name = format!("{}-{}-{pid}-{}", plan.id, self.pid_namespace, self.launched);
         Cgroup::create(&self.settings.cgroups, &name, &plan.cgroup).map(Some).step("make the control group")
     }
 
     /// Removes the control groups that launchers which were killed have left behind.
     fn sweep(&self) {
         let alive = |name: &str| {
-            let launcher = name.rsplit('-').nth(1).unwrap_or_default();
-            std::path::Path::new("/proc").join(launcher).exists()
+            let mut parts = name.rsplit('-').skip(1);
+            let launcher = parts.next().unwrap_or_default();
+            // Of launchers in other pid namespaces nothing can be known here.
+            let foreign = parts.next() != Some(self.pid_namespace.to_string().as_str());
+            foreign || std::path::Path::new("/proc").join(launcher).exists()
         };
         // What cannot be removed is tried again by the next launcher.
         let _left = cgroup::sweep(&self.settings.cgroups, alive).is_err();

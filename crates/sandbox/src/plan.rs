@@ -59,6 +59,10 @@ pub const ETC_SHARED: [&str; 7] =
 /// How much later than the control group the limit of processes per user bites.
 const SPARE_PROCESSES: u64 = 16;
 
+/// How much private writable memory a process may map, in multiples of the memory limit, where only processes can be
+/// limited. Runtimes that compile at run time map far more than they use: V8 needs 5 GiB.
+const DATA_PER_MEMORY: u64 = 8;
+
 /// Where the loader stands, by the psABI of the architecture.
 #[cfg(target_arch = "x86_64")]
 const LOADER: &str = "/lib64/ld-linux-x86-64.so.2";
@@ -237,7 +241,7 @@ pub fn plan(spec: &CellSpec, host: &HostFacts) -> Result<LaunchPlan, PlanError> 
             file_size: disk,
             // Where a control group counts, it is the one to say no, so that the refusal is counted.
             processes: u64::from(pids) + if host.enforced.pids { SPARE_PROCESSES } else { 0 },
-            data: (!host.enforced.memory).then_some(memory),
+            data: (!host.enforced.memory).then_some(memory.saturating_mul(DATA_PER_MEMORY)),
         },
         cgroup: cgroup::Limits {
             memory_bytes: host.enforced.memory.then_some(memory),

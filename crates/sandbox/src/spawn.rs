@@ -16,14 +16,18 @@ use crate::sys;
 pub(crate) enum Stdio {
     /// These, for 0, 1 and 2.
     Given(Vec<OwnedFd>),
-    /// A terminal of the cell, which becomes the program's controlling terminal.
-    Terminal(CString),
+    /// A terminal of the cell, which becomes the program's controlling terminal; error may go elsewhere.
+    Terminal { path: CString, peer: OwnedFd, error: Option<OwnedFd> },
 }
 
 /// Runs a program in a session of its own, with default signals, and gives its pid. A name without `/` is looked for
 /// in the program's own PATH, as execvp(3) does, but without trying names that are not there: each try is recorded.
 pub(crate) fn spawn(program: &Program, stdio: &Stdio) -> io::Result<i32> {
     sys::close_on_exec_from(3)?;
+    // The one way to this error, so that the caller can tell the directory from the program.
+    if !program.workdir.is_dir() {
+        return Err(io::Error::from_raw_os_error(libc::ENOTDIR));
+    }
     let actions = Actions::new(stdio, program)?;
     let attributes = Attributes::new()?;
     let arguments = Strings::new(&program.command)?;
@@ -88,14 +92,17 @@ impl Actions {
                     actions.duplicate(from.as_raw_fd(), to)?;
                 }
             }
-            Stdio::Terminal(path) => {
-                // The first terminal that a session leader opens becomes its controlling terminal (tty(4)).
+            Stdio::Terminal { path, peer, error } => {
+                // The first terminal that a session leader opens for reading becomes its controlling terminal (tty(4)).
+                // Only for reading: to open for writing is for the control plane to decide, which cannot look into
+                // this process where it has no privilege itself.
                 // SAFETY: the object is initialised, the path is NUL-terminated and copied by the call.
                 check(unsafe {
-                    libc::posix_spawn_file_actions_addopen(actions.0.as_mut_ptr(), 0, path.as_ptr(), libc::O_RDWR, 0)
+                    libc::posix_spawn_file_actions_addopen(actions.0.as_mut_ptr(), 0, path.as_ptr(), libc::O_RDONLY, 0)
                 })?;
-                actions.duplicate(0, 1)?;
-                actions.duplicate(0, 2)?;
+                for (from, to) in [(peer, 0), (peer, 1), (error.as_ref().unwrap_or(peer), 2)] {
+                    actions.duplicate(from.as_raw_fd(), to)?;
+                }
             }
         }
         let directory = c_string(&program.workdir.to_string_lossy())?;

@@ -4,8 +4,8 @@
 //! doors serve it (network, system calls, stray packets), and one task watches over it: exits, limits, orders of the
 //! operator. If a door cannot record, the cell ends.
 
-use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,9 +24,11 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use crate::say;
 use crate::kernel_door::Starting;
 use crate::launcher::LaunchEvent;
 use crate::plane::Plane;
+use crate::program::{NotRun, Programs, RunOrder, RunningProgram};
 use crate::readiness::watch;
 use crate::{disk, kernel_door, packet_door};
 
@@ -79,6 +81,14 @@ pub enum LaunchError {
         /// Why.
         errno: i32,
     },
+    /// The directory to start in is not there.
+    #[error("cell `{cell}` was not started: `{}` is no directory in it; choose another with `workdir`", .directory.display())]
+    Directory {
+        /// Which cell.
+        cell: CellId,
+        /// Which directory.
+        directory: PathBuf,
+    },
 }
 
 /// How a cell ended.
@@ -119,25 +129,8 @@ pub struct Steering {
 
 enum Directive {
     Signal(u64, i32),
-    Run(Box<RunDirective>),
+    Run(Box<RunOrder>),
     Kill,
-}
-
-struct RunDirective {
-    warrant: Warrant,
-    program: Program,
-    stdio: Vec<OwnedFd>,
-    started: oneshot::Sender<RunningProgram>,
-}
-
-/// A further program in a cell.
-pub struct RunningProgram {
-    /// Its number in the cell, for signals.
-    pub n: u64,
-    /// The master of its terminal.
-    pub terminal: Option<OwnedFd>,
-    /// Its exit status, or 128 + signal; closed without a value when the cell ended first.
-    pub status: oneshot::Receiver<i32>,
 }
 
 impl Cell {
@@ -168,21 +161,22 @@ impl Steering {
         let _ended = self.orders.send(Directive::Kill).is_err();
     }
 
-    /// Runs one more program, with the environment and directory of the command; `None` when it could not start.
+    /// Runs one more program, with the environment and directory of the command.
     pub async fn run(
         &self,
         warrant: Warrant,
         command: Vec<String>,
         terminal: Option<nanoclaw_sandbox::TerminalSize>,
         stdio: Vec<OwnedFd>,
-    ) -> Option<RunningProgram> {
+    ) -> Result<RunningProgram, NotRun> {
         let mut program = Program { command, terminal, ..(*self.base).clone() };
         if terminal.is_some() {
             program.env.insert("TERM".to_owned(), "xterm-256color".to_owned());
         }
         let (started, answer) = oneshot::channel();
-        self.orders.send(Directive::Run(Box::new(RunDirective { warrant, program, stdio, started }))).ok()?;
-        answer.await.ok()
+        let order = Box::new(RunOrder { warrant, program, stdio, started });
+        self.orders.send(Directive::Run(order)).map_err(|_| NotRun::CellGone)?;
+        answer.await.unwrap_or(Err(NotRun::CellGone))
     }
 
     /// What the cell uses now.
@@ -227,7 +221,11 @@ pub async fn launch(plane: &Plane, order: Order, stdio: Vec<OwnedFd>) -> Result<
         other => {
             let errno = if let Some(InitEvent::NotStarted { errno, .. }) = other { errno } else { rustix::io::Errno::IO.raw_os_error() };
             let program = order.spec.command.first().cloned().unwrap_or_default();
-            let error = LaunchError::Command { cell: id.clone(), program, errno };
+            let error = if errno == rustix::io::Errno::NOTDIR.raw_os_error() {
+                LaunchError::Directory { cell: id.clone(), directory: plan.program.workdir.clone() }
+            } else {
+                LaunchError::Command { cell: id.clone(), program, errno }
+            };
             let refusal = Refusal { stage: Stage::Act, code: RefusalCode::ExecNotAllowed, reason: error.to_string(), help: String::new() };
             plane.recorder.outcome(ticket, Outcome::failed(refusal)).await.map_err(|error| LaunchError::Audit { cell: id.clone(), error })?;
             let _gone_already = plane.launcher.kill(number).is_err();
@@ -247,9 +245,7 @@ pub async fn launch(plane: &Plane, order: Order, stdio: Vec<OwnedFd>) -> Result<
         doors,
         starting_program: starting,
         directives,
-        programs: HashMap::new(),
-        starting: HashMap::new(),
-        next_program: 1,
+        programs: Programs::default(),
         limits: order.spec.limits.or(Limits::DEFAULT),
         limit: None,
     };
@@ -396,9 +392,7 @@ struct Watch {
     doors: JoinSet<Result<(), DoorError>>,
     starting_program: Starting,
     directives: mpsc::UnboundedReceiver<Directive>,
-    programs: HashMap<u64, oneshot::Sender<i32>>,
-    starting: HashMap<u64, (oneshot::Sender<RunningProgram>, oneshot::Receiver<i32>)>,
-    next_program: u64,
+    programs: Programs,
     limits: Limits,
     limit: Option<LimitKind>,
 }
@@ -408,7 +402,7 @@ impl Watch {
         mut self,
         mut launcher: mpsc::UnboundedReceiver<LaunchEvent>,
         ticket: nanoclaw_audit::Ticket,
-        places: Vec<std::path::PathBuf>,
+        places: Vec<PathBuf>,
         ended: oneshot::Sender<End>,
     ) {
         let mut status = None;
@@ -429,7 +423,7 @@ impl Watch {
             tokio::select! {
                 event = next(&self.init), if status.is_none() => match event {
                     Some(InitEvent::Exited { n: 0, status: ended }) => status = Some(ended),
-                    Some(event) => self.program_event(event),
+                    Some(event) => audit = self.program_event(event).await,
                     // Init is gone without a word: it was killed, and the kernel has ended the rest.
                     None => status = Some(128 + SIGKILL),
                 },
@@ -458,7 +452,7 @@ impl Watch {
                 }
                 // A door that cannot record is closed, and a cell without its doors does not run on.
                 Some(door) = self.doors.join_next() => if let Ok(Err(error)) = door {
-                    eprintln!("nanoclaw: cell `{}` is ended, as one of its doors is closed: {error}", self.id);
+                    say(format_args!("cell `{}` is ended, as one of its doors is closed: {error}", self.id));
                     self.kill();
                 },
             }
@@ -466,32 +460,40 @@ impl Watch {
                 self.kill();
             }
         };
+        // Init's last words may still be on their way to us when it is gone already.
+        while let Ok(Some(event)) = self.init.get_ref().event() {
+            match event {
+                InitEvent::Exited { n: 0, status: ended } => status = Some(ended),
+                event => audit = audit.and(self.program_event(event).await),
+            }
+        }
+        if let Err(error) = audit {
+            say(format_args!("what happened in cell `{}` cannot be recorded: {error}", self.id));
+        }
         let end = End { status: status.unwrap_or(128 + SIGKILL), limit: self.limit, usage };
         if let Err(error) = self.close(&end, ticket).await {
-            eprintln!("nanoclaw: the end of cell `{}` cannot be recorded: {error}", self.id);
+            say(format_args!("the end of cell `{}` cannot be recorded: {error}", self.id));
         }
         let _nobody_waits = ended.send(end).is_err();
     }
 
-    fn program_event(&mut self, event: InitEvent) {
-        match event {
+    async fn program_event(&mut self, event: InitEvent) -> Result<(), AuditError> {
+        let ended = match event {
             InitEvent::Started { n, terminal } => {
                 self.starting_program.set(None);
-                if let Some((answer, status)) = self.starting.remove(&n) {
-                    let _asker_left = answer.send(RunningProgram { n, terminal, status }).is_err();
-                }
+                self.programs.started(n, terminal);
+                None
             }
-            InitEvent::NotStarted { n, .. } => {
+            InitEvent::NotStarted { n, errno } => {
                 self.starting_program.set(None);
-                self.starting.remove(&n);
-                self.programs.remove(&n);
+                self.programs.not_started(n, errno)
             }
-            InitEvent::Exited { n, status } => {
-                if let Some(waiter) = self.programs.remove(&n) {
-                    let _waiter_left = waiter.send(status).is_err();
-                }
-            }
-            InitEvent::Ready(_) | InitEvent::Failed(_) => {}
+            InitEvent::Exited { n, status } => self.programs.exited(n, status),
+            InitEvent::Ready(_) | InitEvent::Failed(_) => None,
+        };
+        match ended {
+            Some((ticket, outcome)) => self.plane.recorder.outcome(ticket, outcome).await,
+            None => Ok(()),
         }
     }
 
@@ -499,17 +501,9 @@ impl Watch {
         match directive {
             Directive::Signal(n, signal) => self.signal(n, signal),
             Directive::Kill => self.kill(),
-            Directive::Run(run) => {
-                let RunDirective { warrant, program, stdio, started } = *run;
-                let n = self.next_program;
-                self.next_program += 1;
-                self.starting_program.set(program.command.first().cloned());
-                let borrowed: Vec<BorrowedFd<'_>> = stdio.iter().map(AsFd::as_fd).collect();
-                if self.init.get_ref().run(warrant, n, &program, &borrowed).is_ok() {
-                    let (ended, status) = oneshot::channel();
-                    self.programs.insert(n, ended);
-                    self.starting.insert(n, (started, status));
-                }
+            Directive::Run(order) => {
+                self.starting_program.set(order.program.command.first().cloned());
+                self.programs.start(self.init.get_ref(), *order);
             }
         }
     }
@@ -533,7 +527,7 @@ impl Watch {
     }
 
     /// Writes down how it ended.
-    async fn close(&self, end: &End, ticket: nanoclaw_audit::Ticket) -> Result<(), AuditError> {
+    async fn close(&mut self, end: &End, ticket: nanoclaw_audit::Ticket) -> Result<(), AuditError> {
         let usage = &end.usage;
         if let Some(killed @ 1..) = usage.oom_kills {
             let detail = format!("{killed} processes killed at {} bytes", self.limits.memory.unwrap_or(0));
@@ -542,6 +536,9 @@ impl Watch {
         if let Some(refused @ 1..) = usage.pids_refused {
             let detail = format!("{refused} forks refused at {} processes", self.limits.pids.unwrap_or(0));
             self.note(Fact::LimitReached { limit: LimitKind::Pids, detail }).await?;
+        }
+        for (ticket, outcome) in self.programs.over() {
+            self.plane.recorder.outcome(ticket, outcome).await?;
         }
         let exit = exit_of(end.status);
         self.note(Fact::CellExited(exit)).await?;
@@ -554,6 +551,6 @@ const SIGTERM: i32 = 15;
 const SIGKILL: i32 = 9;
 
 /// 128 + n is how a shell, and our init, tell of signal n; a program that itself exits so is recorded as killed.
-fn exit_of(status: i32) -> Exit {
+pub(crate) fn exit_of(status: i32) -> Exit {
     if (129..=192).contains(&status) { Exit::Signal(status - 128) } else { Exit::Code(status) }
 }

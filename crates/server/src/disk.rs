@@ -1,18 +1,34 @@
 //! Disk limits for writable mounts of host directories, which the kernel cannot bound where the file system has no
 //! project quotas: the tree is measured, and the cell ends when it has grown past its limit.
 //!
-//! Walking a large tree is dear, so the free space of its file system is watched instead: while that has dropped by
-//! less than half of what the cell may still write, the tree cannot have grown past the limit.
+//! Walking a large tree is dear, so the free space of its file system is watched meanwhile: a drop by half of what the
+//! cell may still write calls for a walk. But others may free as much as the cell takes, so there is a walk now and
+//! then in any case, at most a twentieth of the time.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const TICK: Duration = Duration::from_millis(200);
+/// Pause between two walks, where free space gives no reason for one: so many times as long as the last one took, and
+/// at least this.
+const PAUSE_FACTOR: u32 = 19;
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
 struct Watched {
     path: PathBuf,
     used: u64,
     free_then: u64,
+    next_walk: Instant,
+}
+
+impl Watched {
+    async fn measure(path: PathBuf) -> Self {
+        let free_then = free(&path);
+        let started = Instant::now();
+        let (path, used) = measure(path).await;
+        let next_walk = Instant::now() + (started.elapsed() * PAUSE_FACTOR).max(SHORTEST_PAUSE);
+        Self { path, used, free_then, next_walk }
+    }
 }
 
 /// Waits until one of `places` holds more than `limit` bytes on top of what it held at the start, and gives its path
@@ -20,8 +36,8 @@ struct Watched {
 pub(crate) async fn exceeded(places: Vec<PathBuf>, limit: u64) -> (PathBuf, u64) {
     let mut watched = Vec::new();
     for path in places {
-        let (path, used) = measure(path).await;
-        watched.push((used, Watched { free_then: free(&path), path, used }));
+        let place = Watched::measure(path).await;
+        watched.push((place.used, place));
     }
     if watched.is_empty() {
         std::future::pending::<()>().await;
@@ -31,11 +47,10 @@ pub(crate) async fn exceeded(places: Vec<PathBuf>, limit: u64) -> (PathBuf, u64)
         for (at_start, place) in &mut watched {
             let grown = place.used.saturating_sub(*at_start);
             let dropped = place.free_then.saturating_sub(free(&place.path));
-            if dropped <= limit.saturating_sub(grown) / 2 {
+            if dropped <= limit.saturating_sub(grown) / 2 && Instant::now() < place.next_walk {
                 continue;
             }
-            let (path, used) = measure(std::mem::take(&mut place.path)).await;
-            *place = Watched { free_then: free(&path), path, used };
+            *place = Watched::measure(std::mem::take(&mut place.path)).await;
             let grown = place.used.saturating_sub(*at_start);
             if grown > limit {
                 return (place.path.clone(), grown);

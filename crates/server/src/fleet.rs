@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::say;
 use crate::cell::{Cell, End, Order, Steering, host_services, launch, launch_warrant};
 use crate::plane::Plane;
 
@@ -181,7 +182,7 @@ impl Fleet {
                     end.status != 0 || end.limit.is_some() || unwell
                 }
                 Err(problem) => {
-                    eprintln!("nanoclaw: {problem}");
+                    say(&problem);
                     member.state().problem = Some(problem);
                     true
                 }
@@ -279,13 +280,13 @@ async fn check(steering: &Steering, warrant: Warrant, health: &Health) -> bool {
         return false;
     };
     match steering.run(warrant, health.command.clone(), None, stdio).await {
-        Some(program) => {
+        Ok(program) => {
             let n = program.n;
             // A check that outlives its time is ended with it.
             let _kill_on_drop = KillOnDrop { steering, n };
             program.status.await == Ok(0)
         }
-        None => false,
+        Err(_) => false,
     }
 }
 

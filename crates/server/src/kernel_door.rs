@@ -11,6 +11,7 @@ use nanoclaw_policy::{Engine, Verdict};
 use nanoclaw_request::{Action, Arrived, Door, Exec, Syscall};
 use nanoclaw_sandbox::notify::{self, Answer, CellView, DecodeError, Decoded, Event, Listener, Notification};
 
+use crate::say;
 use crate::readiness::watch;
 
 /// The program that a cell's init is starting at this moment, if any.
@@ -73,6 +74,11 @@ async fn decide(
     engine: &Engine,
     recorder: &Recorder,
 ) -> Result<(), AuditError> {
+    // Init itself runs no code but ours, and opens nothing but a terminal of the cell. Where we have no privilege, it
+    // is closed even to us.
+    if call.pid == starting.init {
+        return reply(listener, call, Answer::Continue);
+    }
     let Decoded { action, answer } = match notify::decode(listener, call, view) {
         Ok(Some(decoded)) => decoded,
         Ok(None) => return reply(listener, call, Answer::Continue),
@@ -114,7 +120,7 @@ const EPERM: i32 = rustix::io::Errno::PERM.raw_os_error();
 /// Answers; a caller that is gone needs none.
 fn reply(listener: &Listener, call: &Notification, answer: Answer) -> Result<(), AuditError> {
     if let Err(error) = listener.answer(call.id, answer) {
-        eprintln!("nanoclaw: cannot answer a system call of a cell: {error}");
+        say(format_args!("cannot answer a system call of a cell: {error}"));
     }
     Ok(())
 }

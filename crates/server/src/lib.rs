@@ -10,8 +10,11 @@ mod launcher;
 mod packet_door;
 mod readiness;
 pub mod plane;
+pub mod program;
 pub mod proof;
 pub mod state;
 pub mod stdio;
+mod voice;
 
 pub use launcher::Launcher;
+pub use voice::say;

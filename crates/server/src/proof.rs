@@ -13,6 +13,7 @@ use nanoclaw_request::{CellId, IdError};
 use nanoclaw_sandbox::CellSpec;
 use nanoclaw_sandbox::attack::{HostUser, Settings};
 
+use crate::say;
 use crate::cell::{LaunchError, Order, host_services, launch};
 use crate::plane::Plane;
 
@@ -166,7 +167,7 @@ impl Bait {
 impl Drop for Bait {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.directory) {
-            eprintln!("nanoclaw: `{}` is left behind: {error}", self.directory.display());
+            say(format_args!("`{}` is left behind: {error}", self.directory.display()));
         }
     }
 }

@@ -1,26 +1,32 @@
 //! The standard descriptors of a cell's command.
 //!
 //! A cell never gets a terminal of the host: whoever holds one can push characters into it (TIOCSTI, CVE-2017-5226)
-//! or read what is typed. It gets a terminal of its own, or pipes, and the control plane copies. Pipes and files are
-//! handed over as they are; a directory or block device would be a way out and is refused.
+//! or read what is typed. It gets a terminal of its own, or pipes, and the control plane copies. It does not get the
+//! operator's output either, as it could truncate a file or read from a pipe that others write into, but a pipe that
+//! is copied. Input from a pipe or a file is handed over as it is, so that nothing is read that the program does not
+//! ask for; a directory or block device would be a way out and is refused.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use nanoclaw_sandbox::TerminalSize;
-use rustix::fs::FileType;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{FileType, Stat};
 use rustix::termios::{OptionalActions, Termios};
 
 /// Descriptors for a command and the threads that copy for it.
 #[derive(Debug)]
 pub struct Stdio {
-    /// Standard input, output and error for the cell; empty where it gets a terminal.
+    /// Standard input, output and error for the cell; where it gets a terminal, only an error that is not one.
     pub for_cell: Vec<OwnedFd>,
     /// The size of the terminal to make.
     pub terminal: Option<TerminalSize>,
     copies: Vec<JoinHandle<()>>,
+    ended: Arc<AtomicBool>,
 }
 
 /// Why the standard descriptors cannot be used.
@@ -49,44 +55,71 @@ impl Stdio {
     pub fn inherit() -> Result<Self, StdioError> {
         let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
         let own = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()];
-        if let [true, true, _] = own.map(rustix::termios::isatty) {
-            return Ok(Self { for_cell: Vec::new(), terminal: Some(terminal_size(stdout.as_fd())), copies: Vec::new() });
-        }
-        let mut stdio = Self { for_cell: Vec::new(), terminal: None, copies: Vec::new() };
-        for (number, fd) in own.into_iter().enumerate() {
-            let given = stdio.take(number, fd).map_err(|source| StdioError::Unusable { number, source })?;
+        let mut stdio = Self { for_cell: Vec::new(), terminal: None, copies: Vec::new(), ended: Arc::default() };
+        let given = match own.map(rustix::termios::isatty) {
+            [true, true, error_too] => {
+                stdio.terminal = Some(terminal_size(stdout.as_fd()));
+                if error_too { 3.. } else { 2.. }
+            }
+            _ => 0..,
+        };
+        let mut output = None;
+        for (number, fd) in own.into_iter().enumerate().skip(given.start) {
+            let given = stdio.take(number, fd, &mut output).map_err(|source| StdioError::Unusable { number, source })?;
             stdio.for_cell.push(given.ok_or(StdioError::Unsuitable { number, what: "directory or block device" })?);
         }
         Ok(stdio)
     }
 
-    /// Whether a cell that is given this much must be closed off by a copy, `None` where it must not have it at all.
-    fn take(&mut self, number: usize, fd: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
-        if rustix::termios::isatty(fd) {
-            let (reader, writer) = io::pipe()?;
-            let own = File::from(fd.try_clone_to_owned()?);
-            return Ok(Some(if number == 0 {
-                // Not joined: it may wait for a key forever.
-                std::thread::spawn(move || copy(own, File::from(OwnedFd::from(writer))));
-                reader.into()
-            } else {
-                self.copies.push(std::thread::spawn(move || copy(File::from(OwnedFd::from(reader)), own)));
-                writer.into()
-            }));
+    /// What the cell gets for one of our descriptors, `None` where it must not have it at all. `output` is the output
+    /// that was taken before: where the error goes to the same place, it takes the same way, and nothing gets out of
+    /// order.
+    fn take(&mut self, number: usize, fd: BorrowedFd<'_>, output: &mut Option<(Stat, OwnedFd)>) -> io::Result<Option<OwnedFd>> {
+        let stat = rustix::fs::fstat(fd)?;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        if matches!(kind, FileType::Directory | FileType::BlockDevice) {
+            return Ok(None);
         }
-        match FileType::from_raw_mode(rustix::fs::fstat(fd)?.st_mode) {
-            FileType::Directory | FileType::BlockDevice => Ok(None),
-            _ => fd.try_clone_to_owned().map(Some),
+        let input = number == 0;
+        if harmless(&stat) || (input && matches!(kind, FileType::Fifo | FileType::RegularFile)) {
+            return fd.try_clone_to_owned().map(Some);
         }
+        if let Some((before, writer)) = output
+            && (before.st_dev, before.st_ino) == (stat.st_dev, stat.st_ino)
+        {
+            return writer.try_clone().map(Some);
+        }
+        let (reader, writer) = io::pipe()?;
+        let own = File::from(fd.try_clone_to_owned()?);
+        if input {
+            // Not joined: it may wait for a key forever.
+            std::thread::spawn(move || copy(own, File::from(OwnedFd::from(writer))));
+            return Ok(Some(reader.into()));
+        }
+        let ended = self.ended.clone();
+        self.copies.push(std::thread::spawn(move || copy_until(File::from(OwnedFd::from(reader)), own, &ended)));
+        let writer = OwnedFd::from(writer);
+        *output = Some((stat, writer.try_clone()?));
+        Ok(Some(writer))
     }
 
-    /// Waits until everything that the cell wrote is written out. Call it when the cell is gone.
+    /// Waits until everything that the cell's program wrote is written out. Call it when the program is gone; what
+    /// other programs that it left behind in the cell write later is not waited for.
     pub fn drain(self) {
         drop(self.for_cell);
+        self.ended.store(true, Ordering::Relaxed);
         for copy in self.copies {
             let _panicked = copy.join().is_err();
         }
     }
+}
+
+/// Whether a descriptor is of `/dev/null` or one of its kin (major number 1), which tell and keep nothing.
+fn harmless(stat: &Stat) -> bool {
+    const NULL_ZERO_FULL_RANDOM_URANDOM: [u32; 5] = [3, 5, 7, 8, 9];
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+        && rustix::fs::major(stat.st_rdev) == 1
+        && NULL_ZERO_FULL_RANDOM_URANDOM.contains(&rustix::fs::minor(stat.st_rdev))
 }
 
 /// Copies until one side ends.
@@ -97,6 +130,25 @@ fn copy(mut from: File, mut to: File) {
     {
         if to.write_all(buffer.get(..n).unwrap_or_default()).is_err() {
             break;
+        }
+    }
+}
+
+/// Copies until one side ends, or until nothing more comes after `ended` was set.
+fn copy_until(mut from: File, mut to: File, ended: &AtomicBool) {
+    const QUIET: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let late = ended.load(Ordering::Relaxed);
+        match rustix::event::poll(&mut [PollFd::new(&from, PollFlags::IN)], Some(&QUIET)) {
+            Ok(0) if late => return,
+            Ok(0) | Err(rustix::io::Errno::INTR) => continue,
+            Ok(_) => {}
+            Err(_) => return,
+        }
+        match from.read(&mut buffer) {
+            Ok(n) if n > 0 && to.write_all(buffer.get(..n).unwrap_or_default()).is_ok() => {}
+            _ => return,
         }
     }
 }

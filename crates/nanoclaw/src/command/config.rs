@@ -13,9 +13,9 @@ pub fn main(arguments: &Config) -> Result<ExitCode, Failure> {
             for notice in &loaded.notices {
                 output::notice(super::notice_text(notice));
             }
-            println!("`{}` is valid", file.display());
+            output::line(format_args!("`{}` is valid", file.display()));
         }
-        Config::Schema => print!("{}", nanoclaw_config::schema()),
+        Config::Schema => output::line(nanoclaw_config::schema().trim_end()),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,7 @@ use nanoclaw_server::proof;
 use serde_json::{Value, json};
 
 use crate::cli::Doctor;
-use crate::output::Failure;
+use crate::output::{self, Failure};
 
 /// Examines, or attacks. Fails if a required layer is missing, or if an attack succeeded.
 pub fn main(state_dir: Option<&Path>, arguments: &Doctor) -> Result<ExitCode, Failure> {
@@ -23,7 +23,7 @@ pub fn main(state_dir: Option<&Path>, arguments: &Doctor) -> Result<ExitCode, Fa
         let trial = proof::trial(&plane).await.map_err(|error| error.to_string());
         let ready = trial.is_ok() && layers.iter().all(|layer| layer.present || !layer.required);
         if arguments.json {
-            println!("{}", json!({ "ready": ready, "layers": layers, "trial": trial.err() }));
+            output::line(json!({ "ready": ready, "layers": layers, "trial": trial.err() }));
         } else {
             print_layers(&layers, &trial);
         }
@@ -38,31 +38,31 @@ fn print_layers(layers: &[Layer], trial: &Result<(), String>) {
             (false, true) => "MISSING",
             (false, false) => "absent",
         };
-        println!("{state:8} {:26} {}", layer.name, layer.detail);
+        output::line(format_args!("{state:8} {:26} {}", layer.name, layer.detail));
         if !layer.present {
-            println!("{:35} to mend: {}", "", layer.mend);
+            output::line(format_args!("{:35} to mend: {}", "", layer.mend));
         }
     }
     match trial {
-        Ok(()) => println!("{:8} {:26} a cell was built, ran and ended", "ok", "trial"),
-        Err(error) => println!("{:8} {:26} {error}", "FAILED", "trial"),
+        Ok(()) => output::line(format_args!("{:8} {:26} a cell was built, ran and ended", "ok", "trial")),
+        Err(error) => output::line(format_args!("{:8} {:26} {error}", "FAILED", "trial")),
     }
 }
 
 /// The attack list as a table, one line each, and the summary; or the reports as they are.
 fn print_attacks(reports: &str, as_json: bool) {
     if as_json {
-        print!("{reports}");
+        output::line(reports.trim_end());
         return;
     }
     for line in reports.lines() {
         let Ok(report) = serde_json::from_str::<Value>(line) else { continue };
         let text = |key: &str| report.get(key).and_then(Value::as_str).unwrap_or("");
         if let Some(summary) = report.get("summary") {
-            println!("{summary}");
+            output::line(summary);
         } else {
             let state = if report.get("ok").and_then(Value::as_bool) == Some(true) { "stopped" } else { "FAILED" };
-            println!("{state:8} {:10} {:44} {} {}", text("group"), text("name"), text("layer"), text("detail"));
+            output::line(format_args!("{state:8} {:10} {:44} {} {}", text("group"), text("name"), text("layer"), text("detail")));
         }
     }
 }

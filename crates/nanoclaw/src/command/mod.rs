@@ -20,6 +20,7 @@ use nanoclaw_sandbox::LauncherHandle;
 use nanoclaw_sandbox::cgroup::Support;
 use nanoclaw_server::plane::Plane;
 use nanoclaw_server::state::State;
+use rustix::process::{Resource, Rlimit};
 use nanoclaw_server::Launcher;
 
 use crate::output::{self, Failure};
@@ -31,10 +32,13 @@ fn with_plane<T>(state: State, loaded: Option<&Loaded>, work: impl AsyncFnOnce(P
         loaded.map(|loaded| loaded.notices.iter().map(notice_text).collect()).unwrap_or_default();
     if let Support::None { why } = handle.cgroups() {
         notices.push(format!(
-            "this host gives NanoClaw no control group ({why}): CPU is not limited, and memory is limited for each process, not for the cell"
+            "this host gives NanoClaw no control group ({why}): CPU is not limited, and memory only coarsely, for each process and not for the cell"
         ));
     }
     let enabled = loaded.is_none_or(|loaded| loaded.config.audit_enabled);
+    // A door with many connections needs many descriptors; cells have a limit of their own.
+    let files = rustix::process::getrlimit(Resource::Nofile);
+    rustix::process::setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files })?;
     let recorder = Recorder::open(Options { enabled, ..Options::new(state.audit()) })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

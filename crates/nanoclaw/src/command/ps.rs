@@ -7,7 +7,7 @@ use nanoclaw_server::control::{Client, Reply, Request};
 use nanoclaw_server::fleet::{Phase, Status};
 
 use crate::cli::Ps;
-use crate::output::Failure;
+use crate::output::{self, Failure};
 
 /// Prints one line per agent.
 pub fn main(state_dir: Option<&Path>, arguments: &Ps) -> Result<ExitCode, Failure> {
@@ -17,14 +17,17 @@ pub fn main(state_dir: Option<&Path>, arguments: &Ps) -> Result<ExitCode, Failur
     };
     if arguments.json {
         for agent in &agents {
-            println!("{}", serde_json::to_string(agent)?);
+            output::line(serde_json::to_string(agent)?);
         }
         return Ok(ExitCode::SUCCESS);
     }
     let width = agents.iter().map(|agent| agent.id.len()).max().unwrap_or(0).max(5);
-    println!("{:width$}  {:9}  {:>9}  {:>9}  {:>9}  {:>5}  {:>8}  {:>8}  LAST EXIT", "AGENT", "STATE", "UPTIME", "CPU", "MEMORY", "PIDS", "REFUSED", "RESTARTS");
+    output::line(format_args!(
+        "{:width$}  {:9}  {:>9}  {:>9}  {:>9}  {:>5}  {:>8}  {:>8}  LAST EXIT",
+        "AGENT", "STATE", "UPTIME", "CPU", "MEMORY", "PIDS", "REFUSED", "RESTARTS"
+    ));
     for agent in &agents {
-        println!("{}", line(agent, width));
+        output::line(line(agent, width));
     }
     Ok(ExitCode::SUCCESS)
 }

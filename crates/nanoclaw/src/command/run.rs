@@ -1,5 +1,6 @@
 //! `nanoclaw run`: one program in a cell of its own.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -10,12 +11,13 @@ use nanoclaw_request::CellId;
 use nanoclaw_server::cell::{Cell, End, LaunchError, Order, host_services, launch};
 use nanoclaw_server::fleet;
 use nanoclaw_server::plane::Plane;
+use nanoclaw_server::say;
 use nanoclaw_server::stdio::{Relay, Stdio};
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::Run;
-use crate::output::{CANNOT_RUN, FAILED, Failure, NOT_FOUND, TIMED_OUT};
+use crate::output::{self, FAILED, Failure, TIMED_OUT};
 
 /// Runs the command and gives its exit status.
 pub fn main(state_dir: Option<&Path>, arguments: Run) -> Result<ExitCode, Failure> {
@@ -80,65 +82,100 @@ fn agent(arguments: Run, loaded: Option<&Loaded>) -> Result<(Agent, SandboxMode)
 
 async fn one(plane: &Plane, order: Order, mut stdio: Stdio, json: bool) -> Result<ExitCode, Failure> {
     let started = Instant::now();
+    // First of all: what arrives from now on is for the program.
+    let mut signals = Signals::catch()?;
     let id = order.spec.id.clone();
     let for_cell = std::mem::take(&mut stdio.for_cell);
     let mut cell = match launch(plane, order, for_cell).await {
         Ok(cell) => cell,
         Err(error) => {
             let status = match &error {
-                LaunchError::Command { errno, .. } if *errno == rustix::io::Errno::NOENT.raw_os_error() => NOT_FOUND,
-                LaunchError::Command { .. } => CANNOT_RUN,
+                LaunchError::Command { errno, .. } => output::not_started(*errno),
+                LaunchError::Directory { .. } => output::CANNOT_RUN,
                 LaunchError::Step { .. } | LaunchError::Audit { .. } | LaunchError::Refused { .. } => FAILED,
             };
+            if json {
+                print_summary(&json!({ "id": id.as_str(), "exit": status, "error": error.to_string() }));
+            }
             return Err(Failure::with_status(error, status));
         }
     };
     let relay = cell.terminal.take().map(Relay::start).transpose()?;
-    let end = attend(plane, &mut cell, relay.as_ref()).await?;
+    let end = attend(plane, &mut cell, relay.as_ref(), &mut signals).await?;
     if let Some(relay) = relay {
         relay.drain();
     }
     stdio.drain();
     if let Some(limit) = end.limit {
-        eprintln!("nanoclaw: cell `{id}` was ended by its {} limit", limit.name());
+        say(format_args!("cell `{id}` was ended by its {} limit", limit.name()));
     }
     let status = match end.limit {
         Some(LimitKind::Timeout) => TIMED_OUT,
         _ => u8::try_from(end.status).unwrap_or(FAILED),
     };
     if json {
-        println!("{}", summary(plane, &id, &end, status, started));
+        print_summary(&summary(plane, &id, &end, status, started));
     }
     Ok(ExitCode::from(status))
 }
 
+/// Prints it on a line of its own, whatever the program wrote last.
+fn print_summary(summary: &serde_json::Value) {
+    let _nobody_reads = writeln!(std::io::stdout(), "\n{summary}").is_err();
+}
+
+/// The signals that are passed on, and the one that tells of a new window size.
+struct Signals {
+    kinds: [(SignalKind, Signal); 6],
+    window: Signal,
+}
+
+impl Signals {
+    fn catch() -> std::io::Result<Self> {
+        let caught = |kind| Ok::<_, std::io::Error>((kind, signal(kind)?));
+        let kinds = [
+            caught(SignalKind::hangup())?,
+            caught(SignalKind::interrupt())?,
+            caught(SignalKind::quit())?,
+            caught(SignalKind::terminate())?,
+            caught(SignalKind::user_defined1())?,
+            caught(SignalKind::user_defined2())?,
+        ];
+        Ok(Self { kinds, window: signal(SignalKind::window_change())? })
+    }
+
+    /// The next one.
+    async fn next(&mut self) -> SignalKind {
+        let Self { kinds: [hangup, interrupt, quit, terminate, user1, user2], window } = self;
+        tokio::select! {
+            _ = hangup.1.recv() => hangup.0,
+            _ = interrupt.1.recv() => interrupt.0,
+            _ = quit.1.recv() => quit.0,
+            _ = terminate.1.recv() => terminate.0,
+            _ = user1.1.recv() => user1.0,
+            _ = user2.1.recv() => user2.0,
+            _ = window.recv() => SignalKind::window_change(),
+        }
+    }
+}
+
 /// Waits for the cell's end, and passes signals and window sizes on until then.
-async fn attend(plane: &Plane, cell: &mut Cell, relay: Option<&Relay>) -> Result<End, Failure> {
+async fn attend(
+    plane: &Plane,
+    cell: &mut Cell,
+    relay: Option<&Relay>,
+    signals: &mut Signals,
+) -> Result<End, Failure> {
     let steering = cell.steering(plane);
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut quit = signal(SignalKind::quit())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut user1 = signal(SignalKind::user_defined1())?;
-    let mut user2 = signal(SignalKind::user_defined2())?;
-    let mut window = signal(SignalKind::window_change())?;
     loop {
-        let kind = tokio::select! {
+        tokio::select! {
             end = cell.wait() => return Ok(end),
-            _ = hangup.recv() => SignalKind::hangup(),
-            _ = interrupt.recv() => SignalKind::interrupt(),
-            _ = quit.recv() => SignalKind::quit(),
-            _ = terminate.recv() => SignalKind::terminate(),
-            _ = user1.recv() => SignalKind::user_defined1(),
-            _ = user2.recv() => SignalKind::user_defined2(),
-            _ = window.recv() => {
-                if let Some(relay) = relay {
-                    relay.resize()?;
-                }
-                continue;
-            }
-        };
-        steering.signal(0, kind.as_raw_value());
+            kind = signals.next() => match (kind == SignalKind::window_change(), relay) {
+                (true, Some(relay)) => relay.resize()?,
+                (true, None) => {}
+                (false, _) => steering.signal(0, kind.as_raw_value()),
+            },
+        }
     }
 }
 

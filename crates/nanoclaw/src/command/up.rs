@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use nanoclaw_audit::{Fact, Note};
 use nanoclaw_server::control::Control;
 use nanoclaw_server::fleet::Fleet;
+use nanoclaw_server::say;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Up;
@@ -28,7 +29,7 @@ pub fn main(state_dir: Option<&Path>, arguments: &Up) -> Result<ExitCode, Failur
         let fleet = Fleet::new(plane.clone(), &loaded.config);
         let control = Control::listen(plane.clone(), fleet.clone())?;
         tokio::spawn(control.serve());
-        eprintln!("nanoclaw: {} agents from `{}`", loaded.config.agents.len(), arguments.config.display());
+        say(format_args!("{} agents from `{}`", loaded.config.agents.len(), arguments.config.display()));
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let run = fleet.run();

@@ -186,7 +186,9 @@ fn the_limits_ledger_and_the_source_name_the_same_things() {
 #[test]
 fn a_name_that_only_the_ledger_or_only_the_source_has_is_found() {
     let mut names = Names::default();
-    names.add("const MAX_FILE: usize = 1;\npub(crate) const LONGEST: usize = 4;\nfn big_is_refused() {\n\"fork-bomb\",\n");
+    names.add(
+        "const MAX_FILE: usize = 1;\npub(crate) const LONGEST: usize = 4;\nfn big_is_refused() {\n\"fork-bomb\",\n",
+    );
     let ledger = "\
 | limit | value | what happens | where | test |
 |---|---|---|---|---|

@@ -89,7 +89,10 @@ fn values<'t>(text: &'t str, key: &str) -> Vec<&'t str> {
 fn banned(bans: &str, lock: &str) -> Vec<String> {
     let bans = values(bans, "crate");
     let packages = values(lock, "name").into_iter();
-    packages.filter(|package| bans.contains(package)).map(|package| format!("`{package}` is banned by deny.toml")).collect()
+    packages
+        .filter(|package| bans.contains(package))
+        .map(|package| format!("`{package}` is banned by deny.toml"))
+        .collect()
 }
 
 #[test]

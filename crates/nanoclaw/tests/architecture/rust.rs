@@ -169,9 +169,10 @@ const C: (char, &[u8]) = ('"', br"unsafe");
 fn unsafe_name<'a>(r#type: &'a str) -> &'a str { r#type }
 fn d() { unsafe { e() } }
 "##;
-    assert_eq!(unsafe_elsewhere("crates/policy/src/lib.rs", sample), [
-        "crates/policy/src/lib.rs:8: `unsafe` outside of crates/sandbox/"
-    ]);
+    assert_eq!(
+        unsafe_elsewhere("crates/policy/src/lib.rs", sample),
+        ["crates/policy/src/lib.rs:8: `unsafe` outside of crates/sandbox/"]
+    );
     assert_eq!(unsafe_elsewhere("crates/sandbox/src/lib.rs", sample), Vec::<String>::new());
 }
 

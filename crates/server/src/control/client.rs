@@ -20,6 +20,14 @@ pub enum ClientError {
     /// It was refused.
     #[error("{0}")]
     Refused(String),
+    /// The program could not be started.
+    #[error("{why}")]
+    NotRun {
+        /// Why, as the kernel says it.
+        errno: i32,
+        /// Why, as people say it.
+        why: String,
+    },
     /// The connection broke.
     #[error("the control plane did not answer: {0}")]
     Broken(#[from] io::Error),
@@ -69,6 +77,7 @@ impl Client {
             Answer::Started => Reply::Started { terminal: fds.next() },
             Answer::Done => Reply::Done,
             Answer::Refused(why) => return Err(ClientError::Refused(why)),
+            Answer::NotRun { errno, why } => return Err(ClientError::NotRun { errno, why }),
             Answer::Exited(_) => return Err(ClientError::Broken(io::ErrorKind::InvalidData.into())),
         })
     }
@@ -78,7 +87,9 @@ impl Client {
         match self.receive()?.0 {
             Answer::Exited(status) => Ok(status),
             Answer::Refused(why) => Err(ClientError::Refused(why)),
-            Answer::Cells | Answer::Log | Answer::Started | Answer::Done => Err(ClientError::Broken(io::ErrorKind::InvalidData.into())),
+            Answer::Cells | Answer::Log | Answer::Started | Answer::NotRun { .. } | Answer::Done => {
+                Err(ClientError::Broken(io::ErrorKind::InvalidData.into()))
+            }
         }
     }
 

@@ -52,6 +52,13 @@ pub(crate) enum Answer {
     Started,
     /// The program has ended.
     Exited(i32),
+    /// The program could not be started.
+    NotRun {
+        /// Why, as the kernel says it.
+        errno: i32,
+        /// Why, as people say it.
+        why: String,
+    },
     /// It is under way.
     Done,
     /// It was refused, with what to do about it.

@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use super::{Answer, Request};
 use crate::fleet::Fleet;
 use crate::plane::Plane;
+use crate::program::{NotRun, failure};
 use crate::readiness::watch;
 
 /// Most connections at once; more wait.
@@ -168,11 +169,21 @@ impl Control {
     ) -> io::Result<()> {
         let refused = |why: String| answer(connection, &Answer::Refused(why), &[]);
         let Some(steering) = CellId::parse(cell).ok().and_then(|id| self.fleet.steering(&id)) else {
+            let (_action, ticket) = warrant.spend();
+            let outcome = Outcome::failed(failure(&NotRun::CellGone));
+            self.plane.recorder.outcome(ticket, outcome).await.map_err(io::Error::other)?;
             return refused(format!("agent `{cell}` is not running; `nanoclaw ps` shows its state"));
         };
         let name = command.first().cloned().unwrap_or_default();
-        let Some(program) = steering.run(warrant, command, terminal, stdio).await else {
-            return refused(format!("`{}` cannot be run in agent `{cell}`", name.escape_debug()));
+        let program = match steering.run(warrant, command, terminal, stdio).await {
+            Ok(program) => program,
+            Err(error) => {
+                let why = format!("cannot run `{}` in agent `{cell}`: {error}", name.escape_debug());
+                return match error {
+                    NotRun::Program { errno } => answer(connection, &Answer::NotRun { errno, why }, &[]),
+                    NotRun::CellGone => refused(why),
+                };
+            }
         };
         let beside: Vec<BorrowedFd<'_>> = program.terminal.iter().map(AsFd::as_fd).collect();
         answer(connection, &Answer::Started, &beside)?;

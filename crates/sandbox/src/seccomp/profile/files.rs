@@ -1,8 +1,12 @@
 //! Files: what can be done with open descriptors, and what changes the tree.
 
 use crate::seccomp::rule::{
-    ABSENT, ALLOW, ASK, Case, Chapter, Decision, REFUSE, any_bit, by, calls, case, rule, values, wider,
+    ABSENT, ALLOW, ASK, Case, Chapter, Decision, REFUSE, any_bit, by, calls, case, errno, rule, values, wider,
 };
+
+/// See memfd_create(2): a file that says nothing of execution can be executed.
+const SEALED: Decision = any_bit(1, libc::MFD_NOEXEC_SEAL, "MFD_NOEXEC_SEAL in flags", &ALLOW, &UNSEALED);
+const UNSEALED: Decision = errno(libc::EACCES);
 
 /// Set-user-id and set-group-id. A file in a workspace may belong to a real user of the host; with one of these bits
 /// it would be a present for every other user of the host.
@@ -178,9 +182,9 @@ pub(in crate::seccomp) const CHANGES: Chapter = Chapter {
             calls! { SYS_execveat },
         ),
         wider(
-            any_bit(1, libc::MFD_EXEC, "MFD_EXEC in flags", &REFUSE, &ALLOW),
+            any_bit(1, libc::MFD_EXEC, "MFD_EXEC in flags", &REFUSE, &SEALED),
             ALLOW,
-            "files in memory are common; executable ones are not (with `vm.memfd_noexec=1` the others cannot be run)",
+            "a file in memory must be sealed against execution, or it would be a program that was never on a file system; EACCES is what the kernel gives where an administrator has asked for the same (vm.memfd_noexec)",
             calls! { SYS_memfd_create },
         ),
     ],

@@ -32,7 +32,7 @@ fn ordinary_calls_work() {
         (libc::SYS_openat, [CWD, path(c"/"), read_only, 0, 0, 0]),
         (libc::SYS_socket, [libc::AF_UNIX as u64, libc::SOCK_STREAM as u64, 0, 0, 0, 0]),
         (libc::SYS_socket, [libc::AF_INET as u64, libc::SOCK_DGRAM as u64, 0, 0, 0, 0]),
-        (libc::SYS_memfd_create, [path(c"m"), 0, 0, 0, 0, 0]),
+        (libc::SYS_memfd_create, [path(c"m"), u64::from(libc::MFD_NOEXEC_SEAL), 0, 0, 0, 0]),
         (libc::SYS_personality, [0xffff_ffff, 0, 0, 0, 0, 0]),
     ]);
     assert_eq!(results, [0; 6]);

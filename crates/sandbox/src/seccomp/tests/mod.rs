@@ -323,7 +323,8 @@ fn filters_and_programs_in_memory_are_for_standard_only() {
     assert_eq!(both("execveat", &[3, 0, 0, 0, empty_path]), [Outcome::Refuse, Outcome::Ask]);
     assert_eq!(both("execveat", &[3, 0, 0, 0, 0]), [Outcome::Ask, Outcome::Ask]);
     assert_eq!(both("memfd_create", &[0, u64::from(libc::MFD_EXEC)]), [Outcome::Refuse, Outcome::Allow]);
-    assert_eq!(both("memfd_create", &[0, u64::from(libc::MFD_CLOEXEC)]), [Outcome::Allow, Outcome::Allow]);
+    assert_eq!(both("memfd_create", &[0, u64::from(libc::MFD_CLOEXEC)]), [Outcome::Errno(13), Outcome::Allow]);
+    assert_eq!(both("memfd_create", &[0, u64::from(libc::MFD_NOEXEC_SEAL)]), [Outcome::Allow, Outcome::Allow]);
 }
 
 #[test]

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Measures NanoClaw against its peers and writes docs/BENCHMARKS.md. As root; takes a few minutes.
+#
+#   run.sh [BINARY]        ROUNDS=60 EGRESS_ROUNDS=7 DOCKER=1 (starts a Docker daemon of its own, in private namespaces)
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+binary=$(realpath "${1:-$here/../target/release/nanoclaw}")
+python=/usr/bin/python3
+work=$(mktemp -d /var/tmp/nanoclaw-bench.XXXXXX)
+daemon=
+
+finish() {
+  if [[ -n $daemon ]]; then kill "$daemon" && wait "$daemon" 2>/dev/null || true; fi
+  rm -rf "$work"
+}
+trap finish EXIT
+
+((EUID == 0)) || { echo "bench: this needs root" >&2; exit 1; }
+for tool in bwrap runc iperf3 ip unshare setpriv findmnt; do
+  command -v $tool >/dev/null || { echo "bench: \`$tool\` is missing; scripts/setup.sh bench installs it" >&2; exit 1; }
+done
+
+docker=()
+if [[ -n ${DOCKER:-} ]]; then
+  socket=$work/docker.sock
+  unshare --net --mount dockerd --data-root "$work/docker" --exec-root "$work/exec" --pidfile "$work/docker.pid" \
+    --host "unix://$socket" --storage-driver overlay2 >"$work/docker.log" 2>&1 &
+  daemon=$!
+  for _ in {1..200}; do docker -H "unix://$socket" info >/dev/null 2>&1 && break; sleep 0.1; done
+  # An image with nothing but the links into /usr, which is mounted.
+  mkdir "$work/image" "$work/image/usr"
+  for link in bin sbin lib lib32 lib64 libx32; do if [[ -L /$link ]]; then ln -s "usr/$link" "$work/image/$link"; fi; done
+  tar -C "$work/image" -c . | docker -H "unix://$socket" import - bench >/dev/null
+  docker=(--docker "$socket" bench)
+fi
+
+$python "$here/cell.py" "$binary" "$work/cell.json" --rounds "${ROUNDS:-60}" "${docker[@]}"
+$python "$here/egress.py" "$binary" "$work/egress.json" --rounds "${EGRESS_ROUNDS:-7}"
+$python "$here/report.py" "$binary" "$work/cell.json" "$work/egress.json" >"$work/page.md"
+cp "$work/page.md" "$here/../docs/BENCHMARKS.md"
+echo "bench: wrote docs/BENCHMARKS.md"
+sed -n '/^## Goals/,/^## A cell/p' "$work/page.md" | grep '^|'
