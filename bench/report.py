@@ -18,7 +18,7 @@ DRAWS = 4000
 
 
 def quantile(values, q):
-    return statistics.quantiles(values, n=100, method="inclusive")[round(q * 100) - 1]
+    return statistics.quantiles(values, n=200, method="inclusive")[round(q * 200) - 1]
 
 
 def ratio(ours, theirs):
@@ -29,7 +29,7 @@ def ratio(ours, theirs):
     for _ in range(DRAWS):
         drawn = generator.choices(rounds, k=len(ours))
         draws.append(statistics.median(ours[i] for i in drawn) / statistics.median(theirs[i] for i in drawn))
-    return statistics.median(ours) / statistics.median(theirs), quantile(draws, 0.03), quantile(draws, 0.97)
+    return statistics.median(ours) / statistics.median(theirs), quantile(draws, 0.025), quantile(draws, 0.975)
 
 
 def with_interval(figures, digits=2):
@@ -112,6 +112,7 @@ def goal(text, figures, met):
 def main():
     binary, cell, egress = sys.argv[1], *(json.loads(pathlib.Path(path).read_text()) for path in sys.argv[2:4])
     ratios, to_bwrap, to_runc = comparisons(cell)
+    docker = " The CPU of docker is its client's alone." if "docker" in cell["sequential"] else ""
     throughput, lowest = egress_table(egress["ways"])
     memory = "\n".join(f"| {tool} | {kib / 1024:.2f} |" for tool, kib in cell["memory"].items())
     print(f"""\
@@ -150,7 +151,7 @@ to disk), each run a control plane of its own; `rootless` is the same without co
 none. `nanoclaw up` is a fleet: one control plane starts all {cell['many']} cells. bwrap has new namespaces and mounts only: no seccomp
 filter, Landlock, limits or log. runc has limits, no capabilities, and no seccomp filter. Wall time ends when the tool does; CPU is
 user and system time of every process that came of it, also of those that it leaves behind to clean up. A run has failed when
-its status is not 0. The measuring program's own cost is in every row; `fork+exec` shows it.
+its status is not 0. The measuring program's own cost is in every row; `fork+exec` shows it.{docker}
 
 ## Memory
 

@@ -16,8 +16,8 @@ finish() {
 trap finish EXIT
 
 ((EUID == 0)) || { echo "bench: this needs root" >&2; exit 1; }
-for tool in bwrap runc iperf3 ip unshare setpriv findmnt; do
-  command -v $tool >/dev/null || { echo "bench: \`$tool\` is missing; scripts/setup.sh bench installs it" >&2; exit 1; }
+for tool in bwrap runc iperf3 ip unshare setpriv findmnt ${DOCKER:+docker dockerd}; do
+  command -v $tool >/dev/null || { echo "bench: \`$tool\` is missing; \`scripts/setup.sh test bench\` installs what is needed, docker apart" >&2; exit 1; }
 done
 
 docker=()

@@ -16,7 +16,10 @@ fn the_promised_file_is_valid_and_says_what_is_not_enforced_yet() {
     let done = host.sh(&["-c", "c.yaml"], "echo ran");
     assert_eq!(done.good(), "ran\n");
     assert!(done.stderr.contains(notice), "{}", done.stderr);
-    let noted = host.records().into_iter().filter(|record| record["result"] == "noted" && record.to_string().contains("prompt_filters"));
+    let noted = host
+        .records()
+        .into_iter()
+        .filter(|record| record["result"] == "noted" && record.to_string().contains("prompt_filters"));
     assert_eq!(noted.count(), 1, "it is on record, too");
 }
 
@@ -47,16 +50,26 @@ fn a_mistake_is_shown_with_its_place_and_what_to_do() {
     for (text, place, help) in [
         ("sandbox_mod: restricted\n", "c.yaml:1:1", "did you mean `sandbox_mode`?"),
         ("sandbox_mode: off\n", "c.yaml:1:15", "restricted"),
-        ("audit_enabled: true\nagents:\n  - id: a\n    command: [true]\n    limits: { memory: lots }\n", "c.yaml:5:23", "lots"),
+        (
+            "audit_enabled: true\nagents:\n  - id: a\n    command: [true]\n    limits: { memory: lots }\n",
+            "c.yaml:5:23",
+            "lots",
+        ),
         ("agents:\n  - command: [x]\n", "c.yaml:2:5", "id"),
         ("", "c.yaml", ""),
         ("agents: [\n", "c.yaml", ""),
     ] {
         host.write("c.yaml", text);
-        for arguments in [&["config", "check", "c.yaml"][..], &["run", "-c", "c.yaml", "--", "echo", "ran"], &["up", "-c", "c.yaml"]] {
+        for arguments in
+            [&["config", "check", "c.yaml"][..], &["run", "-c", "c.yaml", "--", "echo", "ran"], &["up", "-c", "c.yaml"]]
+        {
             let done = host.nanoclaw(arguments);
             assert_eq!((done.code(), done.text().as_str()), (Some(125), ""), "{arguments:?} {text:?}");
-            assert!(done.stderr.contains(place) && done.stderr.contains(help), "{arguments:?} {text:?}: {}", done.stderr);
+            assert!(
+                done.stderr.contains(place) && done.stderr.contains(help),
+                "{arguments:?} {text:?}: {}",
+                done.stderr
+            );
         }
     }
 }

@@ -26,8 +26,19 @@ fn nothing_of_the_hosts_environment_is_in_the_cell() {
     let mut names: Vec<&str> = text.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
     names.sort_unstable();
     let expected = [
-        "HOME", "HTTPS_PROXY", "HTTP_PROXY", "LANG", "MINE", "NANOCLAW_CELL", "NO_PROXY", "PATH", "TMPDIR", "USER", "http_proxy",
-        "https_proxy", "no_proxy",
+        "HOME",
+        "HTTPS_PROXY",
+        "HTTP_PROXY",
+        "LANG",
+        "MINE",
+        "NANOCLAW_CELL",
+        "NO_PROXY",
+        "PATH",
+        "TMPDIR",
+        "USER",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
     ];
     assert_eq!(names, expected, "{text}");
     assert!(text.contains("MINE=a=b c\n") && text.contains("NANOCLAW_CELL=c\n"), "{text}");
@@ -63,7 +74,10 @@ fn a_directory_that_is_not_there_is_named() {
 #[test]
 fn the_program_is_nobody_with_nothing() {
     let host = Host::new();
-    let done = host.sh(&["--name", "c"], "id -u; id -g; id -G; uname -n; grep -h Cap /proc/self/status | sort -u -k2; grep NoNewPrivs /proc/self/status");
+    let done = host.sh(
+        &["--name", "c"],
+        "id -u; id -g; id -G; uname -n; grep -h Cap /proc/self/status | sort -u -k2; grep NoNewPrivs /proc/self/status",
+    );
     let text = done.good();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[..4], ["1000", "1000", "1000", "c"]);

@@ -20,7 +20,8 @@ fn a_program_that_is_not_there_is_127() {
     for program in ["no-such-program", "/no/such/program", "./no-such-program"] {
         let done = host.nanoclaw(["run", "--name", "c", "--", program]);
         assert_eq!((done.code(), done.text().as_str()), (Some(127), ""), "{program}");
-        let message = format!("nanoclaw: cell `c` was not started: cannot run `{program}` in it: No such file or directory");
+        let message =
+            format!("nanoclaw: cell `c` was not started: cannot run `{program}` in it: No such file or directory");
         assert!(done.stderr.contains(&message), "{}", done.stderr);
     }
 }
@@ -137,7 +138,8 @@ fn a_killed_run_takes_its_cell_along() {
 #[test]
 fn wall_time_ends_a_cell_with_124() {
     let host = Host::new();
-    let done = host.sh(&["--name", "slow", "--timeout", "300ms"], "trap 'echo asked; exit 0' TERM; while :; do sleep 0.05; done");
+    let done = host
+        .sh(&["--name", "slow", "--timeout", "300ms"], "trap 'echo asked; exit 0' TERM; while :; do sleep 0.05; done");
     assert_eq!(done.code(), Some(124), "{done:?}");
     assert_eq!(done.text(), "asked\n", "it is asked to end before it is ended");
     assert!(done.stderr.contains("nanoclaw: cell `slow` was ended by its timeout limit"), "{}", done.stderr);

@@ -19,7 +19,8 @@ fn reached(host: &Host, limit: &str) -> Value {
 fn a_memory_bomb_is_killed_with_137_and_recorded() {
     let Some(host) = Host::limited() else { return };
     let bomb = "tail /dev/zero";
-    let done = host.nanoclaw(["run", "--name", "c", "--memory", "32Mi", "--json", "--", "sh", "-c", &format!("exec {bomb}")]);
+    let done =
+        host.nanoclaw(["run", "--name", "c", "--memory", "32Mi", "--json", "--", "sh", "-c", &format!("exec {bomb}")]);
     assert_eq!(done.code(), Some(137), "{done:?}");
     let summary = done.summary();
     assert_eq!(summary["exit"], 137);
@@ -33,7 +34,8 @@ fn a_memory_bomb_is_killed_with_137_and_recorded() {
 #[test]
 fn tmp_takes_half_of_the_memory_at_most() {
     let Some(host) = Host::limited() else { return };
-    let done = host.sh(&["--memory", "32Mi", "--disk", "64Mi"], "head -c 48M /dev/zero > /tmp/big; stat -c %s /tmp/big");
+    let done =
+        host.sh(&["--memory", "32Mi", "--disk", "64Mi"], "head -c 48M /dev/zero > /tmp/big; stat -c %s /tmp/big");
     assert_eq!(done.text().trim(), (16 << 20).to_string(), "{done:?}");
     assert!(done.stderr.contains("No space left on device"), "{}", done.stderr);
 }
@@ -54,7 +56,8 @@ except BlockingIOError:
 E";
     let done = host.sh(&["--name", "c", "--pids", "12"], script);
     let text = done.good();
-    let children: u32 = text.trim().strip_prefix("refused after ").unwrap_or_else(|| panic!("{done:?}")).parse().unwrap();
+    let children: u32 =
+        text.trim().strip_prefix("refused after ").unwrap_or_else(|| panic!("{done:?}")).parse().unwrap();
     assert!((6..12).contains(&children), "{children}");
     let record = reached(&host, "pids");
     assert!(record["detail"].as_str().unwrap().ends_with("forks refused at 12 processes"), "{record}");
@@ -63,7 +66,8 @@ E";
 #[test]
 fn tmp_is_full_at_its_limit() {
     let host = Host::new();
-    let script = "for i in 1 2 3 4; do head -c 600000 /dev/zero > /tmp/$i && echo $i; done; wc -c /tmp/[1-4] | tail -n 1";
+    let script =
+        "for i in 1 2 3 4; do head -c 600000 /dev/zero > /tmp/$i && echo $i; done; wc -c /tmp/[1-4] | tail -n 1";
     let done = host.sh(&["--disk", "1Mi"], script);
     assert!(done.stderr.contains("No space left on device"), "{}", done.stderr);
     let text = done.text();
@@ -86,7 +90,8 @@ fn no_file_grows_beyond_the_disk_limit() {
 fn a_writable_place_that_grows_beyond_the_limit_ends_the_cell() {
     let host = Host::new();
     host.directory("work");
-    let arguments = ["run", "--name", "c", "--json", "--disk", "2Mi", "--rw", &format!("{}:/workspace", host.at("work"))];
+    let arguments =
+        ["run", "--name", "c", "--json", "--disk", "2Mi", "--rw", &format!("{}:/workspace", host.at("work"))];
     let fill = "i=0; while :; do i=$((i+1)); head -c 500000 /dev/zero > file$i; sleep 0.1; done";
     let done = host.nanoclaw(arguments.iter().chain(&["--", "sh", "-c", fill]));
     assert_eq!(done.code(), Some(137), "{done:?}");
@@ -94,7 +99,10 @@ fn a_writable_place_that_grows_beyond_the_limit_ends_the_cell() {
     assert_eq!(done.summary()["limit"], "disk");
     let record = reached(&host, "disk");
     let detail = record["detail"].as_str().unwrap();
-    assert!(detail.starts_with(&format!("`{}` grew by ", host.at("work"))) && detail.ends_with("of 2097152 bytes"), "{detail}");
+    assert!(
+        detail.starts_with(&format!("`{}` grew by ", host.at("work"))) && detail.ends_with("of 2097152 bytes"),
+        "{detail}"
+    );
 }
 
 #[test]
@@ -102,7 +110,10 @@ fn what_was_there_before_does_not_count_as_growth() {
     let host = Host::new();
     host.write("work/old", vec![1; 4 << 20]);
     host.directory("work");
-    let done = host.sh(&["--disk", "1Mi", "--rw", &format!("{}:/workspace", host.at("work"))], "echo small > new; sleep 1; cat new");
+    let done = host.sh(
+        &["--disk", "1Mi", "--rw", &format!("{}:/workspace", host.at("work"))],
+        "echo small > new; sleep 1; cat new",
+    );
     assert_eq!(done.good(), "small\n");
 }
 
@@ -134,7 +145,10 @@ fn cpu_time_is_bounded() {
 #[test]
 fn limits_of_a_configuration_hold_and_options_win_over_them() {
     let host = Host::new();
-    host.write("c.yaml", "limits: { files: 64 }\nagents: [{ id: small, command: [sh, -c, ulimit -n], limits: { files: 32 } }]\n");
+    host.write(
+        "c.yaml",
+        "limits: { files: 64 }\nagents: [{ id: small, command: [sh, -c, ulimit -n], limits: { files: 32 } }]\n",
+    );
     assert_eq!(host.sh(&["-c", "c.yaml"], "ulimit -n").good(), "64\n");
     assert_eq!(host.nanoclaw(["run", "-c", "c.yaml", "--name", "small"]).good(), "32\n");
     assert_eq!(host.nanoclaw(["run", "-c", "c.yaml", "--name", "small", "--files", "48"]).good(), "48\n");

@@ -1,5 +1,13 @@
 //! `nanoclaw run`: one program in a cell, seen from outside. Everything here starts the shipped binary as a user would.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail the test"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

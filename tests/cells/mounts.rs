@@ -10,7 +10,10 @@ use crate::support::{Finished, Host};
 fn what_is_written_is_on_the_host() {
     let host = Host::new();
     host.directory("work");
-    let done = host.sh(&["--rw", &format!("{}:/workspace", host.at("work"))], "mkdir -p a/b; echo report > a/b/report; stat -c '%u %g' a");
+    let done = host.sh(
+        &["--rw", &format!("{}:/workspace", host.at("work"))],
+        "mkdir -p a/b; echo report > a/b/report; stat -c '%u %g' a",
+    );
     assert_eq!(done.good(), "1000 1000\n");
     assert_eq!(host.read("work/a/b/report"), "report\n");
     let metadata = fs::metadata(host.path("work/a/b/report")).unwrap();
@@ -25,7 +28,10 @@ fn files_belong_to_the_owner_of_the_source() {
         chown(host.directory(&name), Some(owner), Some(owner + 1)).unwrap();
         let old = host.write(&format!("{name}/old"), "old\n");
         chown(&old, Some(owner), Some(owner + 1)).unwrap();
-        let done = host.sh(&["--rw", &format!("{}:/workspace", host.at(&name))], "echo new > new; echo more >> old; stat -c '%u %g' . old new");
+        let done = host.sh(
+            &["--rw", &format!("{}:/workspace", host.at(&name))],
+            "echo new > new; echo more >> old; stat -c '%u %g' . old new",
+        );
         assert_eq!(done.good(), "1000 1000\n1000 1000\n1000 1000\n");
         for file in ["new", "old"] {
             let metadata = fs::metadata(host.path(&name).join(file)).unwrap();
@@ -41,7 +47,10 @@ fn files_of_others_in_a_writable_place_are_out_of_reach() {
     chown(host.directory("work"), Some(12345), Some(12345)).unwrap();
     let other = host.write("work/other", "private\n");
     fs::set_permissions(&other, fs::Permissions::from_mode(0o600)).unwrap();
-    let done = host.sh(&["--rw", &format!("{}:/workspace", host.at("work"))], "cat other; echo x > other; chown 1000 other; chmod 666 other");
+    let done = host.sh(
+        &["--rw", &format!("{}:/workspace", host.at("work"))],
+        "cat other; echo x > other; chown 1000 other; chmod 666 other",
+    );
     assert_ne!(done.code(), Some(0));
     assert_eq!(done.text(), "");
     assert_eq!(host.read("work/other"), "private\n");
@@ -53,14 +62,19 @@ fn a_read_only_place_cannot_be_written_and_the_try_is_on_record() {
     let host = Host::new();
     host.directory("in");
     host.write("in/data", "data\n");
-    let done = host.sh(&["--name", "c", "--ro", &format!("{}:/in", host.at("in"))], "cat /in/data; echo x > /in/data; rm /in/data; touch /in/new");
+    let done = host.sh(
+        &["--name", "c", "--ro", &format!("{}:/in", host.at("in"))],
+        "cat /in/data; echo x > /in/data; rm /in/data; touch /in/new",
+    );
     assert_eq!(done.text(), "data\n");
     assert_eq!(done.stderr.matches("Read-only file system").count(), 3, "{}", done.stderr);
     assert_eq!(host.read("in/data"), "data\n");
     assert!(!host.path("in/new").exists());
-    let denied: Vec<_> = host.records().into_iter().filter(|r| r["result"] == "denied" && r["agent_id"] == "c").collect();
+    let denied: Vec<_> =
+        host.records().into_iter().filter(|r| r["result"] == "denied" && r["agent_id"] == "c").collect();
     for path in ["/in/data", "/in/new"] {
-        let record = denied.iter().find(|record| record["path"] == path).unwrap_or_else(|| panic!("{path}: {denied:#?}"));
+        let record =
+            denied.iter().find(|record| record["path"] == path).unwrap_or_else(|| panic!("{path}: {denied:#?}"));
         assert_eq!(record["action"], "file_write");
         assert!(record["reason"].as_str().unwrap().starts_with("Security policy violation"), "{record}");
     }
@@ -89,7 +103,8 @@ fn places_can_lie_in_each_other() {
     host.directory("work");
     host.directory("work/out");
     host.directory("out");
-    let options = ["--rw", &format!("{}:/workspace/out", host.at("out")), "--ro", &format!("{}:/workspace", host.at("work"))];
+    let options =
+        ["--rw", &format!("{}:/workspace/out", host.at("out")), "--ro", &format!("{}:/workspace", host.at("work"))];
     let done = host.sh(&options, "echo x > out/x && ! touch y 2>/dev/null && echo well");
     assert_eq!(done.good(), "well\n");
     assert_eq!(host.read("out/x"), "x\n");
@@ -108,7 +123,10 @@ fn what_a_cell_can_write_it_cannot_run() {
     assert_eq!(done.good(), "126\n126\n");
     let denied = host.records_of("exec").into_iter().filter(|record| record["result"] == "denied");
     let paths: Vec<String> = denied.map(|record| record["path"].as_str().unwrap().to_owned()).collect();
-    assert!(paths.contains(&"/workspace/program".to_owned()) && paths.contains(&"/tmp/program".to_owned()), "{paths:?}");
+    assert!(
+        paths.contains(&"/workspace/program".to_owned()) && paths.contains(&"/tmp/program".to_owned()),
+        "{paths:?}"
+    );
 }
 
 #[test]
@@ -124,7 +142,8 @@ fn in_standard_mode_a_cell_can_run_what_it_has_written() {
 #[track_caller]
 fn refused(host: &Host, path: &str, message: &str) {
     for option in ["--ro", "--rw"] {
-        let done: Finished = host.nanoclaw(["run", "--name", "c", option, &format!("{path}:/shown"), "--", "cat", "/shown"]);
+        let done: Finished =
+            host.nanoclaw(["run", "--name", "c", option, &format!("{path}:/shown"), "--", "cat", "/shown"]);
         assert_eq!((done.code(), done.text().as_str()), (Some(125), ""), "{option} {path}");
         let expected = format!("nanoclaw: cell `c` was not started: mount `{path}`: {message}\n");
         assert!(done.stderr.ends_with(&expected), "{option} {path}\nis:       {}expected: {expected}", done.stderr);
@@ -167,7 +186,11 @@ fn places_that_hold_credentials_are_refused() {
         refused(&host, &path, &format!("`{path}` is on the built-in deny list (`{name}`); {BELOW}"));
         let below = format!("{path}/below");
         refused(&host, &below, &format!("`{below}` is on the built-in deny list (`{name}`); {BELOW}"));
-        refused(&host, &home, &format!("it holds `{name}`, which is on the built-in deny list; mount a directory below it instead"));
+        refused(
+            &host,
+            &home,
+            &format!("it holds `{name}`, which is on the built-in deny list; mount a directory below it instead"),
+        );
     }
     host.write("home-netrc/.netrc", "machine x\n");
     let netrc = host.at("home-netrc/.netrc");
@@ -187,7 +210,11 @@ fn sockets_pipes_and_devices_are_refused() {
     }
     refused(&host, "/dev/null", message);
     // A directory that holds the engine's socket is as good as the socket.
-    refused(&host, &host.at("held"), "it holds `docker.sock`, which is on the built-in deny list; mount a directory below it instead");
+    refused(
+        &host,
+        &host.at("held"),
+        "it holds `docker.sock`, which is on the built-in deny list; mount a directory below it instead",
+    );
 }
 
 #[test]
@@ -216,7 +243,11 @@ fn a_link_is_judged_by_where_it_leads() {
     }
     let inside = format!("{}/passwd", host.at("innocent"));
     refused(&host, &inside, &format!("`/etc/passwd` is on the built-in deny list (`/etc`); {BELOW}"));
-    refused(&host, &host.at("keys"), &format!("`{}` is on the built-in deny list (`.ssh`); {BELOW}", host.at("store/.ssh")));
+    refused(
+        &host,
+        &host.at("keys"),
+        &format!("`{}` is on the built-in deny list (`.ssh`); {BELOW}", host.at("store/.ssh")),
+    );
     assert_eq!(host.sh(&["--ro", &format!("{}:/in", host.at("good"))], "cat /in/data").good(), "data\n");
 }
 
@@ -227,7 +258,8 @@ fn a_link_inside_a_place_does_not_lead_out_of_the_cell() {
     host.write("secret", "the-secret\n");
     symlink(host.path("secret"), host.path("work/absolute")).unwrap();
     symlink("../secret", host.path("work/relative")).unwrap();
-    let done = host.sh(&["--rw", &format!("{}:/workspace", host.at("work"))], "cat absolute relative; echo x > relative");
+    let done =
+        host.sh(&["--rw", &format!("{}:/workspace", host.at("work"))], "cat absolute relative; echo x > relative");
     assert_ne!(done.code(), Some(0));
     assert_eq!(done.text(), "");
     assert_eq!(host.read("secret"), "the-secret\n");
@@ -236,7 +268,11 @@ fn a_link_inside_a_place_does_not_lead_out_of_the_cell() {
 #[test]
 fn a_source_that_is_not_there_is_named() {
     let host = Host::new();
-    refused(&host, &host.at("missing"), "No such file or directory (os error 2); check that the path exists and that you may reach it");
+    refused(
+        &host,
+        &host.at("missing"),
+        "No such file or directory (os error 2); check that the path exists and that you may reach it",
+    );
 }
 
 #[test]

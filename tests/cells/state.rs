@@ -99,7 +99,10 @@ fn several_runs_at_once_share_one_log_without_gaps() {
     let runs: Vec<Background> = (0..8)
         .map(|n| {
             let script = "for i in 1 2 3 4 5; do touch /etc/x 2>/dev/null; done; exit 0";
-            Background::start(host.prepare(["run", "--name", &format!("run-{n}"), "--", "sh", "-c", script]), Stdio::null())
+            Background::start(
+                host.prepare(["run", "--name", &format!("run-{n}"), "--", "sh", "-c", script]),
+                Stdio::null(),
+            )
         })
         .collect();
     for run in runs {

@@ -90,10 +90,13 @@ for call in (lambda: os.ftruncate(1, 0), lambda: os.lseek(1, 0, 0), lambda: os.o
     except OSError: pass
 print('written')";
     host.write("reach.py", reach);
-    let done = host.host_sh(r#"echo before > out; "$NANOCLAW" run --ro reach.py:/reach.py -- python3 /reach.py >> out"#);
+    let done =
+        host.host_sh(r#"echo before > out; "$NANOCLAW" run --ro reach.py:/reach.py -- python3 /reach.py >> out"#);
     assert_eq!(done.code(), Some(0), "{done:?}");
     assert_eq!(host.read("out"), "before\nwritten\n");
-    let names = host.host_sh(r#""$NANOCLAW" run -- sh -c 'readlink /proc/self/fd/1 /proc/self/fd/2' > names 2> errors; cat names"#).good();
+    let names = host
+        .host_sh(r#""$NANOCLAW" run -- sh -c 'readlink /proc/self/fd/1 /proc/self/fd/2' > names 2> errors; cat names"#)
+        .good();
     assert!(names.lines().all(|name| name.starts_with("pipe:")), "no path of the host: {names}");
 }
 

@@ -10,7 +10,10 @@ fn the_summary_tells_exit_usage_and_refusals() {
     assert_eq!(done.code(), Some(5));
     assert!(done.text().starts_with("output\n"), "{done:?}");
     let summary = done.summary();
-    assert_eq!((&summary["id"], &summary["exit"], &summary["limit"]), (&"c".into(), &5.into(), &serde_json::Value::Null));
+    assert_eq!(
+        (&summary["id"], &summary["exit"], &summary["limit"]),
+        (&"c".into(), &5.into(), &serde_json::Value::Null)
+    );
     assert!(summary["wall_ms"].as_f64() > Some(0.0), "{summary}");
     let usage = summary["usage"].as_object().unwrap();
     let mut keys: Vec<&str> = usage.keys().map(String::as_str).collect();
@@ -29,7 +32,8 @@ fn the_summary_tells_exit_usage_and_refusals() {
 #[test]
 fn usage_is_measured_where_the_host_counts_it() {
     let Some(host) = Host::limited() else { return };
-    let done = host.nanoclaw(["run", "--json", "--", "python3", "-c", "x = bytearray(40 << 20); sum(range(3_000_000))"]);
+    let done =
+        host.nanoclaw(["run", "--json", "--", "python3", "-c", "x = bytearray(40 << 20); sum(range(3_000_000))"]);
     let usage = &done.summary()["usage"];
     assert!(usage["cpu_ms"].as_f64() > Some(10.0), "{usage}");
     assert!(usage["memory_peak_bytes"].as_u64() > Some(40 << 20), "{usage}");

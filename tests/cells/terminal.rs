@@ -78,14 +78,15 @@ fn the_interrupt_key_interrupts_the_program_and_not_nanoclaw() {
 fn a_shell_has_job_control() {
     let host = Host::new();
     let terminal = Terminal::new(24, 80);
-    let child = terminal.start(&host.prepare(["run", "--env", "PS1=ready> ", "--", "bash", "--norc", "--noprofile", "-i"]));
+    let child =
+        terminal.start(&host.prepare(["run", "--env", "PS1=ready> ", "--", "bash", "--norc", "--noprofile", "-i"]));
     terminal.shows("ready> ");
     assert!(!terminal.text().contains("no job control"), "{}", terminal.text());
     terminal.type_keys("sh -c 'echo run''ning; exec sleep 1000'\r");
     terminal.shows("running");
     terminal.type_keys("\x1a");
     terminal.shows("Stopped");
-    terminal.type_keys("kill %1; wait %1; echo status $?\r");
+    terminal.type_keys("bg; kill %1; wait %1; echo status $?\r");
     terminal.shows("status 143");
     terminal.type_keys("exit 8\r");
     assert_eq!(terminal.wait(child), Some(8), "{}", terminal.text());

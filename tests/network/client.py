@@ -70,7 +70,8 @@ def through_proxy(head):
     connection.sendall(head.encode("latin-1"))
     data = b""
     while b"\r\n\r\n" not in data:
-        part = connection.recv(4096)
+        # No byte further: what comes behind the head is not for us.
+        part = connection.recv(1)
         if not part:
             break
         data += part

@@ -3,7 +3,6 @@
 //!
 //! The outside is a network namespace without a way out of it; making one takes root.
 #![expect(
-    clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
@@ -13,5 +12,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod addresses;
+mod http;
 mod https;
+mod load;
+mod names;
+mod raw;
 mod world;

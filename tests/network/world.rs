@@ -99,18 +99,18 @@ impl World {
         entering
     }
 
-    /// A cell called `cell` under this configuration, which runs `command`; not started.
-    pub fn prepare(&self, config: &str, command: &[&str]) -> Command {
+    /// A cell called `cell` under this configuration, with these options, which runs `command`; not started.
+    pub fn prepare(&self, config: &str, options: &[&str], command: &[&str]) -> Command {
         let file = self.host.write("nanoclaw-config.yaml", config);
         let file = file.to_str().expect("UTF-8");
         let client = format!("{}:/client", self.host.at("client"));
-        let options = ["run", "-c", file, "--name", "cell", "--ro", &client, "--env", "PYTHONPATH=/client", "--"];
-        self.inside(&self.host.prepare(options.iter().chain(command)))
+        let usual = ["run", "-c", file, "--name", "cell", "--ro", &client, "--env", "PYTHONPATH=/client"];
+        self.inside(&self.host.prepare(usual.iter().chain(options).chain(&["--"]).chain(command)))
     }
 
     /// Runs a cell to its end.
     pub fn run(&self, config: &str, command: &[&str]) -> Finished {
-        finish(self.prepare(config, command), b"")
+        finish(self.prepare(config, &[], command), b"")
     }
 
     /// Runs a shell script in a cell whose `allowed_networks` is this list, and gives what it wrote.

@@ -1,8 +1,5 @@
 //! What the tests of the shipped binary share: a host of their own, and programs that always end.
-#![allow(
-    dead_code,
-    reason = "each test target uses its own part of this module"
-)]
+#![allow(dead_code, unused_imports, reason = "each test target uses its own part of this module")]
 
 mod host;
 mod process;

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, oneshot};
 
@@ -16,6 +16,11 @@ use crate::record::Record;
 
 /// Records that may wait. A record is at most some 20 KiB, so this bounds the queue to some 20 MiB.
 pub(crate) const CAPACITY: usize = 1024;
+
+/// How long a record that nobody waits for may wait for others to share its batch.
+const GATHER: Duration = Duration::from_millis(5);
+/// So many records are a batch in any case.
+const BATCH: usize = 256;
 
 /// Told when the batch is on disk.
 pub(crate) type Ack = oneshot::Sender<Result<(), AuditError>>;
@@ -32,6 +37,8 @@ pub(crate) struct Entry {
 
 struct State {
     entries: Vec<Entry>,
+    /// When the first of these was queued.
+    since: Instant,
     flushes: Vec<Ack>,
     tallies: Tallies,
     /// The error that closed the doors.
@@ -59,6 +66,7 @@ impl Queue {
         Self {
             state: Mutex::new(State {
                 entries: Vec::new(),
+                since: Instant::now(),
                 flushes: Vec::new(),
                 tallies: Tallies::new(flood),
                 failed: None,
@@ -98,8 +106,14 @@ impl Queue {
         let waited_for = state.tallies.due();
         if state.tallies.admit(&entry.record, foldable, Instant::now()) {
             room.forget();
+            let (first, urgent) = (state.entries.is_empty(), entry.ack.is_some());
+            if first {
+                state.since = Instant::now();
+            }
             state.entries.push(entry);
-            self.work.notify_one();
+            if first || urgent || state.entries.len() == BATCH {
+                self.work.notify_one();
+            }
         } else if waited_for.is_none() {
             // The first that folds sets the writer's alarm.
             self.work.notify_one();
@@ -137,14 +151,20 @@ impl Queue {
             let due = state.tallies.due();
             let unfold = state.closing || !state.flushes.is_empty() || due.is_some_and(|due| due <= now);
             let folds = if unfold { state.tallies.unfold() } else { Vec::new() };
-            if !state.entries.is_empty() || !state.flushes.is_empty() || !folds.is_empty() {
+            let gathered = state.since + GATHER;
+            let urgent = state.closing
+                || now >= gathered
+                || state.entries.len() >= BATCH
+                || state.entries.iter().any(|entry| entry.ack.is_some());
+            if !state.entries.is_empty() && urgent || !state.flushes.is_empty() || !folds.is_empty() {
                 let entries = std::mem::take(&mut state.entries);
                 return Some(Work { entries, folds, flushes: std::mem::take(&mut state.flushes) });
             }
             if state.closing {
                 return None;
             }
-            state = match due {
+            let gathered = (!state.entries.is_empty()).then_some(gathered);
+            state = match due.into_iter().chain(gathered).min() {
                 Some(due) => {
                     let pause = due.saturating_duration_since(now);
                     self.work.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0

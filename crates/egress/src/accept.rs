@@ -10,6 +10,7 @@ use nanoclaw_audit::AuditError;
 use nanoclaw_request::{Action, Connect, Destination, Evidence, Stage, Via};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::path::{Stop, over_limit};
 use crate::wire::Wire;
@@ -22,8 +23,12 @@ enum Entrance {
     Proxy,
 }
 
-/// Serves all sockets until one fails.
-pub(crate) async fn serve(door: Arc<Inner>, sockets: DoorSockets) -> Result<(), DoorError> {
+/// Serves all sockets until one fails or the cell is gone.
+pub(crate) async fn serve(
+    door: Arc<Inner>,
+    sockets: DoorSockets,
+    gone: impl Future<Output = ()> + Send,
+) -> Result<(), DoorError> {
     let mut tasks = JoinSet::new();
     for listener in sockets.tcp {
         tasks.spawn(listen(Arc::clone(&door), listener, Entrance::Transparent(sockets.original_destination)));
@@ -34,10 +39,20 @@ pub(crate) async fn serve(door: Arc<Inner>, sockets: DoorSockets) -> Result<(), 
     for socket in sockets.dns {
         tasks.spawn(stub::serve(Arc::clone(&door), socket));
     }
-    while let Some(ended) = tasks.join_next().await {
-        ended.map_err(io::Error::other)??;
+    let all = async {
+        while let Some(ended) = tasks.join_next().await {
+            ended.map_err(io::Error::other)??;
+        }
+        Ok(())
+    };
+    tokio::pin!(all);
+    tokio::select! {
+        ended = &mut all => return ended,
+        () = gone => {}
     }
-    Ok(())
+    door.gone.send_replace(true);
+    // What takes longer is cut off.
+    timeout(door.limits.leave, all).await.unwrap_or(Ok(()))
 }
 
 async fn listen(door: Arc<Inner>, listener: TcpListener, entrance: Entrance) -> Result<(), DoorError> {
@@ -56,8 +71,30 @@ async fn listen(door: Arc<Inner>, listener: TcpListener, entrance: Entrance) -> 
             },
             // A connection whose record failed closes the door; one that panicked is only itself gone.
             Some(Ok(ended)) = connections.join_next() => ended?,
+            () = door.gone() => break,
         }
     }
+    // What was not accepted yet happened while the cell lived.
+    let listener = listener.into_std()?;
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(true)?;
+                admit(&door, &mut connections, TcpStream::from_std(stream)?, entrance, own_address).await?;
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(_) => break,
+        }
+    }
+    while let Some(ended) = connections.join_next().await {
+        ended.unwrap_or(Ok(()))?;
+    }
+    Ok(())
+}
+
+/// Whether an error of accept(2) concerns one connection that is gone, and not the next one.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
 /// Starts serving a connection, or refuses it when there are too many.
@@ -120,8 +157,7 @@ impl Pause {
     }
 
     async fn after(&mut self, error: &io::Error) {
-        // These concern one connection that is gone (accept(2)); the next one is not affected.
-        if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+        if is_of_one_connection(error) {
             return;
         }
         self.next = (self.next * 2).clamp(Self::FIRST, Self::LONGEST);

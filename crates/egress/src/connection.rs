@@ -114,7 +114,7 @@ impl Tunnel {
     async fn relay(mut self, mut upstream: Upstream) -> Result<(), AuditError> {
         let door = &self.door;
         let Upstream { wire, traffic, .. } = &mut upstream;
-        let error = match relay(&mut self.wire, wire, traffic, &door.pipes, door.limits.idle).await {
+        let error = match relay(door, &mut self.wire, wire, traffic).await {
             Relayed::Whole | Relayed::ByCell => None,
             Relayed::ByOutside(error) => {
                 Some(unreachable(format!("{} broke the connection: {}", upstream.destination, cause(&error))))

@@ -38,7 +38,7 @@ use nanoclaw_audit::{AuditError, Recorder};
 use nanoclaw_identity::CellSockets;
 use nanoclaw_policy::Engine;
 use nanoclaw_request::{Destination, Host};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 pub use limits::DoorLimits;
 pub use outside::{Dialer, Outside, Pending, Resolver, SystemDialer, SystemResolver};
@@ -93,6 +93,8 @@ struct Inner {
     connections: Arc<Semaphore>,
     /// One permit for each bulk transfer that may hold pipes.
     pipes: Arc<Semaphore>,
+    /// Whether the cell has ended.
+    gone: watch::Sender<bool>,
 }
 
 impl Door {
@@ -112,17 +114,19 @@ impl Door {
             meter,
             connections: Arc::new(Semaphore::new(limits.connections)),
             pipes: Arc::new(Semaphore::new(limits.pipes)),
+            gone: watch::Sender::new(false),
             limits,
         };
         Self { inner: Arc::new(inner) }
     }
 
-    /// Serves the cell until the future is dropped, which ends all its connections.
+    /// Serves the cell until `gone` says that its last process has ended. What waits at the door by then is still
+    /// decided on and recorded, and what the cell has sent is passed on, for [`DoorLimits::leave`] at most.
     ///
     /// # Errors
     /// A socket cannot be used, or a record cannot be written. The door is closed then.
-    pub async fn serve(self, sockets: DoorSockets) -> Result<(), DoorError> {
-        accept::serve(self.inner, sockets).await
+    pub async fn serve(self, sockets: DoorSockets, gone: impl Future<Output = ()> + Send) -> Result<(), DoorError> {
+        accept::serve(self.inner, sockets, gone).await
     }
 
     /// What has gone through so far.
@@ -132,6 +136,12 @@ impl Door {
 }
 
 impl Inner {
+    /// Ends when the cell has ended.
+    async fn gone(&self) {
+        // The sender is part of `self`, so it is never gone itself.
+        let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
+    }
+
     /// What a connection to `address` is meant for: the name, where the address is one that the stub DNS made up.
     fn intended(&self, address: SocketAddr) -> Destination {
         let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);

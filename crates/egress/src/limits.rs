@@ -29,6 +29,8 @@ pub struct DoorLimits {
     pub idle: Duration,
     /// From an in-band refusal to the reset, for the client to read it.
     pub farewell: Duration,
+    /// From the end of the cell to the end of the door, for what the cell has sent to be passed on.
+    pub leave: Duration,
 }
 
 impl Default for DoorLimits {
@@ -46,6 +48,7 @@ impl Default for DoorLimits {
             dial: Duration::from_secs(10),
             idle: Duration::from_secs(15 * 60),
             farewell: Duration::from_secs(1),
+            leave: Duration::from_secs(5),
         }
     }
 }

@@ -7,13 +7,13 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::pipe::{PipeFlags, SpliceFlags};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use crate::Inner;
 use crate::traffic::{Direction, Traffic};
 use crate::wire::{Reader, Wire, finish_writing, write_all};
 
@@ -154,28 +154,26 @@ pub(crate) enum Relayed {
     Idle,
 }
 
-/// Moves bytes both ways until both sides have ended. One side ending first is passed on, and the other goes on.
-pub(crate) async fn relay(
-    cell: &mut Wire,
-    outside: &mut Wire,
-    traffic: &Traffic,
-    pipes: &Arc<Semaphore>,
-    idle: Duration,
-) -> Relayed {
+/// Moves bytes both ways until both sides have ended. One side ending first is passed on, and the other goes on. When
+/// the cell has ended nobody reads an answer: then it is over once all that the cell sent is passed on.
+pub(crate) async fn relay(door: &Inner, cell: &mut Wire, outside: &mut Wire, traffic: &Traffic) -> Relayed {
     let ((from_cell, to_cell), (from_outside, to_outside)) = (cell.split(), outside.split());
     let one_way = async |from, to, direction| {
-        Flow { from, to, direction, traffic, pipes }.copy(u64::MAX).await?;
+        Flow { from, to, direction, traffic, pipes: &door.pipes }.copy(u64::MAX).await?;
         finish_writing(to);
         Ok(())
     };
+    let all_sent = Notify::new();
+    let sending = async {
+        one_way(from_cell, to_outside, Direction::Out).await.map_err(Relayed::of_sending)?;
+        all_sent.notify_one();
+        Ok(())
+    };
+    let receiving = async { one_way(from_outside, to_cell, Direction::In).await.map_err(Relayed::of_receiving) };
     let result = tokio::select! {
-        both = async {
-            tokio::try_join!(
-                async { one_way(from_cell, to_outside, Direction::Out).await.map_err(Relayed::of_sending) },
-                async { one_way(from_outside, to_cell, Direction::In).await.map_err(Relayed::of_receiving) },
-            )
-        } => both,
-        () = traffic.idle(idle) => Err(Relayed::Idle),
+        both = async { tokio::try_join!(sending, receiving).map(|_| ()) } => both,
+        () = traffic.idle(door.limits.idle) => Err(Relayed::Idle),
+        () = async { door.gone().await; all_sent.notified().await } => Ok(()),
     };
     let Err(broken) = result else { return Relayed::Whole };
     // A broken connection is passed on as one: half an answer must not look whole.

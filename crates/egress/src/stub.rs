@@ -20,14 +20,18 @@ const TTL: u32 = 60;
 
 const PROTOCOL_UDP: u8 = 17;
 
-/// Answers queries until the socket fails.
+/// Answers queries until the socket fails or the cell is gone.
 pub(crate) async fn serve(door: Arc<Inner>, socket: UdpSocket) -> Result<(), DoorError> {
     let socket = tokio::net::UdpSocket::from_std(socket)?;
     let own_address = socket.local_addr()?;
     // One byte more than the longest query, so that a longer one shows.
     let mut buffer = [0; MAX_QUERY + 1];
     loop {
-        let (length, client) = match socket.recv_from(&mut buffer).await {
+        let received = tokio::select! {
+            received = socket.recv_from(&mut buffer) => received,
+            () = door.gone() => break,
+        };
+        let (length, client) = match received {
             Ok(received) => received,
             // An ICMP error for an earlier answer: that client is gone.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
@@ -36,6 +40,15 @@ pub(crate) async fn serve(door: Arc<Inner>, socket: UdpSocket) -> Result<(), Doo
         if let Some(answer) = door.answer(buffer.get(..length).unwrap_or_default(), own_address).await? {
             // A client that cannot be answered asks again.
             let _ = socket.send_to(&answer, client).await;
+        }
+    }
+    // Nobody waits for these answers, but the questions were asked.
+    let socket = socket.into_std()?;
+    loop {
+        match socket.recv_from(&mut buffer) {
+            Ok((length, _)) => drop(door.answer(buffer.get(..length).unwrap_or_default(), own_address).await?),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+            Err(_) => return Ok(()),
         }
     }
 }

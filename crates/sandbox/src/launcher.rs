@@ -182,9 +182,7 @@ impl Launcher {
                 } else {
                     (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
                 };
-                let ready = write_id_maps(pid, ids, self.settings.privileged).and_then(|()| {
-                    cgroup.as_ref().map_or(Ok(()), |group| group.add(pid).step("join the control group"))
-                });
+                let ready = write_id_maps(pid, ids, self.settings.privileged);
                 let ready = ready.and_then(|()| rustix::io::write(&release, b"g").map(drop).step("release the cell"));
                 self.running.insert(pid, Running { n, host_id, cgroup });
                 match ready {

@@ -4,14 +4,18 @@
 //! RESOLVE_NO_SYMLINKS)`, and mounts are moved onto descriptors (cf. CVE-2026-87766, where a helper followed a link
 //! of the new root back into the host).
 
+use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Component, Path};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, UnmountFlags};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+};
 
 use crate::error::{Step, StepError};
 use crate::plan::{Bind, RootStep};
@@ -43,12 +47,14 @@ pub(crate) fn build(
     // Somewhere that exists on every host: what it hides is this namespace's alone.
     rustix::mount::move_mount(&root, "", CWD, "/tmp", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .step("place the root")?;
+    let mut tree = Tree { root, made: HashMap::new() };
     for step in steps {
         match (step, matches!(step, RootStep::Bind(_)).then(|| trees.next()).flatten()) {
-            (RootStep::Bind(bind), Some(tree)) => show(&root, bind, &tree)?,
-            (step, _) => apply(&root, step)?,
+            (RootStep::Bind(bind), Some(mount)) => tree.show(bind, &mount)?,
+            (step, _) => tree.apply(step)?,
         }
     }
+    let root = tree.root;
     rustix::process::fchdir(&root).step("enter the root")?;
     sys::pivot_root_here().step("change the root")?;
     rustix::mount::unmount(".", UnmountFlags::DETACH).step("let go of the host's root")?;
@@ -62,54 +68,6 @@ fn root_size(steps: &[RootStep]) -> std::io::Result<u64> {
     const FILES: u64 = 8 * 1024 * 1024;
     let copies = steps.iter().any(|step| matches!(step, RootStep::OwnBinary(_)));
     Ok(FILES + if copies { std::fs::metadata("/proc/self/exe")?.len() } else { 0 })
-}
-
-/// Puts a mount of the host in its place.
-fn show(root: &OwnedFd, bind: &Bind, tree: &OwnedFd) -> Result<(), StepError> {
-    let stat = rustix::fs::fstat(tree).step(format!("mount `{}`", bind.source.display()))?;
-    let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-    attach(root, tree, &bind.target, if directory { Place::Directory } else { Place::File })
-}
-
-fn apply(root: &OwnedFd, step: &RootStep) -> Result<(), StepError> {
-    match step {
-        RootStep::Directory(path) => place(root, path, Place::Directory).map(drop),
-        RootStep::File { path, text } => {
-            let mut file = File::from(place(root, path, Place::File)?);
-            file.write_all(text.as_bytes()).step(format!("write `{}`", path.display()))
-        }
-        RootStep::Link { path, target } => {
-            let (parent, name) = parent(root, path)?;
-            rustix::fs::symlinkat(target.as_str(), &parent, name).step(format!("link `{}`", path.display()))
-        }
-        RootStep::Bind(bind) => {
-            Err(StepError::new(format!("mount `{}`", bind.source.display()), "it was not opened", ""))
-        }
-        RootStep::OwnBinary(path) => own_binary(root, path),
-        RootStep::Proc => proc(root),
-        RootStep::Terminals => {
-            let terminals = filesystem(
-                "devpts",
-                &[("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0600"), ("max", "64")],
-                MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC,
-            )
-            .step("create /dev/pts")?;
-            attach(root, &terminals, Path::new("/dev/pts"), Place::Directory)
-        }
-        RootStep::Scratch { bytes, inodes, no_exec } => {
-            let mut flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-            if *no_exec {
-                flags |= MountAttrFlags::MOUNT_ATTR_NOEXEC;
-            }
-            let scratch =
-                tmpfs(&[("size", &bytes.to_string()), ("nr_inodes", &inodes.to_string()), ("mode", "1777")], flags)
-                    .step("create /tmp")?;
-            for (name, mode) in [("home", 0o700), (".shm", 0o1777), (".run", 0o755)] {
-                rustix::fs::mkdirat(&scratch, name, Mode::from_raw_mode(mode)).step(format!("create /tmp/{name}"))?;
-            }
-            attach(root, &scratch, Path::new("/tmp"), Place::Directory)
-        }
-    }
 }
 
 /// A file system instance of the cell's own, as a detached mount.
@@ -130,65 +88,11 @@ fn tmpfs(options: &[(&str, &str)], flags: MountAttrFlags) -> rustix::io::Result<
     filesystem("tmpfs", options, flags)
 }
 
-fn proc(root: &OwnedFd) -> Result<(), StepError> {
-    let flags = MountAttrFlags::MOUNT_ATTR_NOSUID
-        | MountAttrFlags::MOUNT_ATTR_NODEV
-        | MountAttrFlags::MOUNT_ATTR_NOEXEC
-        | MountAttrFlags::MOUNT_ATTR_RDONLY;
-    let proc = filesystem("proc", &[("hidepid", "invisible")], flags).step_help(
-        "mount /proc",
-        "inside a container the outer /proc must not be masked (docker: `--security-opt systempaths=unconfined`)",
-    )?;
-    attach(root, &proc, Path::new("/proc"), Place::Directory)?;
-    for name in MASKED {
-        let path = Path::new("/proc").join(name);
-        let target = match find(root, &path) {
-            Ok(target) => target,
-            Err(Errno::NOENT) => continue,
-            Err(error) => return Err(error).step(format!("mask `{}`", path.display())),
-        };
-        let stat = rustix::fs::fstat(&target).step(format!("mask `{}`", path.display()))?;
-        let mask = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            tmpfs(&[("size", "4k"), ("nr_inodes", "2"), ("mode", "0555")], flags)
-        } else {
-            let null = find(root, Path::new("/dev/null")).step("find /dev/null")?;
-            rustix::mount::open_tree(
-                &null,
-                "",
-                rustix::mount::OpenTreeFlags::OPEN_TREE_CLONE
-                    | rustix::mount::OpenTreeFlags::OPEN_TREE_CLOEXEC
-                    | rustix::mount::OpenTreeFlags::AT_EMPTY_PATH,
-            )
-        }
-        .step(format!("mask `{}`", path.display()))?;
-        move_onto(&mask, &target, &path)?;
-    }
-    Ok(())
-}
-
-/// A copy, so that no cell holds a handle on the file that everything else runs from (cf. CVE-2019-5736).
-fn own_binary(root: &OwnedFd, path: &Path) -> Result<(), StepError> {
-    let step = || format!("copy NanoClaw to `{}`", path.display());
-    let mut own = File::open("/proc/self/exe").step(step())?;
-    let mut copy = File::from(place(root, path, Place::File)?);
-    std::io::copy(&mut own, &mut copy).step(step())?;
-    rustix::fs::fchmod(&copy, Mode::from_raw_mode(0o555)).step(step())
-}
-
-fn attach(root: &OwnedFd, tree: &OwnedFd, target: &Path, kind: Place) -> Result<(), StepError> {
-    let place = place(root, target, kind)?;
-    move_onto(tree, &place, target)
-}
-
-fn move_onto(tree: &OwnedFd, place: &OwnedFd, target: &Path) -> Result<(), StepError> {
-    rustix::mount::move_mount(
-        tree,
-        "",
-        place,
-        "",
-        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH,
-    )
-    .step(format!("mount onto `{}`", target.display()))
+/// The root while it is put together.
+struct Tree {
+    root: OwnedFd,
+    /// Directories that were made here and that nothing is mounted on: what is made in one of them needs no walk.
+    made: HashMap<PathBuf, OwnedFd>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -197,53 +101,166 @@ enum Place {
     File,
 }
 
-fn find(root: &OwnedFd, path: &Path) -> rustix::io::Result<OwnedFd> {
-    rustix::fs::openat2(
-        root,
-        path.strip_prefix("/").unwrap_or(path),
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
-    )
-}
+const PLACE_HELP: &str =
+    "the place must exist already where the directory above it is read-only, and no part of it may be a symbolic link";
 
-/// Opens the place at `path`, and makes it and what is above it where it is missing.
-fn place(root: &OwnedFd, path: &Path, kind: Place) -> Result<OwnedFd, StepError> {
-    let step = || format!("make `{}`", path.display());
-    const HELP: &str = "the place must exist already where the directory above it is read-only, and no part of it may be a symbolic link";
-    match find(root, path) {
-        Ok(found) => return Ok(found),
-        Err(Errno::NOENT) => {}
-        Err(error) => return Err(error).step_help(step(), HELP),
+impl Tree {
+    /// Puts a mount of the host in its place.
+    fn show(&mut self, bind: &Bind, mount: &OwnedFd) -> Result<(), StepError> {
+        let stat = rustix::fs::fstat(mount).step(format!("mount `{}`", bind.source.display()))?;
+        let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        self.attach(mount, &bind.target, if directory { Place::Directory } else { Place::File })
     }
-    let (parent, name) = parent(root, path)?;
-    match kind {
-        Place::Directory => {
-            rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)).step_help(step(), HELP)?;
-            find(root, path).step(step())
+
+    fn apply(&mut self, step: &RootStep) -> Result<(), StepError> {
+        match step {
+            RootStep::Directory(path) => self.place(path, Place::Directory).map(drop),
+            RootStep::File { path, text } => {
+                let mut file = File::from(self.place(path, Place::File)?);
+                file.write_all(text.as_bytes()).step(format!("write `{}`", path.display()))
+            }
+            RootStep::Link { path, target } => {
+                let step = || format!("link `{}`", path.display());
+                let (parent, name) = self.parent(path)?;
+                rustix::fs::symlinkat(target.as_str(), parent, name).step(step())
+            }
+            RootStep::Bind(bind) => {
+                Err(StepError::new(format!("mount `{}`", bind.source.display()), "it was not opened", ""))
+            }
+            RootStep::OwnBinary(path) => self.own_binary(path),
+            RootStep::Proc => self.proc(),
+            RootStep::Terminals => {
+                let options = [("newinstance", ""), ("ptmxmode", "0666"), ("mode", "0600"), ("max", "64")];
+                let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+                let terminals = filesystem("devpts", &options, flags).step("create /dev/pts")?;
+                self.attach(&terminals, Path::new("/dev/pts"), Place::Directory)
+            }
+            RootStep::Scratch { bytes, inodes, no_exec } => {
+                let mut flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+                if *no_exec {
+                    flags |= MountAttrFlags::MOUNT_ATTR_NOEXEC;
+                }
+                let (bytes, inodes) = (bytes.to_string(), inodes.to_string());
+                let scratch =
+                    tmpfs(&[("size", &bytes), ("nr_inodes", &inodes), ("mode", "1777")], flags).step("create /tmp")?;
+                for (name, mode) in [("home", 0o700), (".shm", 0o1777), (".run", 0o755)] {
+                    let mode = Mode::from_raw_mode(mode);
+                    rustix::fs::mkdirat(&scratch, name, mode).step(format!("create /tmp/{name}"))?;
+                }
+                self.attach(&scratch, Path::new("/tmp"), Place::Directory)
+            }
         }
-        Place::File => rustix::fs::openat(
-            &parent,
-            name,
-            OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-            Mode::from_raw_mode(0o644),
+    }
+
+    fn proc(&mut self) -> Result<(), StepError> {
+        let flags = MountAttrFlags::MOUNT_ATTR_NOSUID
+            | MountAttrFlags::MOUNT_ATTR_NODEV
+            | MountAttrFlags::MOUNT_ATTR_NOEXEC
+            | MountAttrFlags::MOUNT_ATTR_RDONLY;
+        let proc = filesystem("proc", &[("hidepid", "invisible")], flags).step_help(
+            "mount /proc",
+            "inside a container the outer /proc must not be masked (docker: `--security-opt systempaths=unconfined`)",
+        )?;
+        self.attach(&proc, Path::new("/proc"), Place::Directory)?;
+        let null = self.find(Path::new("/dev/null")).step("find /dev/null")?;
+        for name in MASKED {
+            let step = || format!("mask `/proc/{name}`");
+            let opened =
+                rustix::fs::openat(&proc, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+            let target = match opened {
+                Ok(target) => target,
+                Err(Errno::NOENT) => continue,
+                Err(error) => return Err(error).step(step()),
+            };
+            let stat = rustix::fs::fstat(&target).step(step())?;
+            let mask = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                tmpfs(&[("size", "4k"), ("nr_inodes", "2"), ("mode", "0555")], flags)
+            } else {
+                let clone =
+                    OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+                rustix::mount::open_tree(&null, "", clone)
+            }
+            .step(step())?;
+            move_onto(&mask, &target).step(step())?;
+        }
+        Ok(())
+    }
+
+    /// A copy, so that no cell holds a handle on the file that everything else runs from (cf. CVE-2019-5736).
+    fn own_binary(&mut self, path: &Path) -> Result<(), StepError> {
+        let step = || format!("copy NanoClaw to `{}`", path.display());
+        let mut own = File::open("/proc/self/exe").step(step())?;
+        let mut copy = File::from(self.place(path, Place::File)?);
+        std::io::copy(&mut own, &mut copy).step(step())?;
+        rustix::fs::fchmod(&copy, Mode::from_raw_mode(0o555)).step(step())
+    }
+
+    fn attach(&mut self, mount: &OwnedFd, target: &Path, kind: Place) -> Result<(), StepError> {
+        let place = self.place(target, kind)?;
+        self.made.retain(|path, _| !path.starts_with(target));
+        move_onto(mount, &place).step(format!("mount onto `{}`", target.display()))
+    }
+
+    fn find(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
+        rustix::fs::openat2(
+            &self.root,
+            path.strip_prefix("/").unwrap_or(path),
+            OFlags::PATH | OFlags::CLOEXEC,
+            Mode::empty(),
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
         )
-        .step_help(step(), HELP),
+    }
+
+    /// Makes the place at `path`, and what is above it where it is missing, and opens it; or opens what is there.
+    fn place(&mut self, path: &Path, kind: Place) -> Result<OwnedFd, StepError> {
+        let step = || format!("make `{}`", path.display());
+        let (parent, name) = self.parent(path)?;
+        // One name below a descriptor, and no link followed: nothing can lead out of the root.
+        let made = match kind {
+            Place::Directory => rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755)).and_then(|()| {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                rustix::fs::openat(parent, name, flags, Mode::empty())
+            }),
+            Place::File => {
+                let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o644))
+            }
+        };
+        match made {
+            Ok(made) => Ok(made),
+            Err(Errno::EXIST) => self.find(path).step_help(step(), PLACE_HELP),
+            // A read-only directory says so before it says that the place exists.
+            Err(error) => match self.find(path) {
+                Ok(found) => Ok(found),
+                Err(_) => Err(error).step_help(step(), PLACE_HELP),
+            },
+        }
+    }
+
+    /// The directory above `path`, made where it is missing, and the last name of `path`.
+    fn parent<'p>(&mut self, path: &'p Path) -> Result<(BorrowedFd<'_>, &'p OsStr), StepError> {
+        let step = || format!("make `{}`", path.display());
+        let Some(Component::Normal(name)) = path.components().next_back() else {
+            return Err(StepError::new(step(), "the path has no name", ""));
+        };
+        let above = path.parent().unwrap_or(Path::new("/"));
+        if above == Path::new("/") {
+            return Ok((self.root.as_fd(), name));
+        }
+        if !self.made.contains_key(above) {
+            let directory = self.place(above, Place::Directory)?;
+            self.made.insert(above.to_path_buf(), directory);
+        }
+        match self.made.get(above) {
+            Some(directory) => Ok((directory.as_fd(), name)),
+            None => Err(StepError::new(step(), "the directory above it is gone", "")),
+        }
     }
 }
 
-fn parent<'p>(root: &OwnedFd, path: &'p Path) -> Result<(OwnedFd, &'p std::ffi::OsStr), StepError> {
-    let above = path.parent().unwrap_or(Path::new("/"));
-    let name = match path.components().next_back() {
-        Some(Component::Normal(name)) => name,
-        _ => return Err(StepError::new(format!("make `{}`", path.display()), "the path has no name", "")),
-    };
-    let parent = if above == Path::new("/") {
-        rustix::io::fcntl_dupfd_cloexec(root.as_fd(), 3).step("open the root")?
-    } else {
-        place(root, above, Place::Directory)?
-    };
-    Ok((parent, name))
+fn move_onto(mount: &OwnedFd, place: &OwnedFd) -> rustix::io::Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(mount, "", place, "", flags)
 }
 
 /// What `stat` says of a directory entry, without following links: the entry's type.

@@ -11,26 +11,24 @@ use std::time::Duration;
 
 use nanoclaw_audit::{AuditError, Exit, Fact, LimitKind, Note, Outcome, Recorded, Warrant};
 use nanoclaw_config::{Limits, MountMode, NetRule, NetTarget, SandboxMode};
-use nanoclaw_egress::{DoorError, DoorLimits, DoorSockets, Outside};
-use nanoclaw_identity::{CellSockets, identify_operator};
+use nanoclaw_identity::identify_operator;
 use nanoclaw_policy::{Engine, Verdict};
 use nanoclaw_request::{Action, Arrived, CellId, Door, Launch, Refusal, RefusalCode, SessionId, Stage};
 use nanoclaw_sandbox::cgroup::Usage;
-use nanoclaw_sandbox::notify::{CellView, Listener};
 use nanoclaw_sandbox::plan::Program;
-use nanoclaw_sandbox::{CellDescriptors, CellSpec, InitEvent, InitHandle, StepError, net};
+use nanoclaw_sandbox::{CellDescriptors, CellSpec, InitEvent, InitHandle, StepError};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
 
-use crate::say;
+use crate::doors::Doors;
 use crate::kernel_door::Starting;
 use crate::launcher::LaunchEvent;
 use crate::plane::Plane;
 use crate::program::{NotRun, Programs, RunOrder, RunningProgram};
 use crate::readiness::watch;
-use crate::{disk, kernel_door, packet_door};
+use crate::say;
+use crate::disk;
 
 /// How long a command has to end after its time is up.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
@@ -193,7 +191,6 @@ pub async fn launch(plane: &Plane, order: Order, stdio: Vec<OwnedFd>) -> Result<
     let plan = plane.launcher.plan(&order.spec).map_err(step)?;
     let (number, events) =
         plane.launcher.prepare(&plan).map_err(|error| step(StepError::new("ask the launcher", error, "")))?;
-    let sockets = CellSockets::of(id.clone(), session);
     let engine = Arc::new(Engine::new(id.clone(), order.networks.clone()));
     let mut launch = Launching { plane, id: &id, number, events };
     let outcome = tokio::try_join!(warrant(plane, &id, session, &order, &engine), launch.built());
@@ -205,11 +202,10 @@ pub async fn launch(plane: &Plane, order: Order, stdio: Vec<OwnedFd>) -> Result<
             return Err(error);
         }
     };
-    let mut doors = JoinSet::new();
     let starting = Starting::of(init.get_ref().pid);
     starting.set(order.spec.command.first().cloned());
     let view = (order.spec.mode, init.get_ref().host_id);
-    open_doors(plane, view, descriptors, &starting, sockets, &engine, &mut doors).map_err(step)?;
+    let doors = Doors::open(plane, (id.clone(), session), view, descriptors, &starting, &engine).map_err(step)?;
     let borrowed: Vec<BorrowedFd<'_>> = stdio.iter().map(AsFd::as_fd).collect();
     let ticket = init
         .get_ref()
@@ -219,15 +215,28 @@ pub async fn launch(plane: &Plane, order: Order, stdio: Vec<OwnedFd>) -> Result<
     let terminal = match next(&init).await {
         Some(InitEvent::Started { terminal, .. }) => terminal,
         other => {
-            let errno = if let Some(InitEvent::NotStarted { errno, .. }) = other { errno } else { rustix::io::Errno::IO.raw_os_error() };
+            let errno = if let Some(InitEvent::NotStarted { errno, .. }) = other {
+                errno
+            } else {
+                rustix::io::Errno::IO.raw_os_error()
+            };
             let program = order.spec.command.first().cloned().unwrap_or_default();
             let error = if errno == rustix::io::Errno::NOTDIR.raw_os_error() {
                 LaunchError::Directory { cell: id.clone(), directory: plan.program.workdir.clone() }
             } else {
                 LaunchError::Command { cell: id.clone(), program, errno }
             };
-            let refusal = Refusal { stage: Stage::Act, code: RefusalCode::ExecNotAllowed, reason: error.to_string(), help: String::new() };
-            plane.recorder.outcome(ticket, Outcome::failed(refusal)).await.map_err(|error| LaunchError::Audit { cell: id.clone(), error })?;
+            let refusal = Refusal {
+                stage: Stage::Act,
+                code: RefusalCode::ExecNotAllowed,
+                reason: error.to_string(),
+                help: String::new(),
+            };
+            plane
+                .recorder
+                .outcome(ticket, Outcome::failed(refusal))
+                .await
+                .map_err(|error| LaunchError::Audit { cell: id.clone(), error })?;
             let _gone_already = plane.launcher.kill(number).is_err();
             return Err(error);
         }
@@ -297,15 +306,17 @@ fn summary(order: &Order) -> String {
     let mounts: Vec<String> = spec
         .mounts
         .iter()
-        .map(|m| format!("{}:{}:{}", m.source.display(), m.target.display(), if m.mode == MountMode::Rw { "rw" } else { "ro" }))
+        .map(|m| {
+            format!(
+                "{}:{}:{}",
+                m.source.display(),
+                m.target.display(),
+                if m.mode == MountMode::Rw { "rw" } else { "ro" }
+            )
+        })
         .collect();
     let networks: Vec<&str> = order.networks.iter().map(|rule| rule.text.as_str()).collect();
-    format!(
-        "mode={mode} rootfs={:?} mounts=[{}] networks=[{}]",
-        spec.rootfs,
-        mounts.join(" "),
-        networks.join(" ")
-    )
+    format!("mode={mode} rootfs={:?} mounts=[{}] networks=[{}]", spec.rootfs, mounts.join(" "), networks.join(" "))
 }
 
 /// The services on the host's loopback that rules name.
@@ -337,14 +348,17 @@ impl Launching<'_> {
                 return Err(failed(StepError::new("ask the launcher", "it ended", "")));
             }
         };
-        let init = watch(init)
-            .map_err(|error| failed(StepError::new("watch the cell's init", error, "")))?;
+        let init = watch(init).map_err(|error| failed(StepError::new("watch the cell's init", error, "")))?;
         match next(&init).await {
             Some(InitEvent::Ready(descriptors)) => Ok((init, *descriptors)),
             Some(InitEvent::Failed(error)) => Err(failed(error)),
             Some(InitEvent::Started { .. } | InitEvent::NotStarted { .. } | InitEvent::Exited { .. }) | None => {
                 let _gone = self.plane.launcher.kill(self.number).is_err();
-                Err(failed(StepError::new("build the cell", "its init ended early", "`nanoclaw doctor` says what this host lacks")))
+                Err(failed(StepError::new(
+                    "build the cell",
+                    "its init ended early",
+                    "`nanoclaw doctor` says what this host lacks",
+                )))
             }
         }
     }
@@ -355,41 +369,13 @@ async fn next(init: &AsyncFd<InitHandle>) -> Option<InitEvent> {
     init.async_io(Interest::READABLE, InitHandle::event).await.ok().flatten()
 }
 
-fn open_doors(
-    plane: &Plane,
-    (mode, host_id): (SandboxMode, (u32, u32)),
-    descriptors: CellDescriptors,
-    starting: &Starting,
-    sockets: CellSockets,
-    engine: &Arc<Engine>,
-    doors: &mut JoinSet<Result<(), DoorError>>,
-) -> Result<(), StepError> {
-    let CellDescriptors { tcp, proxy, dns, log, seccomp, root } = descriptors;
-    let view = CellView::new(root, mode, host_id.0, host_id.1);
-    let listener = Listener::new(seccomp).map_err(|error| StepError::new("listen to system calls", error, ""))?;
-    let recorder = &plane.recorder;
-    let kernel = kernel_door::serve(listener, view, starting.clone(), sockets.clone(), engine.clone(), recorder.clone());
-    doors.spawn(async { Ok(kernel.await?) });
-    let packets = packet_door::serve(log, sockets.clone(), engine.clone(), recorder.clone());
-    doors.spawn(async { Ok(packets.await?) });
-    let door = nanoclaw_egress::Door::new(sockets, engine.clone(), recorder.clone(), Outside::system(), DoorLimits::default());
-    let door_sockets = DoorSockets {
-        tcp: tcp.into_iter().map(Into::into).collect(),
-        proxy: proxy.into_iter().map(Into::into).collect(),
-        dns: dns.into_iter().map(Into::into).collect(),
-        original_destination: net::original_destination,
-    };
-    doors.spawn(door.serve(door_sockets));
-    Ok(())
-}
-
 struct Watch {
     plane: Plane,
     id: CellId,
     session: SessionId,
     number: u64,
     init: AsyncFd<InitHandle>,
-    doors: JoinSet<Result<(), DoorError>>,
+    doors: Doors,
     starting_program: Starting,
     directives: mpsc::UnboundedReceiver<Directive>,
     programs: Programs,
@@ -451,7 +437,7 @@ impl Watch {
                     self.kill();
                 }
                 // A door that cannot record is closed, and a cell without its doors does not run on.
-                Some(door) = self.doors.join_next() => if let Ok(Err(error)) = door {
+                Some(closed) = self.doors.closed() => if let Err(error) = closed {
                     say(format_args!("cell `{}` is ended, as one of its doors is closed: {error}", self.id));
                     self.kill();
                 },
@@ -469,6 +455,9 @@ impl Watch {
         }
         if let Err(error) = audit {
             say(format_args!("what happened in cell `{}` cannot be recorded: {error}", self.id));
+        }
+        if let Err(error) = self.doors.finish().await {
+            say(format_args!("what cell `{}` did last cannot be recorded: {error}", self.id));
         }
         let end = End { status: status.unwrap_or(128 + SIGKILL), limit: self.limit, usage };
         if let Err(error) = self.close(&end, ticket).await {

@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::say;
 use crate::cell::{Cell, End, Order, Steering, host_services, launch, launch_warrant};
 use crate::plane::Plane;
+use crate::say;
 
 /// First pause before a restart; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -102,9 +102,17 @@ impl Fleet {
     /// The fleet that `config` describes, not started yet.
     pub fn new(plane: Plane, config: &Config) -> Self {
         let members = config.agents.iter().map(|agent| {
-            let state = State { phase: Phase::Starting, restarts: 0, since: Instant::now(), running: None, last_exit: None, problem: None };
+            let state = State {
+                phase: Phase::Starting,
+                restarts: 0,
+                since: Instant::now(),
+                running: None,
+                last_exit: None,
+                problem: None,
+            };
             let engine = Engine::new(agent.id.clone(), agent.allowed_networks.clone());
-            let member = Member { agent: agent.clone(), engine, state: Mutex::new(state), stop: watch::channel(false).0 };
+            let member =
+                Member { agent: agent.clone(), engine, state: Mutex::new(state), stop: watch::channel(false).0 };
             (agent.id.clone(), Arc::new(member))
         });
         Self { plane, mode: config.sandbox_mode, members: Arc::new(members.collect()) }
@@ -212,10 +220,14 @@ impl Fleet {
     async fn start(&self, member: &Member) -> Result<Cell, String> {
         member.enter(Phase::Starting);
         let agent = &member.agent;
-        let log = Log::open(self.plane.state.log(agent.id.as_str())).map_err(|error| format!("log of agent `{}`: {error}", agent.id))?;
+        let log = Log::open(self.plane.state.log(agent.id.as_str()))
+            .map_err(|error| format!("log of agent `{}`: {error}", agent.id))?;
         let (stdio, output) = log_stdio().map_err(|error| format!("log of agent `{}`: {error}", agent.id))?;
         std::thread::spawn(move || log.copy(output));
-        let order = Order { spec: spec(agent, self.mode, self.plane.state.directory().to_path_buf()), networks: agent.allowed_networks.clone() };
+        let order = Order {
+            spec: spec(agent, self.mode, self.plane.state.directory().to_path_buf()),
+            networks: agent.allowed_networks.clone(),
+        };
         let cell = launch(&self.plane, order, stdio).await.map_err(|error| error.to_string())?;
         let mut state = member.state();
         state.running = Some((cell.steering(&self.plane), cell.session));
@@ -263,7 +275,9 @@ impl Fleet {
                 summary: "health check".to_owned(),
             };
             let well = match launch_warrant(&self.plane, &member.engine, launch).await {
-                Ok(warrant) => tokio::time::timeout(health.timeout, check(steering, warrant, health)).await.unwrap_or(false),
+                Ok(warrant) => {
+                    tokio::time::timeout(health.timeout, check(steering, warrant, health)).await.unwrap_or(false)
+                }
                 Err(_) => false,
             };
             failures = if well { 0 } else { failures + 1 };
@@ -276,7 +290,9 @@ const SIGTERM: i32 = 15;
 
 async fn check(steering: &Steering, warrant: Warrant, health: &Health) -> bool {
     let Ok(null) = File::options().read(true).write(true).open("/dev/null") else { return false };
-    let Ok(stdio) = [&null, &null, &null].into_iter().map(|f| f.try_clone().map(OwnedFd::from)).collect::<io::Result<Vec<_>>>() else {
+    let Ok(stdio) =
+        [&null, &null, &null].into_iter().map(|f| f.try_clone().map(OwnedFd::from)).collect::<io::Result<Vec<_>>>()
+    else {
         return false;
     };
     match steering.run(warrant, health.command.clone(), None, stdio).await {

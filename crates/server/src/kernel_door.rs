@@ -11,8 +11,8 @@ use nanoclaw_policy::{Engine, Verdict};
 use nanoclaw_request::{Action, Arrived, Door, Exec, Syscall};
 use nanoclaw_sandbox::notify::{self, Answer, CellView, DecodeError, Decoded, Event, Listener, Notification};
 
-use crate::say;
 use crate::readiness::watch;
+use crate::say;
 
 /// The program that a cell's init is starting at this moment, if any.
 #[derive(Clone, Debug)]
@@ -57,7 +57,9 @@ pub(crate) async fn serve(
     loop {
         let Ok(mut ready) = listener.readable().await else { return Ok(()) };
         match ready.try_io(|listener| listener.get_ref().receive()) {
-            Ok(Ok(Event::Call(call))) => decide(listener.get_ref(), &call, &view, &starting, &sockets, &engine, &recorder).await?,
+            Ok(Ok(Event::Call(call))) => {
+                decide(listener.get_ref(), &call, &view, &starting, &sockets, &engine, &recorder).await?
+            }
             Ok(Ok(Event::Vanished)) | Err(_) => {}
             // The cell is gone.
             Ok(Ok(Event::Over) | Err(_)) => return Ok(()),

@@ -9,9 +9,10 @@ use nanoclaw_sandbox::plan::LaunchPlan;
 use nanoclaw_sandbox::{CellSpec, InitHandle, LauncherEvent, LauncherHandle, StepError};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::readiness::watch;
+use crate::readiness;
+use crate::say;
 
 /// What happens to one cell, as the launcher sees it.
 #[derive(Debug)]
@@ -32,12 +33,14 @@ struct Waiting {
 pub struct Launcher {
     handle: Arc<AsyncFd<LauncherHandle>>,
     waiting: Arc<Mutex<Waiting>>,
+    lost: Arc<watch::Sender<bool>>,
 }
 
 impl Launcher {
     /// Takes the forked launcher over into the runtime and serves its events until the runtime ends.
     pub fn new(handle: LauncherHandle) -> io::Result<Self> {
-        let launcher = Self { handle: Arc::new(watch(handle)?), waiting: Arc::default() };
+        let launcher =
+            Self { handle: Arc::new(readiness::watch(handle)?), waiting: Arc::default(), lost: Arc::default() };
         tokio::spawn(launcher.clone().serve());
         Ok(launcher)
     }
@@ -74,6 +77,13 @@ impl Launcher {
         self.handle.get_ref().kill(n)
     }
 
+    /// Waits until the launcher is gone, which it is before its time only when somebody killed it. No cell outlives it.
+    pub async fn lost(&self) {
+        let mut lost = self.lost.subscribe();
+        // The sender lives as long as `self`.
+        let _lives = lost.wait_for(|lost| *lost).await.is_err();
+    }
+
     async fn serve(self) {
         // The end of the launcher is the end of every cell: their channels close with `waiting`.
         while let Ok(Some(event)) = self.handle.async_io(Interest::READABLE, LauncherHandle::event).await {
@@ -93,6 +103,8 @@ impl Launcher {
             }
         }
         *self.waiting() = Waiting::default();
+        say("the launcher is gone, and every cell with it");
+        self.lost.send_replace(true);
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {

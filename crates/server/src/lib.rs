@@ -4,14 +4,15 @@
 pub mod cell;
 pub mod control;
 mod disk;
+mod doors;
 pub mod fleet;
 mod kernel_door;
 mod launcher;
 mod packet_door;
-mod readiness;
 pub mod plane;
 pub mod program;
 pub mod proof;
+mod readiness;
 pub mod state;
 pub mod stdio;
 mod voice;

@@ -40,14 +40,17 @@ pub(crate) struct RunOrder {
     pub(crate) warrant: Warrant,
     pub(crate) program: Program,
     pub(crate) stdio: Vec<OwnedFd>,
-    pub(crate) started: oneshot::Sender<Result<RunningProgram, NotRun>>,
+    pub(crate) started: Asker,
 }
+
+/// Whoever waits for a program to start.
+type Asker = oneshot::Sender<Result<RunningProgram, NotRun>>;
 
 /// The further programs of one cell.
 #[derive(Default)]
 pub(crate) struct Programs {
     last: u64,
-    starting: HashMap<u64, (oneshot::Sender<Result<RunningProgram, NotRun>>, oneshot::Receiver<i32>)>,
+    starting: HashMap<u64, (Asker, oneshot::Receiver<i32>)>,
     running: HashMap<u64, (Ticket, oneshot::Sender<i32>)>,
 }
 

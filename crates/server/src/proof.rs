@@ -13,9 +13,9 @@ use nanoclaw_request::{CellId, IdError};
 use nanoclaw_sandbox::CellSpec;
 use nanoclaw_sandbox::attack::{HostUser, Settings};
 
-use crate::say;
 use crate::cell::{LaunchError, Order, host_services, launch};
 use crate::plane::Plane;
+use crate::say;
 
 /// Where the attacking program stands in the cell.
 const PROGRAM: &str = "/opt/attack/nanoclaw";
@@ -113,7 +113,11 @@ impl CloneOwned for io::Stderr {
     fn try_clone_owned(&self) -> io::Result<OwnedFd> {
         use std::os::fd::AsFd;
         // A terminal of the host must not reach into the cell.
-        if rustix::termios::isatty(self) { File::options().write(true).open("/dev/null").map(OwnedFd::from) } else { self.as_fd().try_clone_to_owned() }
+        if rustix::termios::isatty(self) {
+            File::options().write(true).open("/dev/null").map(OwnedFd::from)
+        } else {
+            self.as_fd().try_clone_to_owned()
+        }
     }
 }
 
@@ -144,7 +148,8 @@ impl Bait {
         fs::write(&canary, "canary\n")?;
         let unix = directory.join("socket");
         let abstract_name = format!("nanoclaw-doctor-{}", std::process::id());
-        let address = <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(&abstract_name)?;
+        let address =
+            <std::os::unix::net::SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(&abstract_name)?;
         let sockets = [UnixListener::bind(&unix)?, UnixListener::bind_addr(&address)?];
         let server = TcpListener::bind("127.0.0.1:0")?;
         let allowed = server.local_addr()?;
@@ -154,7 +159,8 @@ impl Bait {
     }
 
     fn mounts(&self) -> Vec<Mount> {
-        let mount = |name: &str, target: &str, mode| Mount { source: self.directory.join(name), target: target.into(), mode };
+        let mount =
+            |name: &str, target: &str, mode| Mount { source: self.directory.join(name), target: target.into(), mode };
         let program = Path::new(PROGRAM).parent().and_then(Path::to_str).unwrap_or("/opt");
         vec![
             mount("workspace", "/workspace", MountMode::Rw),

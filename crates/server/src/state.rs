@@ -9,7 +9,9 @@ use rustix::fs::{CWD, FlockOperation, Mode, OFlags};
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// There is no home to put it in.
-    #[error("no place for NanoClaw's state: neither `--state-dir`, NANOCLAW_STATE_DIR, XDG_STATE_HOME nor HOME is set; set one of them")]
+    #[error(
+        "no place for NanoClaw's state: neither `--state-dir`, NANOCLAW_STATE_DIR, XDG_STATE_HOME nor HOME is set; set one of them"
+    )]
     NoPlace,
     /// It cannot be made or opened.
     #[error("state directory `{path}`: {source}; choose another with `--state-dir DIR` or NANOCLAW_STATE_DIR")]
@@ -28,7 +30,9 @@ pub enum StateError {
         why: &'static str,
     },
     /// Another control plane runs a fleet from it.
-    #[error("a fleet is already running from state directory `{0}`; `nanoclaw down` ends it, `--state-dir DIR` starts another beside it")]
+    #[error(
+        "a fleet is already running from state directory `{0}`; `nanoclaw down` ends it, `--state-dir DIR` starts another beside it"
+    )]
     FleetRunning(PathBuf),
 }
 
@@ -81,7 +85,9 @@ impl State {
         if rustix::process::geteuid().is_root() {
             return Some(PathBuf::from("/var/lib/nanoclaw"));
         }
-        variable("XDG_STATE_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/state"))).map(|base| base.join("nanoclaw"))
+        variable("XDG_STATE_HOME")
+            .or_else(|| variable("HOME").map(|home| home.join(".local/state")))
+            .map(|base| base.join("nanoclaw"))
     }
 
     /// The directory itself.
@@ -106,9 +112,11 @@ impl State {
 
     /// Claims the directory for one fleet. The kernel releases the claim when this process ends, however it ends.
     pub fn lock_fleet(&self) -> Result<FleetLock, StateError> {
-        let unusable = |error: rustix::io::Errno| StateError::Unusable { path: self.directory.clone(), source: error.into() };
+        let unusable =
+            |error: rustix::io::Errno| StateError::Unusable { path: self.directory.clone(), source: error.into() };
         let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::openat(CWD, self.directory.join("fleet.lock"), flags, Mode::RUSR | Mode::WUSR).map_err(unusable)?;
+        let file = rustix::fs::openat(CWD, self.directory.join("fleet.lock"), flags, Mode::RUSR | Mode::WUSR)
+            .map_err(unusable)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(FleetLock { _file: file }),
             Err(rustix::io::Errno::WOULDBLOCK) => Err(StateError::FleetRunning(self.directory.clone())),

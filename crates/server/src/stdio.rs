@@ -65,7 +65,8 @@ impl Stdio {
         };
         let mut output = None;
         for (number, fd) in own.into_iter().enumerate().skip(given.start) {
-            let given = stdio.take(number, fd, &mut output).map_err(|source| StdioError::Unusable { number, source })?;
+            let given =
+                stdio.take(number, fd, &mut output).map_err(|source| StdioError::Unusable { number, source })?;
             stdio.for_cell.push(given.ok_or(StdioError::Unsuitable { number, what: "directory or block device" })?);
         }
         Ok(stdio)
@@ -74,7 +75,12 @@ impl Stdio {
     /// What the cell gets for one of our descriptors, `None` where it must not have it at all. `output` is the output
     /// that was taken before: where the error goes to the same place, it takes the same way, and nothing gets out of
     /// order.
-    fn take(&mut self, number: usize, fd: BorrowedFd<'_>, output: &mut Option<(Stat, OwnedFd)>) -> io::Result<Option<OwnedFd>> {
+    fn take(
+        &mut self,
+        number: usize,
+        fd: BorrowedFd<'_>,
+        output: &mut Option<(Stat, OwnedFd)>,
+    ) -> io::Result<Option<OwnedFd>> {
         let stat = rustix::fs::fstat(fd)?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         if matches!(kind, FileType::Directory | FileType::BlockDevice) {

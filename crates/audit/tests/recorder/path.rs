@@ -314,7 +314,7 @@ fn the_reference_names_every_code_and_every_field() {
     };
     recorder.outcome_blocking(ticket, outcome).unwrap();
     for _ in 0..3 {
-        let _ = recorder.record_blocking(refused("a", "/etc/x")).unwrap();
+        let _ = recorder.record_blocking(refused("a", "/srv/x")).unwrap();
     }
     recorder.note_blocking(Note::of_cell(id("a"), SESSION, Fact::CellExited(Exit::Signal(9)))).unwrap();
     recorder.flush_blocking().unwrap();

@@ -69,7 +69,7 @@ impl Exchange<'_> {
         let answered = match answered {
             Ok(Answered::Switched) => {
                 let Upstream { wire, traffic, .. } = &mut *upstream;
-                match relay(client, wire, traffic, &door.pipes, door.limits.idle).await {
+                match relay(door, client, wire, traffic).await {
                     Relayed::Whole | Relayed::ByCell => Ok(Answered::Last),
                     Relayed::ByOutside(error) => Err(Fault::Server(cause(&error))),
                     Relayed::Idle => Err(Fault::Idle),
@@ -135,6 +135,7 @@ async fn talk(
                 Ok(Answered::Reusable) if !uploaded => Ok(Answered::Last),
                 other => other,
             },
+            () = door.gone(), if uploaded => return Err(Fault::Client("the cell has ended".to_owned())),
         }
     }
 }

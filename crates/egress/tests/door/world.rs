@@ -148,7 +148,7 @@ impl World {
         udp.set_nonblocking(true).unwrap();
         let dns = udp.local_addr().unwrap();
         let sockets = DoorSockets { tcp: vec![tcp], proxy: vec![proxy_listener], dns: vec![udp], original_destination };
-        let serving = tokio::spawn(door.clone().serve(sockets));
+        let serving = tokio::spawn(door.clone().serve(sockets, std::future::pending()));
         Self { door, internet, recorder, serving, transparent, proxy, dns, log }
     }
 

@@ -62,7 +62,13 @@ fn print_attacks(reports: &str, as_json: bool) {
             output::line(summary);
         } else {
             let state = if report.get("ok").and_then(Value::as_bool) == Some(true) { "stopped" } else { "FAILED" };
-            output::line(format_args!("{state:8} {:10} {:44} {} {}", text("group"), text("name"), text("layer"), text("detail")));
+            output::line(format_args!(
+                "{state:8} {:10} {:44} {} {}",
+                text("group"),
+                text("name"),
+                text("layer"),
+                text("detail")
+            ));
         }
     }
 }

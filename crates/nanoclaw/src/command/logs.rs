@@ -26,7 +26,11 @@ pub fn main(state_dir: Option<&Path>, arguments: &Logs) -> Result<ExitCode, Fail
         let n = log.read(&mut buffer)?;
         let text = buffer.get(..n).unwrap_or_default();
         if n > 0 {
-            if safe { stdout.write_all(&visible(text))? } else { stdout.write_all(text)? }
+            if safe {
+                stdout.write_all(&visible(text))?
+            } else {
+                stdout.write_all(text)?
+            }
             continue;
         }
         if !arguments.follow {

@@ -18,15 +18,19 @@ use nanoclaw_audit::{Fact, Note, Options, Recorder};
 use nanoclaw_config::{Loaded, Notice};
 use nanoclaw_sandbox::LauncherHandle;
 use nanoclaw_sandbox::cgroup::Support;
+use nanoclaw_server::Launcher;
 use nanoclaw_server::plane::Plane;
 use nanoclaw_server::state::State;
 use rustix::process::{Resource, Rlimit};
-use nanoclaw_server::Launcher;
 
 use crate::output::{self, Failure};
 
 /// Runs `work` with a control plane. The launcher is forked first, while this process has one thread.
-fn with_plane<T>(state: State, loaded: Option<&Loaded>, work: impl AsyncFnOnce(Plane) -> Result<T, Failure>) -> Result<T, Failure> {
+fn with_plane<T>(
+    state: State,
+    loaded: Option<&Loaded>,
+    work: impl AsyncFnOnce(Plane) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let handle = LauncherHandle::fork(state.directory().to_path_buf())?;
     let mut notices: Vec<String> =
         loaded.map(|loaded| loaded.notices.iter().map(notice_text).collect()).unwrap_or_default();

@@ -59,7 +59,10 @@ fn agent(arguments: Run, loaded: Option<&Loaded>) -> Result<(Agent, SandboxMode)
         agent.command = arguments.command;
     }
     if agent.command.is_empty() {
-        return Err(Failure::with_status("no command; write it after `--`, as in `nanoclaw run -- python3 agent.py`", FAILED));
+        return Err(Failure::with_status(
+            "no command; write it after `--`, as in `nanoclaw run -- python3 agent.py`",
+            FAILED,
+        ));
     }
     if let Some(rootfs) = arguments.rootfs {
         agent.rootfs = rootfs;
@@ -160,12 +163,7 @@ impl Signals {
 }
 
 /// Waits for the cell's end, and passes signals and window sizes on until then.
-async fn attend(
-    plane: &Plane,
-    cell: &mut Cell,
-    relay: Option<&Relay>,
-    signals: &mut Signals,
-) -> Result<End, Failure> {
+async fn attend(plane: &Plane, cell: &mut Cell, relay: Option<&Relay>, signals: &mut Signals) -> Result<End, Failure> {
     let steering = cell.steering(plane);
     loop {
         tokio::select! {

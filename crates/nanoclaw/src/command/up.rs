@@ -33,16 +33,23 @@ pub fn main(state_dir: Option<&Path>, arguments: &Up) -> Result<ExitCode, Failur
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let run = fleet.run();
-        tokio::pin!(run);
+        let lost = plane.launcher.lost();
+        tokio::pin!(run, lost);
+        let mut crippled = false;
         loop {
             tokio::select! {
                 () = &mut run => break,
                 _ = interrupt.recv() => fleet.stop_all(),
                 _ = terminate.recv() => fleet.stop_all(),
+                // Nothing can be started any more; whoever supervises us starts us anew.
+                () = &mut lost, if !crippled => {
+                    crippled = true;
+                    fleet.stop_all();
+                }
             }
         }
         plane.recorder.note(Note::of_control(Fact::ControlStopped)).await?;
         let failed = fleet.status().await.iter().any(|agent| agent.problem.is_some() && agent.last_exit.is_none());
-        Ok(if failed { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+        Ok(if failed || crippled { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
     })
 }

@@ -15,7 +15,9 @@ use crate::state::State;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody listens.
-    #[error("no fleet is running from state directory `{0}`; start one with `nanoclaw up`, or name its directory with `--state-dir DIR`")]
+    #[error(
+        "no fleet is running from state directory `{0}`; start one with `nanoclaw up`, or name its directory with `--state-dir DIR`"
+    )]
     NoFleet(std::path::PathBuf),
     /// It was refused.
     #[error("{0}")]
@@ -60,7 +62,8 @@ impl Client {
     pub fn connect(state: &State) -> Result<Self, ClientError> {
         let no_fleet = || ClientError::NoFleet(state.directory().to_path_buf());
         let address = SocketAddrUnix::new(state.control_socket()).map_err(io::Error::from)?;
-        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).map_err(io::Error::from)?;
+        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .map_err(io::Error::from)?;
         rustix::net::connect(&socket, &address).map_err(|_| no_fleet())?;
         Ok(Self { socket })
     }

@@ -46,7 +46,8 @@ impl Control {
         // Only the state directory, mode 0700, keeps others out; `identify` is the second check.
         rustix::net::bind(&listener, &SocketAddrUnix::new(path)?)?;
         rustix::net::listen(&listener, 64)?;
-        let engine = Engine::new(CellId::parse("control").map_err(|error: IdError| io::Error::other(error))?, Vec::new());
+        let engine =
+            Engine::new(CellId::parse("control").map_err(|error: IdError| io::Error::other(error))?, Vec::new());
         Ok(Self { listener: watch(listener)?, plane, fleet, engine })
     }
 
@@ -56,7 +57,9 @@ impl Control {
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             let Ok(place) = places.clone().acquire_owned().await else { return };
-            let accept = |listener: &OwnedFd| Ok(rustix::net::accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?);
+            let accept = |listener: &OwnedFd| {
+                Ok(rustix::net::accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?)
+            };
             match control.listener.async_io(Interest::READABLE, accept).await {
                 Ok(connection) => {
                     let control = control.clone();
@@ -76,7 +79,8 @@ impl Control {
         let peer = rustix::net::sockopt::socket_peercred(&connection)?;
         let uid = peer.uid.as_raw();
         let connection = watch(connection)?;
-        let received = connection.async_io(Interest::READABLE, |socket| wire::receive::<Request>(socket.as_fd())).await?;
+        let received =
+            connection.async_io(Interest::READABLE, |socket| wire::receive::<Request>(socket.as_fd())).await?;
         let Some((request, fds)) = received else { return Ok(()) };
         match self.decide(&request, uid).await {
             Ok(warrant) => self.act(warrant, request, fds, &connection).await,
@@ -126,7 +130,13 @@ impl Control {
         }
     }
 
-    async fn act(&self, warrant: Warrant, request: Request, fds: Vec<OwnedFd>, connection: &AsyncFd<OwnedFd>) -> io::Result<()> {
+    async fn act(
+        &self,
+        warrant: Warrant,
+        request: Request,
+        fds: Vec<OwnedFd>,
+        connection: &AsyncFd<OwnedFd>,
+    ) -> io::Result<()> {
         if let Request::Exec { cell, command, terminal } = request {
             return self.exec(warrant, &cell, command, terminal, fds, connection).await;
         }
@@ -140,7 +150,9 @@ impl Control {
                 let log = CellId::parse(&cell).ok().and_then(|id| self.fleet.log(&id)).map(File::open);
                 match log {
                     Some(Ok(log)) => answer(connection, &Answer::Log, &[log.as_fd()]),
-                    Some(Err(error)) => answer(connection, &Answer::Refused(format!("log of agent `{cell}`: {error}")), &[]),
+                    Some(Err(error)) => {
+                        answer(connection, &Answer::Refused(format!("log of agent `{cell}`: {error}")), &[])
+                    }
                     None => answer(connection, &Answer::Refused(format!("agent `{cell}` is gone")), &[]),
                 }
             }
@@ -189,7 +201,10 @@ impl Control {
         answer(connection, &Answer::Started, &beside)?;
         drop(beside);
         let left = async {
-            while let Ok(Some(_)) = connection.async_io(Interest::READABLE, |socket| wire::receive::<Request>(socket.as_fd())).await {}
+            while let Ok(Some(_)) =
+                connection.async_io(Interest::READABLE, |socket| wire::receive::<Request>(socket.as_fd())).await
+            {
+            }
         };
         tokio::select! {
             status = program.status => answer(connection, &Answer::Exited(status.unwrap_or(137)), &[]),
