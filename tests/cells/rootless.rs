@@ -100,7 +100,7 @@ fn default_limits_work_without_a_control_group_and_it_is_said() {
     assert_eq!((lines[0], lines[2]), ("1024", "ran"));
     assert_ne!(lines[1], "unlimited", "memory of each process is limited");
     assert!(
-        done.stderr.contains("CPU is not limited, and memory only coarsely, for each process and not for the cell"),
+        done.stderr.contains("CPU is not limited, and memory is watched by NanoClaw instead of limited by the kernel"),
         "{}",
         done.stderr
     );

@@ -115,6 +115,11 @@ def http(connection, log, server):
             return websocket(connection, reader, fields["sec-websocket-key"])
         extra, body = [], None
         status = "200 OK"
+        if target == "/never":
+            # Nothing, for as long as the client stays.
+            while connection.recv(BLOCK):
+                pass
+            return
         if target.startswith("/to/"):
             status, extra = "302 Found", [f"Location: {target[4:]}"]
             body = b""

@@ -215,6 +215,21 @@ os._exit(0)
 }
 
 #[test]
+fn a_cell_that_has_ended_does_not_wait_for_an_answer() {
+    let Some(world) = World::new() else { return };
+    let script = r#"
+waiting = [connect("api.bank.test", 80), connect("api.bank.test", 7000)]
+waiting[0].sendall(get("api.bank.test", "/never").encode())
+waiting[1].sendall(b"x")
+waiting[1].recv(1)
+"#;
+    assert!(world.python(r#"["api.bank.test", "tcp://api.bank.test:7000"]"#, script).is_empty());
+    let ends = ["http_request failed malformed api.bank.test:80", "net_connect done api.bank.test:7000"];
+    let story = world.story();
+    assert!(ends.iter().all(|end| story.iter().any(|line| line == end)), "{story:?}");
+}
+
+#[test]
 fn a_connection_that_is_open_when_the_cell_ends_has_an_outcome() {
     let Some(world) = World::new() else { return };
     let script = r#"

@@ -20,6 +20,7 @@ use nanoclaw_sandbox::{CellDescriptors, CellSpec, InitEvent, InitHandle, StepErr
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
 use crate::doors::Doors;
 use crate::kernel_door::Starting;
@@ -28,7 +29,7 @@ use crate::plane::Plane;
 use crate::program::{NotRun, Programs, RunOrder, RunningProgram};
 use crate::readiness::watch;
 use crate::say;
-use crate::disk;
+use crate::{disk, memory};
 
 /// How long a command has to end after its time is up.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
@@ -401,6 +402,13 @@ impl Watch {
             }
         };
         let disk_limit = self.limits.disk.unwrap_or(u64::MAX);
+        // Ends with this function.
+        let mut guards = JoinSet::new();
+        if !self.plane.launcher.cgroups().enforced().memory {
+            let limit = self.limits.memory.unwrap_or(u64::MAX);
+            let cell = (self.id.clone(), self.session);
+            guards.spawn(memory::guard(self.plane.recorder.clone(), cell, self.init.get_ref().pid, limit));
+        }
         let full = disk::exceeded(places, disk_limit);
         let mut deadline = std::pin::pin!(None::<tokio::time::Sleep>);
         tokio::pin!(timeout, full);

@@ -8,6 +8,7 @@ mod doors;
 pub mod fleet;
 mod kernel_door;
 mod launcher;
+mod memory;
 mod packet_door;
 pub mod plane;
 pub mod program;

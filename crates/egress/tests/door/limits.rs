@@ -86,6 +86,41 @@ async fn unused_keep_alive_connection_is_closed() {
 }
 
 #[tokio::test]
+async fn door_ends_in_time_when_the_cell_is_gone() {
+    let forever = Duration::from_secs(1_000_000);
+    let limits = DoorLimits { first_bytes: forever, leave: Duration::from_millis(100), ..DoorLimits::default() };
+    let world = World::with_limits([host("api.bank.com")], limits);
+    world.resolves("api.bank.com", &[&["9.9.9.9"]]);
+    // Something of the cell that neither speaks nor closes.
+    let mut stuck = world.connect_to("api.bank.com", 443).await;
+    world.leave();
+    assert_eq!(rest(&mut stuck).await.0, b"");
+    world.serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_was_sent_before_the_cell_ended_is_passed_on_and_no_answer_is_waited_for() {
+    let mut world = World::new([raw("db.bank.com", 5432), host("api.bank.com")]);
+    let mute = Origin::new(Script::AfterEnd("")).await;
+    world.publish("db.bank.com", 5432, mute.address);
+    world.publish("api.bank.com", 80, mute.address);
+    let mut asking = world.connect_to("api.bank.com", 80).await;
+    asking.write_all(b"GET / HTTP/1.1\r\nHost: api.bank.com\r\n\r\n").await.unwrap();
+    while !mute.seen().iter().any(|seen| seen.ends_with("\r\n\r\n")) {
+        tokio::task::yield_now().await;
+    }
+    let mut last = world.connect_to("db.bank.com", 5432).await;
+    last.write_all(b"last words").await.unwrap();
+    drop((asking, last));
+    world.leave();
+    (&mut world.serving).await.unwrap().unwrap();
+    let story = world.story().await;
+    assert!(story.contains(&"http_request failed malformed".to_owned()), "{story:?}");
+    let done = world.records().await.into_iter().find(|r| r["result"] == "done" && r["resource"] == "db.bank.com:5432");
+    assert_eq!(done.unwrap()["bytes_sent"], 10);
+}
+
+#[tokio::test]
 async fn door_that_cannot_record_closes() {
     let world = World::new([raw("db.bank.com", 5432)]);
     let origin = Origin::new(Script::Echo).await;

@@ -16,6 +16,7 @@ use nanoclaw_request::{CellId, DnsName, SessionId};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// The address that names resolve to unless a test says otherwise.
@@ -115,6 +116,7 @@ pub struct World {
     pub internet: Arc<Internet>,
     pub recorder: Recorder,
     pub serving: JoinHandle<Result<(), DoorError>>,
+    gone: Arc<Notify>,
     transparent: SocketAddr,
     proxy: SocketAddr,
     dns: SocketAddr,
@@ -148,8 +150,14 @@ impl World {
         udp.set_nonblocking(true).unwrap();
         let dns = udp.local_addr().unwrap();
         let sockets = DoorSockets { tcp: vec![tcp], proxy: vec![proxy_listener], dns: vec![udp], original_destination };
-        let serving = tokio::spawn(door.clone().serve(sockets, std::future::pending()));
-        Self { door, internet, recorder, serving, transparent, proxy, dns, log }
+        let gone = Arc::new(Notify::new());
+        let serving = tokio::spawn(door.clone().serve(sockets, gone.clone().notified_owned()));
+        Self { door, internet, recorder, serving, gone, transparent, proxy, dns, log }
+    }
+
+    /// Tells the door that the cell has ended.
+    pub fn leave(&self) {
+        self.gone.notify_one();
     }
 
     /// Lets `name` resolve to these lists of addresses, one after the other, and the last one for ever.

@@ -36,7 +36,7 @@ fn with_plane<T>(
         loaded.map(|loaded| loaded.notices.iter().map(notice_text).collect()).unwrap_or_default();
     if let Support::None { why } = handle.cgroups() {
         notices.push(format!(
-            "this host gives NanoClaw no control group ({why}): CPU is not limited, and memory only coarsely, for each process and not for the cell"
+            "this host gives NanoClaw no control group ({why}): CPU is not limited, and memory is watched by NanoClaw instead of limited by the kernel"
         ));
     }
     let enabled = loaded.is_none_or(|loaded| loaded.config.audit_enabled);
