@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 rust=1.95
 declare -A packages=(
   [build]="build-essential ca-certificates curl python3"
-  [test]="python3-venv iproute2 util-linux npm"
+  [test]="python3-venv iproute2 util-linux openssl npm"
   [bench]="bubblewrap runc iperf3"
 )
 declare -A tools=(

@@ -14,7 +14,8 @@ fn raw_bytes_are_refused_and_the_rule_that_is_named_allows_them() {
     let script = r#"
 with connect("api.bank.test", 7000) as connection:
     connection.sendall(b"\x00\x01 any bytes")
-    connection.shutdown(socket.SHUT_WR)
+    # The refusal may have come before.
+    tell(lambda: connection.shutdown(socket.SHUT_WR))
     say(rest(connection))
 "#;
     let said = world.python(r#"["api.bank.test:7000"]"#, script);
@@ -184,7 +185,7 @@ fn the_last_act_of_a_cell_is_on_record() {
 datagram = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 held = [connect("93.184.216.34", 22) for _ in range(150)]
 for connection in held:
-    connection.sendall(b"stolen")
+    tell(lambda: connection.sendall(b"stolen"))
 for _ in range(150):
     tell(lambda: datagram.sendto(b"stolen", ("8.8.8.8", 123)))
 os._exit(0)
