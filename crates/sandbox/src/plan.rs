@@ -14,8 +14,6 @@ use crate::{cgroup, net};
 
 /// The user and group inside every cell.
 pub const CELL_ID: u32 = 1000;
-/// Where the HTTP proxy of the network door listens inside every cell.
-pub const PROXY: &str = "http://127.0.0.1:3128";
 
 /// What planning needs to know of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,8 +96,6 @@ pub struct LaunchPlan {
 /// One step of putting the root together. Paths are absolute, inside the cell unless named `source`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RootStep {
-    /// Make a directory.
-    Directory(PathBuf),
     /// Write a file that the root user would own.
     File {
         /// Where.
@@ -384,7 +380,6 @@ fn landlock_plan(root: &[RootStep]) -> LandlockPlan {
             }
             RootStep::OwnBinary(path) => plan.execute.push(path.clone()),
             RootStep::Bind(_)
-            | RootStep::Directory(_)
             | RootStep::File { .. }
             | RootStep::Link { .. }
             | RootStep::Proc
@@ -395,17 +390,18 @@ fn landlock_plan(root: &[RootStep]) -> LandlockPlan {
 }
 
 fn environment(spec: &CellSpec) -> BTreeMap<String, String> {
+    let proxy = format!("http://127.0.0.1:{}", net::PROXY_PORT);
     let mut env: BTreeMap<String, String> = [
         ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
         ("HOME", "/tmp/home"),
         ("USER", "agent"),
         ("LANG", "C.UTF-8"),
         ("TMPDIR", "/tmp"),
-        ("HTTP_PROXY", PROXY),
-        ("HTTPS_PROXY", PROXY),
+        ("HTTP_PROXY", &proxy),
+        ("HTTPS_PROXY", &proxy),
         ("NO_PROXY", "localhost,127.0.0.1,::1"),
-        ("http_proxy", PROXY),
-        ("https_proxy", PROXY),
+        ("http_proxy", &proxy),
+        ("https_proxy", &proxy),
         ("no_proxy", "localhost,127.0.0.1,::1"),
         ("NANOCLAW_CELL", spec.id.as_str()),
     ]

@@ -114,7 +114,6 @@ impl Tree {
 
     fn apply(&mut self, step: &RootStep) -> Result<(), StepError> {
         match step {
-            RootStep::Directory(path) => self.place(path, Place::Directory).map(drop),
             RootStep::File { path, text } => {
                 let mut file = File::from(self.place(path, Place::File)?);
                 file.write_all(text.as_bytes()).step(format!("write `{}`", path.display()))

@@ -30,8 +30,6 @@ pub struct CellSpec {
     pub host_services: Vec<SocketAddr>,
     /// A terminal of this size for the command, instead of the standard descriptors that are handed over.
     pub terminal: Option<TerminalSize>,
-    /// Where NanoClaw keeps its state, which no mount may show.
-    pub state_dir: PathBuf,
 }
 
 /// Rows and columns of a terminal.

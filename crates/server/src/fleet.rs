@@ -14,6 +14,7 @@ use nanoclaw_config::{Agent, Config, Health, Restart, SandboxMode};
 use nanoclaw_policy::Engine;
 use nanoclaw_request::{CellId, Launch, SessionId};
 use nanoclaw_sandbox::CellSpec;
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -224,10 +225,7 @@ impl Fleet {
             .map_err(|error| format!("log of agent `{}`: {error}", agent.id))?;
         let (stdio, output) = log_stdio().map_err(|error| format!("log of agent `{}`: {error}", agent.id))?;
         std::thread::spawn(move || log.copy(output));
-        let order = Order {
-            spec: spec(agent, self.mode, self.plane.state.directory().to_path_buf()),
-            networks: agent.allowed_networks.clone(),
-        };
+        let order = Order { spec: spec(agent, self.mode), networks: agent.allowed_networks.clone() };
         let cell = launch(&self.plane, order, stdio).await.map_err(|error| error.to_string())?;
         let mut state = member.state();
         state.running = Some((cell.steering(&self.plane), cell.session));
@@ -254,7 +252,7 @@ impl Fleet {
             () = &mut unwell => true,
         };
         member.enter(Phase::Stopping);
-        steering.signal(0, SIGTERM);
+        steering.signal(0, Signal::TERM.as_raw());
         if let Ok(end) = tokio::time::timeout(member.agent.stop_grace, cell.wait()).await {
             return (end, was_unwell);
         }
@@ -286,8 +284,6 @@ impl Fleet {
     }
 }
 
-const SIGTERM: i32 = 15;
-
 async fn check(steering: &Steering, warrant: Warrant, health: &Health) -> bool {
     let Ok(null) = File::options().read(true).write(true).open("/dev/null") else { return false };
     let Ok(stdio) =
@@ -313,7 +309,7 @@ struct KillOnDrop<'a> {
 
 impl Drop for KillOnDrop<'_> {
     fn drop(&mut self) {
-        self.steering.signal(self.n, 9);
+        self.steering.signal(self.n, Signal::KILL.as_raw());
     }
 }
 
@@ -332,7 +328,7 @@ impl Member {
 }
 
 /// The cell that an agent of the configuration asks for.
-pub fn spec(agent: &Agent, mode: SandboxMode, state_dir: PathBuf) -> CellSpec {
+pub fn spec(agent: &Agent, mode: SandboxMode) -> CellSpec {
     CellSpec {
         id: agent.id.clone(),
         mode,
@@ -344,7 +340,6 @@ pub fn spec(agent: &Agent, mode: SandboxMode, state_dir: PathBuf) -> CellSpec {
         limits: agent.limits,
         host_services: host_services(&agent.allowed_networks),
         terminal: None,
-        state_dir,
     }
 }
 

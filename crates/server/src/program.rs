@@ -7,6 +7,7 @@ use nanoclaw_audit::{Outcome, Ticket, Warrant};
 use nanoclaw_request::{Refusal, RefusalCode, Stage};
 use nanoclaw_sandbox::InitHandle;
 use nanoclaw_sandbox::plan::Program;
+use rustix::process::Signal;
 use tokio::sync::oneshot;
 
 use crate::cell::exit_of;
@@ -95,12 +96,10 @@ impl Programs {
     /// The cell has ended, and all programs with it; gives what is to be recorded of them.
     pub(crate) fn over(&mut self) -> Vec<(Ticket, Outcome)> {
         self.starting.clear();
-        let killed = || Outcome { exit: Some(exit_of(128 + SIGKILL)), ..Outcome::default() };
+        let killed = || Outcome { exit: Some(exit_of(128 + Signal::KILL.as_raw())), ..Outcome::default() };
         self.running.drain().map(|(_, (ticket, _))| (ticket, killed())).collect()
     }
 }
-
-const SIGKILL: i32 = 9;
 
 /// How a program that was allowed and could not be started stands in the log.
 pub(crate) fn failure(why: &NotRun) -> Refusal {

@@ -36,7 +36,7 @@ pub enum ProofError {
 
 /// Starts a cell that runs nothing but this program's version number, to see that cells can be built here.
 pub async fn trial(plane: &Plane) -> Result<(), ProofError> {
-    let spec = spec(plane, "doctor-trial", vec!["/nanoclaw".to_owned(), "--version".to_owned()], Rootfs::Minimal)?;
+    let spec = spec("doctor-trial", vec!["/nanoclaw".to_owned(), "--version".to_owned()], Rootfs::Minimal)?;
     let null = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from);
     let mut cell = launch(plane, Order { spec, networks: Vec::new() }, vec![null()?, null()?, null()?]).await?;
     match cell.wait().await.status {
@@ -61,7 +61,7 @@ pub async fn attack(plane: &Plane) -> Result<(String, bool), ProofError> {
     };
     let mut command = vec![PROGRAM.to_owned(), "attack-inside".to_owned(), "run".to_owned()];
     command.extend(settings.arguments());
-    let mut spec = spec(plane, "doctor-attack", command, Rootfs::Host)?;
+    let mut spec = spec("doctor-attack", command, Rootfs::Host)?;
     let limited = plane.launcher.cgroups().enforced();
     spec.limits = Limits {
         memory: limited.memory.then_some(settings.memory),
@@ -89,7 +89,7 @@ pub async fn attack(plane: &Plane) -> Result<(String, bool), ProofError> {
     Ok((text, end.status == 0))
 }
 
-fn spec(plane: &Plane, name: &str, command: Vec<String>, rootfs: Rootfs) -> Result<CellSpec, ProofError> {
+fn spec(name: &str, command: Vec<String>, rootfs: Rootfs) -> Result<CellSpec, ProofError> {
     Ok(CellSpec {
         id: CellId::parse(name)?,
         mode: SandboxMode::Restricted,
@@ -101,7 +101,6 @@ fn spec(plane: &Plane, name: &str, command: Vec<String>, rootfs: Rootfs) -> Resu
         limits: Limits::default(),
         host_services: Vec::new(),
         terminal: None,
-        state_dir: plane.state.directory().to_path_buf(),
     })
 }
 

@@ -27,7 +27,7 @@ pub fn main(state_dir: Option<&Path>, arguments: Run) -> Result<ExitCode, Failur
     let state = super::state(state_dir)?;
     super::with_plane(state, loaded.as_ref(), async |plane| {
         let stdio = Stdio::inherit()?;
-        let mut spec = fleet::spec(&agent, mode, plane.state.directory().to_path_buf());
+        let mut spec = fleet::spec(&agent, mode);
         spec.terminal = stdio.terminal;
         spec.host_services = host_services(&agent.allowed_networks);
         one(&plane, Order { spec, networks: agent.allowed_networks }, stdio, json).await

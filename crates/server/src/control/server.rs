@@ -11,6 +11,7 @@ use nanoclaw_policy::{Engine, Verdict};
 use nanoclaw_request::{Action, Arrived, CellId, Door, IdError, Manage, Refusal, RefusalCode, Stage};
 use nanoclaw_sandbox::{TerminalSize, wire};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::Signal;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Semaphore;
@@ -210,14 +211,12 @@ impl Control {
             status = program.status => answer(connection, &Answer::Exited(status.unwrap_or(137)), &[]),
             // The operator is gone; nobody would see what the program does.
             () = left => {
-                steering.signal(program.n, SIGHUP);
+                steering.signal(program.n, Signal::HUP.as_raw());
                 Ok(())
             }
         }
     }
 }
-
-const SIGHUP: i32 = 1;
 
 fn answer(connection: &AsyncFd<OwnedFd>, answer: &Answer, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     wire::send(connection.get_ref(), answer, descriptors)
