@@ -147,6 +147,8 @@ fn refused(host: &Host, path: &str, message: &str) {
         assert_eq!((done.code(), done.text().as_str()), (Some(125), ""), "{option} {path}");
         let expected = format!("nanoclaw: cell `c` was not started: mount `{path}`: {message}\n");
         assert!(done.stderr.ends_with(&expected), "{option} {path}\nis:       {}expected: {expected}", done.stderr);
+        let launches = host.records_of("cell_launch");
+        assert_eq!(launches.last().unwrap()["result"], "failed", "{option} {path}");
     }
 }
 

@@ -84,6 +84,7 @@ impl Init<'_> {
     fn assemble(&mut self) -> Result<OwnedFd, StepError> {
         let mut keep: Vec<BorrowedFd<'_>> = vec![self.control.as_fd(), self.go.as_fd()];
         keep.extend(self.groups.iter().chain(self.mounts.values()).map(AsFd::as_fd));
+        rustix::thread::set_name(c"nanoclaw-init").step("name the process")?;
         confine::close_others(&mut keep)?;
         for group in self.groups.drain(..) {
             rustix::io::write(&group, b"0").step("join the control groups")?;

@@ -81,6 +81,7 @@ impl Launcher {
     }
 
     fn serve(&mut self) -> io::Result<()> {
+        rustix::thread::set_name(c"nanoclaw-launch")?;
         // Cells are copies of this process, and what operators keep in their environment is nothing for a cell's memory.
         sys::erase_environment();
         // A session of its own: a Ctrl-C at the terminal is for the control plane to handle.
