@@ -131,11 +131,13 @@ fn attacks_that_succeed_without_a_cell_fail_in_one_and_are_on_record() {
     assert!(denied("net_connect", "resource", &here), "{here} must be on record: {log:#?}");
     assert!(denied("net_resolve", "resource", outside), "{outside} must be on record: {log:#?}");
     assert!(denied("file_write", "path", "/etc/passwd"), "/etc/passwd must be on record: {log:#?}");
-    // Reads that find nothing are no refusals; the program that made them is on record.
-    assert!(
-        log.iter().any(|r| r["action"] == "exec" && r["path"].as_str().is_some_and(|p| p.ends_with("/cat"))),
-        "{log:#?}"
-    );
+    // Reads that find nothing are no refusals; the program that made them is on record, with what it was asked for.
+    for file in ["/etc/shadow".to_owned(), victim.to_string()] {
+        assert!(
+            log.iter().any(|r| r["action"] == "exec" && r["detail"].as_str() == Some(&format!("cat {file}"))),
+            "{file} must be on record: {log:#?}"
+        );
+    }
     assert_eq!(reached(&log), BTreeSet::from([format!("127.0.0.1:{}", model.port)]), "{log:#?}");
 }
 

@@ -257,7 +257,7 @@ impl Record {
             }
             Action::Exec(exec) => {
                 self.errno = exec.obstacle;
-                None
+                Some(command_line(&exec.command))
             }
             Action::Syscall(call) => Some(call.detail.clone()),
             Action::Manage(manage) => Some(match manage {

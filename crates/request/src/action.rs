@@ -144,6 +144,9 @@ pub struct FileWrite {
 pub struct Exec {
     /// The path inside the cell.
     pub path: String,
+    /// Its arguments, the program's name as given first; as many and as much of each as a record needs, lossy where
+    /// they are not UTF-8, and empty where they cannot be read.
+    pub command: Vec<String>,
     /// The errno that the kernel would give, or `None` where it can run.
     pub obstacle: Option<i32>,
 }

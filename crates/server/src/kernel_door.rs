@@ -18,7 +18,7 @@ use crate::say;
 #[derive(Clone, Debug)]
 pub(crate) struct Starting {
     init: u32,
-    program: Arc<Mutex<Option<String>>>,
+    program: Arc<Mutex<Option<Vec<String>>>>,
 }
 
 impl Starting {
@@ -28,11 +28,11 @@ impl Starting {
     }
 
     /// Says what is being started; `None` when it runs or failed.
-    pub(crate) fn set(&self, program: Option<String>) {
+    pub(crate) fn set(&self, program: Option<Vec<String>>) {
         *self.program.lock().unwrap_or_else(PoisonError::into_inner) = program;
     }
 
-    fn program(&self) -> Option<String> {
+    fn program(&self) -> Option<Vec<String>> {
         self.program.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -89,7 +89,11 @@ async fn decide(
         // without privilege. What it runs is what init was just told to run.
         Err(DecodeError::Unreadable { .. }) if call.is_exec() && parent(call.pid) == Some(starting.init) => {
             match starting.program() {
-                Some(path) => Decoded { action: Action::Exec(Exec { path, obstacle: None }), answer: Answer::Continue },
+                Some(command) => {
+                    let path = command.first().cloned().unwrap_or_default();
+                    let action = Action::Exec(Exec { path, command, obstacle: None });
+                    Decoded { action, answer: Answer::Continue }
+                }
                 None => return reply(listener, call, Answer::Errno(EPERM)),
             }
         }

@@ -34,7 +34,12 @@ pub use listener::{Answer, Event, Listener, Notification};
 use crate::seccomp::{self, Outcome};
 use locate::Locator;
 use predict::Prediction;
+use process::Process;
 use request::Subject;
+
+/// Most arguments of a program that are put on record, and most bytes of each.
+const ARGUMENTS: usize = 32;
+const ARGUMENT: usize = 512;
 
 /// What is needed to see files as a cell sees them.
 #[derive(Debug)]
@@ -112,7 +117,9 @@ fn examine(call: &Notification, cell: &CellView) -> io::Result<Option<Decoded>> 
             } else {
                 predict::exec(&locator, cell.mode, &place)?
             };
-            prediction.into_decoded(|path, obstacle| Action::Exec(Exec { path, obstacle }))
+            let list = request::arguments(call.number, &call.arguments);
+            let command = Process::new(call.pid).strings(list, ARGUMENTS, ARGUMENT);
+            prediction.into_decoded(|path, obstacle| Action::Exec(Exec { path, command, obstacle }))
         }
         Subject::Other => {
             let (name, detail) = describe::describe(call.number, &call.arguments);

@@ -32,6 +32,34 @@ impl Process {
         Ok(memory.get(..read).and_then(request::c_string).map(<[u8]>::to_vec))
     }
 
+    /// The list of strings at an address of its memory (execve(2)), each cut at `longest` bytes and the list at `most`;
+    /// empty where it cannot be read. For people: what is missing is seen to be missing.
+    pub(super) fn strings(&self, address: u64, most: usize, longest: usize) -> Vec<String> {
+        let mut memory = [0; PATH_MAX];
+        let read = if address == 0 { 0 } else { self.read(address, &mut memory).unwrap_or(0) };
+        let pointers = memory.get(..read).unwrap_or_default().chunks_exact(size_of::<u64>());
+        let pointers = pointers.filter_map(|bytes| bytes.try_into().ok()).map(u64::from_ne_bytes);
+        let mut strings = Vec::new();
+        for pointer in pointers.take_while(|pointer| *pointer != 0) {
+            if strings.len() == most {
+                strings.push("…".to_owned());
+                break;
+            }
+            let mut memory = [0; PATH_MAX];
+            let read = self.read(pointer, &mut memory).unwrap_or(0);
+            let text = memory.get(..read).unwrap_or_default();
+            let end = text.iter().position(|byte| *byte == 0);
+            let text = text.get(..end.unwrap_or(read)).unwrap_or_default();
+            let cut = text.get(..longest).filter(|_| end.is_none_or(|end| end > longest));
+            let mut string = String::from_utf8_lossy(cut.unwrap_or(text)).into_owned();
+            if cut.is_some() {
+                string.push('…');
+            }
+            strings.push(string);
+        }
+        strings
+    }
+
     /// Reads from its memory as far as it is mapped; see process_vm_readv(2).
     fn read(&self, address: u64, buffer: &mut [u8; PATH_MAX]) -> io::Result<usize> {
         // A read stops before the first piece that is not all readable, so the pieces end where a page does.
@@ -86,5 +114,31 @@ impl Process {
     fn status(&self, key: &str) -> io::Result<String> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
         Ok(status.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::CString;
+
+    #[test]
+    fn arguments_are_read_and_cut() {
+        let strings = ["cat", "/etc/shadow", &"x".repeat(20), "last"].map(|s| CString::new(s).unwrap());
+        let pointers: Vec<u64> = strings.iter().map(|s| s.as_ptr() as u64).chain([0, 1]).collect();
+        let process = Process::new(std::process::id());
+        let read = |most, longest| process.strings(pointers.as_ptr() as u64, most, longest);
+        assert_eq!(read(8, 20), ["cat", "/etc/shadow", &"x".repeat(20), "last"]);
+        assert_eq!(read(2, 20), ["cat", "/etc/shadow", "…"]);
+        assert_eq!(read(8, 4), ["cat", "/etc…", "xxxx…", "last"]);
+    }
+
+    #[test]
+    fn arguments_that_cannot_be_read_are_empty() {
+        let process = Process::new(std::process::id());
+        assert!(process.strings(0, 8, 20).is_empty());
+        assert!(process.strings(8, 8, 20).is_empty());
+        let nowhere = [16u64, 0];
+        assert_eq!(process.strings(nowhere.as_ptr() as u64, 8, 20), [""]);
     }
 }

@@ -122,6 +122,12 @@ pub fn subject(number: u32, arguments: &[u64; 6]) -> Subject {
     }
 }
 
+/// Where the arguments of a program to be run lie in the caller's memory, for a call that is [`Subject::Exec`].
+pub(super) fn arguments(number: u32, arguments: &[u64; 6]) -> u64 {
+    let [_, second, third, ..] = *arguments;
+    if libc::c_long::from(number) == libc::SYS_execveat { third } else { second }
+}
+
 /// Too new for the headers of some C libraries.
 const FCHMODAT2: i64 = 452;
 

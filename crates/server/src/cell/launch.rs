@@ -149,7 +149,7 @@ async fn start(
     let id = order.spec.id.clone();
     let failed = |error| LaunchError::Step { cell: id.clone(), error };
     let starting = Starting::of(init.get_ref().pid);
-    starting.set(order.spec.command.first().cloned());
+    starting.set(Some(order.spec.command.clone()));
     let view = (order.spec.mode, init.get_ref().host_id);
     let doors = match Doors::open(plane, (id.clone(), session), view, descriptors, &starting, engine) {
         Ok(doors) => doors,

@@ -154,7 +154,7 @@ impl Watch {
             Directive::Signal(n, signal) => self.signal(n, signal),
             Directive::Kill => self.kill(),
             Directive::Run(order) => {
-                self.starting.set(order.program.command.first().cloned());
+                self.starting.set(Some(order.program.command.clone()));
                 self.programs.start(self.init.get_ref(), *order);
             }
         }

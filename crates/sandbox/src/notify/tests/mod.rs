@@ -73,7 +73,7 @@ const NO: Option<i32> = Some(libc::EACCES);
 fn expected((operation, path, obstacle): (&'static str, &str, Option<i32>)) -> Decoded {
     let path = path.to_owned();
     let action = match operation {
-        "exec" => Action::Exec(Exec { path, obstacle }),
+        "exec" => Action::Exec(Exec { path, command: Vec::new(), obstacle }),
         _ => Action::FileWrite(FileWrite { operation, path, obstacle }),
     };
     Decoded { action, answer: obstacle.map_or(Answer::Continue, Answer::Errno) }
@@ -297,7 +297,8 @@ fn the_proposed_answers_refuse_and_let_go() {
     let write =
         |operation, path: &str, obstacle| Action::FileWrite(FileWrite { operation, path: path.to_owned(), obstacle });
     let call = |name: &str, detail: &str| Action::Syscall(Syscall { name: name.to_owned(), detail: detail.to_owned() });
-    let exec = |path: &str, errno| Action::Exec(Exec { path: path.to_owned(), obstacle: Some(errno) });
+    let exec =
+        |path: &str, errno| Action::Exec(Exec { path: path.to_owned(), command: Vec::new(), obstacle: Some(errno) });
     assert_eq!(
         actions,
         [
