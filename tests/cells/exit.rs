@@ -50,6 +50,20 @@ fn a_launch_that_failed_is_on_record() {
 }
 
 #[test]
+fn a_launch_is_recorded_with_all_that_was_asked_for() {
+    let host = Host::new();
+    let options = ["--rootfs", "minimal", "--files", "64", "--timeout", "9s", "--allow-net", "a.example:443"];
+    let mut command = vec!["run", "--name", "c"];
+    command.extend(options.iter().chain(&["--", "/nanoclaw", "--version"]));
+    assert_eq!(host.nanoclaw(command).code(), Some(0));
+    let launches = host.records_of("cell_launch");
+    assert_eq!(
+        launches[0]["detail"],
+        "mode=restricted rootfs=minimal mounts=[] limits=[files=64 timeout=9000ms] networks=[a.example:443]"
+    );
+}
+
+#[test]
 fn what_nanoclaw_itself_refuses_is_125() {
     let host = Host::new();
     for (arguments, message) in [

@@ -25,6 +25,7 @@ fn a_memory_bomb_is_killed_with_137_and_recorded() {
     let summary = done.summary();
     assert_eq!(summary["exit"], 137);
     assert!(summary["usage"]["oom_kills"].as_u64() >= Some(1), "{summary}");
+    assert!(done.stderr.contains("the memory limit of cell `c` killed 1 of its processes"), "{done:?}");
     let peak = summary["usage"]["memory_peak_bytes"].as_u64().unwrap();
     assert!((16 << 20..=33 << 20).contains(&peak), "{peak}");
     let record = reached(&host, "memory");

@@ -151,8 +151,17 @@ fn attacks_get_through_outside_a_cell_as_user() {
 
 /// What ships is what is tested: the user's command finds the same.
 #[test]
-fn doctor_attack_lets_nothing_through() {
-    let Some(range) = Range::new(HostUser::Root, Mode::Restricted) else { return };
+fn doctor_attack_lets_nothing_through_as_root() {
+    doctor_attack_lets_nothing_through(HostUser::Root);
+}
+
+#[test]
+fn doctor_attack_lets_nothing_through_as_user() {
+    doctor_attack_lets_nothing_through(HostUser::Rootless);
+}
+
+fn doctor_attack_lets_nothing_through(user: HostUser) {
+    let Some(range) = Range::new(user, Mode::Restricted) else { return };
     let output = range.nanoclaw(&["doctor", "--attack", "--json"]);
     let shots = Shots::read(&output);
     let failures = failures(&shots);

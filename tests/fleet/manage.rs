@@ -267,6 +267,7 @@ fn the_signals_of_a_service_manager_end_the_fleet_gracefully() {
         fleet.signal(signal);
         let (host, done) = fleet.end();
         assert_eq!(done.code(), Some(0), "{done:?}");
+        assert!(done.stderr.contains("nanoclaw: stopping; "), "{done:?}");
         assert_eq!(host.read("work/bye"), "bye\n");
     }
 }

@@ -147,6 +147,10 @@ fn logs_of_earlier_runs_are_kept() {
     let fleet = Fleet::up("agents: [{ id: one, command: [echo, first] }]\n");
     let (host, done) = fleet.end();
     assert_eq!(done.code(), Some(0));
+    let without_fleet = host.nanoclaw(["logs", "one"]);
+    assert_eq!(without_fleet.code(), Some(125));
+    let place = format!("what `one` wrote before is in `{}`", host.at("state/logs/one.log"));
+    assert!(without_fleet.stderr.contains(&place), "{without_fleet:?}");
     let fleet =
         Fleet::up_on(host, "agents: [{ id: one, command: [echo, second] }, { id: two, command: [sleep, '1000'] }]\n");
     fleet.phase("one", "stopped");

@@ -53,7 +53,8 @@ pub enum ReadError {
 }
 
 /// Reads records, oldest first, each as the JSON text of its line. The iterator ends where the log ends, unless it
-/// follows; then it waits for more and never ends. It may be asked again after its end.
+/// follows; then it waits for more and never ends. It may be asked again after its end. An error of the kernel ends it
+/// for good: asking again would meet the same error.
 #[derive(Debug)]
 pub struct Reader {
     dir: PathBuf,
@@ -63,6 +64,7 @@ pub struct Reader {
     /// The last record read.
     after: u64,
     lines: VecDeque<Vec<u8>>,
+    broken: bool,
 }
 
 #[derive(Debug)]
@@ -91,11 +93,11 @@ impl Reader {
     /// # Errors
     /// There is no log, or it belongs to somebody else.
     pub fn open(dir: &Path, filter: Filter) -> Result<Self, ReadError> {
-        let mut reader =
-            Self { dir: dir.to_owned(), filter, follow: false, segment: None, after: 0, lines: VecDeque::new() };
+        let (dir, lines) = (dir.to_owned(), VecDeque::new());
+        let mut reader = Self { dir, filter, follow: false, segment: None, after: 0, lines, broken: false };
         reader.segment = reader.next_segment()?;
         if reader.segment.is_none() {
-            return Err(ReadError::Missing(dir.to_owned()));
+            return Err(ReadError::Missing(reader.dir));
         }
         Ok(reader)
     }
@@ -228,11 +230,17 @@ impl Iterator for Reader {
                     Err(error) => return Some(Err(error)),
                 }
             }
+            if self.broken {
+                return None;
+            }
             match self.fill() {
                 Ok(true) => {}
                 Ok(false) if self.follow => std::thread::sleep(POLL),
                 Ok(false) => return None,
-                Err(error) => return Some(Err(error)),
+                Err(error) => {
+                    self.broken = true;
+                    return Some(Err(error));
+                }
             }
         }
     }

@@ -25,12 +25,14 @@ pub(crate) fn clip(mut text: String) -> String {
 }
 
 /// Characters that a terminal acts on or that make a line look like another one: controls, line separators,
-/// bidirectional overrides (Unicode Technical Report 36), zero-width and tag characters.
+/// bidirectional overrides (Unicode Technical Report 36), tags, and all others that are shown as nothing
+/// (`Default_Ignorable_Code_Point`).
 pub(crate) const fn deceives(c: char) -> bool {
     matches!(c,
-        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e007f}')
+        '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}'
+        | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Escapes for a terminal what [`deceives`], and leaves the rest as it is.
@@ -85,6 +87,14 @@ mod tests {
         let mut shown = String::new();
         printable(&hostile, &mut shown);
         assert_eq!(shown.chars().find(|c| deceives(*c) || c.is_control()), None);
+    }
+
+    #[test]
+    fn what_is_shown_as_nothing_is_escaped() {
+        let invisible = "\u{34f}\u{1160}\u{180b}\u{200d}\u{3164}\u{fe0f}\u{ffa0}\u{1d173}\u{e0100}";
+        let mut shown = String::new();
+        printable(invisible, &mut shown);
+        assert!(shown.is_ascii(), "{shown}");
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub enum LoadError {
 
 fn reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file; name another with `-c FILE`".to_owned(),
+        io::ErrorKind::NotFound => "there is no such file; write one, or name the one that is meant".to_owned(),
         io::ErrorKind::PermissionDenied => "this user may not read it; change its owner or mode".to_owned(),
         _ => error.to_string(),
     }

@@ -115,7 +115,7 @@ fn what_is_not_a_file_is_refused() {
     assert!(matches!(load(Path::new("/dev/null")), Err(LoadError::NotAFile { .. })));
     assert_eq!(
         said(load(&dir.path().canonicalize().unwrap().join("none.yaml")), &dir),
-        "error: cannot read `DIR/none.yaml`: there is no such file; name another with `-c FILE`"
+        "error: cannot read `DIR/none.yaml`: there is no such file; write one, or name the one that is meant"
     );
 }
 

@@ -96,7 +96,7 @@ pub struct Run {
     /// The cell's name; with --config, an agent of that name gives what no option says
     #[arg(long, value_name = "ID", value_parser = CellId::parse)]
     pub name: Option<CellId>,
-    /// End with one line of JSON: exit, usage, refusals
+    /// End with one line of JSON: exit status, usage (CPU, peak memory, I/O) and refusals
     #[arg(long)]
     pub json: bool,
     /// The program and its arguments
@@ -174,7 +174,7 @@ pub struct Tail {
     /// Only the last so many records
     #[arg(short = 'n', long, value_name = "N")]
     pub lines: Option<usize>,
-    /// Only this agent
+    /// Only this agent, or `operator:UID`, or `system:nanoclaw`
     #[arg(long, value_name = "ID")]
     pub agent: Option<String>,
     /// Only this result: allowed, denied, done, failed or noted
@@ -188,7 +188,7 @@ pub struct Tail {
 /// `nanoclaw config`
 #[derive(Debug, Subcommand)]
 pub enum Config {
-    /// Check a configuration and say what it means
+    /// Check a configuration: every mistake with its place, and what is read but not enforced
     Check {
         /// The configuration
         #[arg(default_value = "nanoclaw-config.yaml")]

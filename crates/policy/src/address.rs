@@ -76,7 +76,7 @@ fn classify_v6(v6: Ipv6Addr) -> AddressClass {
         [0x2002, high, low, ..] => Some(embedded(high, low)),               // 6to4
         [0x2001, 0, _, _, _, _, high, low] => Some(embedded(!high, !low)),  // Teredo
         [0, 0, 0, 0, 0, 0, high, low] => Some(embedded(high, low)),         // IPv4-compatible
-        [.., 0, 0x5efe, high, low] => Some(embedded(high, low)),            // ISATAP, RFC 5214
+        [.., 0 | 0x200, 0x5efe, high, low] => Some(embedded(high, low)),    // ISATAP, RFC 5214
         _ => None,
     };
     let inner = inner.map(classify_v4);
@@ -129,6 +129,8 @@ mod tests {
             ("169.254.169.254", Metadata),
             ("::ffff:169.254.169.254", Metadata),
             ("64:ff9b::a9fe:a9fe", Metadata),
+            ("2606:2800:220:1:0:5efe:a9fe:a9fe", Metadata),
+            ("2606:2800:220:1:200:5efe:a9fe:a9fe", Metadata),
             ("2002:a9fe:a9fe::1", Metadata),
             ("2001:0:1:2:3:4:5601:5601", Metadata),
             ("100.100.100.200", Metadata),

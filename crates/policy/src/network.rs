@@ -66,13 +66,16 @@ impl Engine {
         for address in &connect.addresses {
             self.address(&connect.destination, *address, &rules)?;
         }
-        let raw = rules
-            .iter()
-            .any(|rule| matches!(rule.target, NetTarget::Host { raw: true, .. } | NetTarget::Cidr { raw: true, .. }));
-        if !raw {
-            evidence(&connect.destination, &connect.evidence)?;
+        // What one rule allows raw and another allows at a private address is allowed raw there by neither.
+        let inspected = evidence(&connect.destination, &connect.evidence);
+        let readable = inspected.is_ok();
+        let suffices = |rule: &NetRule, address| (readable || is_raw(rule)) && reaches(rule, address);
+        if !connect.addresses.iter().all(|address| rules.iter().any(|rule| suffices(rule, *address))) {
+            inspected?;
         }
-        Ok(ids(rules.into_iter()))
+        let allowing =
+            rules.into_iter().filter(|rule| connect.addresses.iter().any(|address| suffices(rule, *address)));
+        Ok(ids(allowing))
     }
 
     /// One request on a connection that is already permitted must be for the host of that connection.
@@ -91,14 +94,7 @@ impl Engine {
     /// Whether an address that an allowed host resolved to may be dialled.
     fn address(&self, destination: &Destination, address: IpAddr, rules: &[&NetRule]) -> Result<(), Refusal> {
         let class = classify(address);
-        let named = rules.iter().any(|rule| {
-            let nets = match &rule.target {
-                NetTarget::Host { addresses, .. } => addresses.as_slice(),
-                NetTarget::Cidr { net, .. } => std::slice::from_ref(net),
-                NetTarget::HostService { .. } => &[],
-            };
-            nets.iter().any(|net| net.contains(address) && (class != AddressClass::Metadata || net.is_single()))
-        });
+        let named = rules.iter().any(|rule| reaches(rule, address));
         let rule = match &destination.host {
             Host::Ip(_) => format!("\"{destination}\""),
             Host::Name(name) => {
@@ -154,6 +150,25 @@ fn names(rule: &NetRule, destination: &Destination) -> bool {
         (NetTarget::Host { .. }, Host::Ip(_))
         | (NetTarget::Cidr { .. } | NetTarget::HostService { .. }, Host::Name(_)) => false,
     }
+}
+
+/// Whether a rule lets an address be dialled that a destination which it names has.
+fn reaches(rule: &NetRule, address: IpAddr) -> bool {
+    let nets = match &rule.target {
+        NetTarget::Host { addresses, .. } => addresses.as_slice(),
+        NetTarget::Cidr { net, .. } => std::slice::from_ref(net),
+        NetTarget::HostService { .. } => &[],
+    };
+    match classify(address) {
+        AddressClass::Public => true,
+        AddressClass::Loopback => false,
+        AddressClass::Metadata => nets.iter().any(|net| net.contains(address) && net.is_single()),
+        AddressClass::Special => nets.iter().any(|net| net.contains(address)),
+    }
+}
+
+fn is_raw(rule: &NetRule) -> bool {
+    matches!(rule.target, NetTarget::Host { raw: true, .. } | NetTarget::Cidr { raw: true, .. })
 }
 
 /// What the client says inside the connection must be what it dialled.

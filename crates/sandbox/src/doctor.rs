@@ -72,11 +72,13 @@ pub fn examine(cgroups: &Support) -> Vec<Layer> {
             mend: "run as root, or have a control group delegated (systemd: `Delegate=yes` in the unit, or `systemd-run --user --scope -p Delegate=yes`)",
         });
     }
+    let ipv6 = Path::new("/proc/net/if_inet6").exists();
     layers.push(Layer {
         name: "ipv6",
-        present: Path::new("/proc/net/if_inet6").exists(),
+        present: ipv6,
         required: false,
-        detail: "cells without it reach IPv4 destinations only".to_owned(),
+        detail: if ipv6 { "cells reach IPv4 and IPv6 destinations" } else { "cells reach IPv4 destinations only" }
+            .to_owned(),
         mend: "boot without `ipv6.disable=1`",
     });
     layers

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use nanoclaw_config::Rootfs;
-use rustix::fs::{CWD, Dir, FileType, Mode, OFlags};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags};
 
 use crate::cgroup::{self, Support};
 use crate::error::{Step, StepError};
@@ -74,7 +74,17 @@ fn own_libraries() -> std::io::Result<Vec<PathBuf>> {
 
 fn etc_shared(base: &Path) -> Vec<String> {
     let etc = base.join("etc");
-    ETC_SHARED.iter().filter(|name| etc.join(name).exists()).map(|name| (*name).to_owned()).collect()
+    // A link in a root directory that somebody made may lead anywhere on the host, past the deny list.
+    let stays = |name: &str| {
+        let directory = rustix::fs::open(base, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        let path = Path::new("etc").join(name);
+        directory
+            .and_then(|base| rustix::fs::openat2(base, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve))
+            .is_ok()
+    };
+    let exists = |name: &str| if base == Path::new("/") { etc.join(name).exists() } else { stays(name) };
+    ETC_SHARED.iter().filter(|name| exists(name)).map(|name| (*name).to_owned()).collect()
 }
 
 /// Where control groups can be made here.

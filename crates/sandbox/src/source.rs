@@ -67,14 +67,17 @@ pub(crate) fn open(
     id_map: impl FnOnce(u32, u32) -> Result<Option<OwnedFd>, StepError>,
 ) -> Result<OwnedFd, StepError> {
     let step = || format!("mount `{}`", bind.source.display());
-    let source = rustix::fs::openat2(
-        CWD,
-        &bind.source,
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-        ResolveFlags::NO_MAGICLINKS,
-    )
-    .step_help(step(), "check that the path exists and that you may reach it")?;
+    // A source may lie in what another cell, or an earlier run of this one, can write: a link put there would lead
+    // anywhere on the host.
+    let resolve = match bind.kind {
+        BindKind::Asked => ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS,
+        BindKind::System | BindKind::Device => ResolveFlags::NO_MAGICLINKS,
+    };
+    let source = rustix::fs::openat2(CWD, &bind.source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+        .step_help(
+            step(),
+            "check that the path exists, that you may reach it, and that no part of it is a symbolic link",
+        )?;
     let stat = rustix::fs::fstat(&source).step(step())?;
     let kind = FileType::from_raw_mode(stat.st_mode);
     if bind.kind == BindKind::Asked {

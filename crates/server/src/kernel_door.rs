@@ -86,8 +86,13 @@ async fn decide(
         Ok(None) => return reply(listener, call, Answer::Continue),
         Err(DecodeError::Gone) => return Ok(()),
         // Init's own child on its way to becoming a program: a copy of the launcher, so nobody may look into it
-        // without privilege. What it runs is what init was just told to run.
-        Err(DecodeError::Unreadable { .. }) if call.is_exec() && parent(call.pid) == Some(starting.init) => {
+        // without privilege. What it runs is what init was just told to run. Only that one is closed to us: an orphan of
+        // the cell is init's child too, and can be unreadable for other reasons, such as a directory with too long a path.
+        Err(DecodeError::Unreadable { source, .. })
+            if source.kind() == std::io::ErrorKind::PermissionDenied
+                && call.is_exec()
+                && parent(call.pid) == Some(starting.init) =>
+        {
             match starting.program() {
                 Some(command) => {
                     let path = command.first().cloned().unwrap_or_default();

@@ -49,7 +49,11 @@ pub async fn trial(plane: &Plane) -> Result<(), ProofError> {
 /// lines of JSON, the last one a summary; and whether all of it was stopped.
 pub async fn attack(plane: &Plane) -> Result<(String, bool), ProofError> {
     let bait = Bait::lay()?;
+    let limited = plane.launcher.cgroups().enforced();
+    let usual = Settings::default();
     let settings = Settings {
+        // Without a control group no other limit than the default one can be had, and the attacks must know it.
+        memory: if limited.memory { usual.memory } else { Limits::DEFAULT.memory.unwrap_or(usual.memory) },
         user: if rustix::process::geteuid().is_root() { HostUser::Root } else { HostUser::Rootless },
         host_canary: Some(bait.canary.clone()),
         host_port: Some(bait.forbidden.local_addr()?.port()),
@@ -57,12 +61,11 @@ pub async fn attack(plane: &Plane) -> Result<(String, bool), ProofError> {
         host_unix: Some(bait.unix.clone()),
         state_dir: Some(plane.state.directory().to_path_buf()),
         allowed: Some(bait.allowed),
-        ..Settings::default()
+        ..usual
     };
     let mut command = vec![PROGRAM.to_owned(), "attack-inside".to_owned(), "run".to_owned()];
     command.extend(settings.arguments());
     let mut spec = spec("doctor-attack", command, Rootfs::Host)?;
-    let limited = plane.launcher.cgroups().enforced();
     spec.limits = Limits {
         memory: limited.memory.then_some(settings.memory),
         pids: u32::try_from(settings.pids).ok(),
@@ -78,14 +81,18 @@ pub async fn attack(plane: &Plane) -> Result<(String, bool), ProofError> {
     }];
     spec.host_services = host_services(&networks);
     let (mut reader, writer) = io::pipe()?;
+    // Not our own: an output of the host must not reach into a cell, and another user's cannot be opened there.
+    let (mut errors, error_writer) = io::pipe()?;
+    let copied = tokio::task::spawn_blocking(move || io::copy(&mut errors, &mut io::stderr()));
     let output = tokio::task::spawn_blocking(move || {
         let mut text = String::new();
         reader.read_to_string(&mut text).map(|_| text)
     });
-    let stdio = vec![File::open("/dev/null")?.into(), writer.into(), io::stderr().try_clone_owned()?];
+    let stdio = vec![File::open("/dev/null")?.into(), writer.into(), error_writer.into()];
     let mut cell = launch(plane, Order { spec, networks }, stdio).await?;
     let end = cell.wait().await;
     let text = output.await.map_err(io::Error::other)??;
+    copied.await.map_err(io::Error::other)??;
     Ok((text, end.status == 0))
 }
 
@@ -102,22 +109,6 @@ fn spec(name: &str, command: Vec<String>, rootfs: Rootfs) -> Result<CellSpec, Pr
         host_services: Vec::new(),
         terminal: None,
     })
-}
-
-trait CloneOwned {
-    fn try_clone_owned(&self) -> io::Result<OwnedFd>;
-}
-
-impl CloneOwned for io::Stderr {
-    fn try_clone_owned(&self) -> io::Result<OwnedFd> {
-        use std::os::fd::AsFd;
-        // A terminal of the host must not reach into the cell.
-        if rustix::termios::isatty(self) {
-            File::options().write(true).open("/dev/null").map(OwnedFd::from)
-        } else {
-            self.as_fd().try_clone_to_owned()
-        }
-    }
 }
 
 /// What an attacker would like to find on the host. Removed when dropped.

@@ -140,12 +140,19 @@ fn copy(mut from: File, mut to: File) {
     }
 }
 
-/// Copies until one side ends, or until nothing more comes after `ended` was set.
+/// Copies until one side ends, or until nothing more comes after `ended` was set, or more than the program can have
+/// left behind: others in the cell may hold the other end, and write to it for ever.
 fn copy_until(mut from: File, mut to: File, ended: &AtomicBool) {
     const QUIET: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+    /// The largest pipe that a user may make (pipe(7), `pipe-max-size`), in bytes.
+    const LEFT_BEHIND: usize = 1 << 20;
     let mut buffer = vec![0; 64 * 1024];
+    let mut copied_late = 0;
     loop {
         let late = ended.load(Ordering::Relaxed);
+        if copied_late > LEFT_BEHIND {
+            return;
+        }
         match rustix::event::poll(&mut [PollFd::new(&from, PollFlags::IN)], Some(&QUIET)) {
             Ok(0) if late => return,
             Ok(0) | Err(rustix::io::Errno::INTR) => continue,
@@ -153,7 +160,9 @@ fn copy_until(mut from: File, mut to: File, ended: &AtomicBool) {
             Err(_) => return,
         }
         match from.read(&mut buffer) {
-            Ok(n) if n > 0 && to.write_all(buffer.get(..n).unwrap_or_default()).is_ok() => {}
+            Ok(n) if n > 0 && to.write_all(buffer.get(..n).unwrap_or_default()).is_ok() => {
+                copied_late += if late { n } else { 0 };
+            }
             _ => return,
         }
     }
@@ -171,6 +180,7 @@ pub fn terminal_size(fd: BorrowedFd<'_>) -> TerminalSize {
 pub struct Relay {
     before: Option<Termios>,
     output: Option<JoinHandle<()>>,
+    ended: Arc<AtomicBool>,
     master: OwnedFd,
 }
 
@@ -187,8 +197,12 @@ impl Relay {
         let input = (File::from(stdin.as_fd().try_clone_to_owned()?), File::from(master.try_clone()?));
         std::thread::spawn(move || copy(input.0, input.1));
         let output = (File::from(master.try_clone()?), File::from(io::stdout().as_fd().try_clone_to_owned()?));
-        let output = Some(std::thread::spawn(move || copy(output.0, output.1)));
-        Ok(Self { before, output, master })
+        let ended = Arc::<AtomicBool>::default();
+        let output = std::thread::spawn({
+            let ended = ended.clone();
+            move || copy_until(output.0, output.1, &ended)
+        });
+        Ok(Self { before, output: Some(output), ended, master })
     }
 
     /// Takes over the size of this process's terminal, after SIGWINCH.
@@ -197,10 +211,11 @@ impl Relay {
         Ok(rustix::termios::tcsetwinsize(&self.master, size)?)
     }
 
-    /// Waits until everything that the cell wrote is shown. Call it when the cell's command is gone.
+    /// Waits until everything that the program wrote is shown. Call it when the program is gone; others in the cell may
+    /// still hold its terminal, and are not waited for.
     pub fn drain(mut self) {
+        self.ended.store(true, Ordering::Relaxed);
         if let Some(output) = self.output.take() {
-            // The last holder of the other end is gone, so this read ends with EIO.
             let _panicked = output.join().is_err();
         }
     }

@@ -96,6 +96,17 @@ fn a_line_that_is_not_a_record_is_reported_and_passed_over() {
 }
 
 #[test]
+fn a_line_without_end_is_reported_once() {
+    let dir = fast_dir();
+    record_each(dir.path(), &["/x/1"]);
+    let mut log = OpenOptions::new().append(true).open(dir.path().join("audit.jsonl")).unwrap();
+    log.write_all(&[b'x'; 2 << 20]).unwrap();
+    let read: Vec<_> = Reader::open(dir.path(), Filter::default()).unwrap().take(3).collect();
+    assert_eq!(read.len(), 2, "{read:?}");
+    assert!(matches!(read[1], Err(ReadError::Io { .. })), "{:?}", read[1]);
+}
+
+#[test]
 fn a_missing_log_is_said_to_be_missing() {
     let dir = fast_dir();
     let missing = dir.path().join("audit");

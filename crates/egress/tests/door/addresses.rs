@@ -3,7 +3,7 @@
 use tokio::io::AsyncWriteExt as _;
 
 use crate::origin::{OK, Origin, Script};
-use crate::world::{PUBLIC, World, host, private, say, until};
+use crate::world::{PUBLIC, World, host, private, raw, say, until};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: api.bank.com\r\n\r\n";
 
@@ -71,6 +71,16 @@ async fn private_network_that_the_rule_names_is_reached() {
     let mut stream = world.connect_to("api.bank.com", 80).await;
     assert!(say(&mut stream, GET).await.contains("address-forbidden"));
     assert_eq!(world.dials(), ["10.0.0.5:80"]);
+}
+
+#[tokio::test]
+async fn raw_bytes_of_one_rule_do_not_reach_the_private_network_of_another() {
+    let world = World::new([raw("db.bank.com", 80), private("db.bank.com", "10.0.0.0", 8)]);
+    world.resolves("db.bank.com", &[&["10.1.2.3"]]);
+    let mut stream = world.connect_to("db.bank.com", 80).await;
+    say(&mut stream, b"neither TLS nor HTTP\r\n").await;
+    world.refusal("net_connect", "protocol-not-allowed").await;
+    assert_eq!(world.dials(), [""; 0]);
 }
 
 #[tokio::test]

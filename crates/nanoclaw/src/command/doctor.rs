@@ -59,9 +59,13 @@ fn print_attacks(reports: &str, as_json: bool) {
         let Ok(report) = serde_json::from_str::<Value>(line) else { continue };
         let text = |key: &str| report.get(key).and_then(Value::as_str).unwrap_or("");
         if let Some(summary) = report.get("summary") {
-            output::line(summary);
+            print_summary(summary);
         } else {
-            let state = if report.get("ok").and_then(Value::as_bool) == Some(true) { "stopped" } else { "FAILED" };
+            let state = match (report.get("ok").and_then(Value::as_bool), text("outcome")) {
+                (Some(true), "not-applicable") => "skipped",
+                (Some(true), _) => "stopped",
+                _ => "FAILED",
+            };
             output::line(format_args!(
                 "{state:8} {:10} {:44} {} {}",
                 text("group"),
@@ -69,6 +73,23 @@ fn print_attacks(reports: &str, as_json: bool) {
                 text("layer"),
                 text("detail")
             ));
+        }
+    }
+}
+
+fn print_summary(summary: &Value) {
+    let number = |key: &str| summary.get(key).and_then(Value::as_u64).unwrap_or(0);
+    output::line(format_args!("{} attacks tried, {} stopped", number("tried"), number("stopped")));
+    let lists = [
+        ("failed", "got through"),
+        ("controls_failed", "prove nothing, as their control failed"),
+        ("not_applicable", "skipped"),
+    ];
+    for (key, meaning) in lists {
+        let names: Vec<_> =
+            summary.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        if !names.is_empty() {
+            output::line(format_args!("{meaning}: {}", names.join(", ")));
         }
     }
 }

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use nanoclaw_server::control::{Client, Reply, Request};
+use nanoclaw_server::control::{Client, ClientError, Reply, Request};
 
 use crate::cli::Logs;
-use crate::output::Failure;
+use crate::output::{FAILED, Failure};
 
 /// Copies the log to standard output. On a terminal, control characters are shown instead of obeyed: they come from
 /// a program that nobody trusts.
@@ -16,7 +16,14 @@ pub fn main(state_dir: Option<&Path>, arguments: &Logs) -> Result<ExitCode, Fail
     let state = super::state(state_dir)?;
     let path = state.log(&arguments.agent);
     let request = Request::Logs { cell: arguments.agent.clone() };
-    let Reply::Log(mut log) = Client::connect(&state)?.ask(&request, &[])? else {
+    let client = match Client::connect(&state) {
+        Err(error @ ClientError::NoFleet(_)) if path.is_file() => {
+            let message = format!("{error}; what `{}` wrote before is in `{}`", arguments.agent, path.display());
+            return Err(Failure::with_status(message, FAILED));
+        }
+        client => client?,
+    };
+    let Reply::Log(mut log) = client.ask(&request, &[])? else {
         return Err(std::io::Error::from(std::io::ErrorKind::InvalidData).into());
     };
     let mut stdout = std::io::stdout().lock();

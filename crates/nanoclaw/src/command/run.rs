@@ -112,6 +112,11 @@ async fn one(plane: &Plane, order: Order, mut stdio: Stdio, json: bool) -> Resul
     if let Some(limit) = end.limit {
         say(format_args!("cell `{id}` was ended by its {} limit", limit.name()));
     }
+    if let Some(killed @ 1..) = end.usage.oom_kills {
+        say(format_args!(
+            "the memory limit of cell `{id}` killed {killed} of its processes; raise `--memory` if they need more"
+        ));
+    }
     let status = match end.limit {
         Some(LimitKind::Timeout) => TIMED_OUT,
         _ => u8::try_from(end.status).unwrap_or(FAILED),

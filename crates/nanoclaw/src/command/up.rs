@@ -29,7 +29,9 @@ pub fn main(state_dir: Option<&Path>, arguments: &Up) -> Result<ExitCode, Failur
         let fleet = Fleet::new(plane.clone(), &loaded.config);
         let control = Control::listen(plane.clone(), fleet.clone())?;
         tokio::spawn(control.serve());
-        say(format_args!("{} agents from `{}`", loaded.config.agents.len(), arguments.config.display()));
+        let count = loaded.config.agents.len();
+        let agents = if count == 1 { "agent" } else { "agents" };
+        say(format_args!("{count} {agents} from `{}`", arguments.config.display()));
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         let run = fleet.run();
@@ -39,8 +41,8 @@ pub fn main(state_dir: Option<&Path>, arguments: &Up) -> Result<ExitCode, Failur
         loop {
             tokio::select! {
                 () = &mut run => break,
-                _ = interrupt.recv() => fleet.stop_all(),
-                _ = terminate.recv() => fleet.stop_all(),
+                _ = interrupt.recv() => stop(&fleet),
+                _ = terminate.recv() => stop(&fleet),
                 // Nothing can be started any more; whoever supervises us starts us anew.
                 () = &mut lost, if !crippled => {
                     crippled = true;
@@ -52,4 +54,9 @@ pub fn main(state_dir: Option<&Path>, arguments: &Up) -> Result<ExitCode, Failur
         let failed = fleet.status().await.iter().any(|agent| agent.problem.is_some() && agent.last_exit.is_none());
         Ok(if failed || crippled { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
     })
+}
+
+fn stop(fleet: &Fleet) {
+    say("stopping; an agent that has not ended after its `stop_grace` is killed");
+    fleet.stop_all();
 }

@@ -23,8 +23,11 @@ use super::request::{self, PATH_MAX, Place};
 
 /// Links in one walk, as in the kernel (`MAXSYMLINKS`).
 const MAX_LINKS: u32 = 40;
-/// Names in one walk. The longest path has half as many as bytes.
+/// Names in one walk. The longest path has half as many as bytes, but links and a long way to the working directory
+/// can make them more.
 const MAX_NAMES: u32 = (PATH_MAX / 2) as u32;
+/// What the walk says then; no call that it makes gives this error.
+const TOO_MANY_NAMES: Errno = Errno::TOOBIG;
 /// `PROC_SUPER_MAGIC` (linux/magic.h).
 const PROC: i64 = 0x9fa0;
 
@@ -168,8 +171,13 @@ impl<'a> Locator<'a> {
             steps.extend(request::components(&start).map(|name| Step { name: name.to_vec(), checked: false }));
         }
         steps.extend(request::components(&path).map(|name| Step { name: name.to_vec(), checked: true }));
-        // What the walk itself may not or cannot open is left to the kernel.
-        Ok(self.walk(steps, place.follow || path.ends_with(b"/")).unwrap_or(Located::Nowhere))
+        match self.walk(steps, place.follow || path.ends_with(b"/")) {
+            Ok(located) => Ok(located),
+            // The kernel would go on where we cannot: nothing may pass unseen for that.
+            Err(error @ (TOO_MANY_NAMES | Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => Err(error.into()),
+            // What the walk may not open is left to the kernel.
+            Err(_) => Ok(Located::Nowhere),
+        }
     }
 
     fn text(&self, place: &Place) -> io::Result<Option<Vec<u8>>> {
@@ -183,7 +191,10 @@ impl<'a> Locator<'a> {
         while let Some(Step { name, checked }) = steps.pop_front() {
             names += 1;
             let here = above.last().map_or(&root, |(_, node)| node);
-            if names > MAX_NAMES || here.kind() != FileType::Directory {
+            if names > MAX_NAMES {
+                return Err(TOO_MANY_NAMES);
+            }
+            if here.kind() != FileType::Directory {
                 return Ok(Located::Nowhere);
             }
             if checked && !self.may(here, EXECUTE) {

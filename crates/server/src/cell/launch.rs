@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use nanoclaw_audit::{AuditError, Outcome, Recorded, Ticket, Warrant};
-use nanoclaw_config::{Limits, MountMode, SandboxMode};
+use nanoclaw_config::{Limits, MountMode, Rootfs, SandboxMode};
 use nanoclaw_identity::identify_operator;
 use nanoclaw_policy::{Engine, Verdict};
 use nanoclaw_request::{Action, Arrived, CellId, Door, Launch, Refusal, RefusalCode, SessionId, Stage};
@@ -252,5 +252,30 @@ fn summary(order: &Order) -> String {
         })
         .collect();
     let networks: Vec<&str> = order.networks.iter().map(|rule| rule.text.as_str()).collect();
-    format!("mode={mode} rootfs={:?} mounts=[{}] networks=[{}]", spec.rootfs, mounts.join(" "), networks.join(" "))
+    let rootfs = match &spec.rootfs {
+        Rootfs::Host => "host".into(),
+        Rootfs::Minimal => "minimal".into(),
+        Rootfs::Directory(directory) => directory.to_string_lossy(),
+    };
+    format!(
+        "mode={mode} rootfs={rootfs} mounts=[{}] limits=[{}] networks=[{}]",
+        mounts.join(" "),
+        limits(&spec.limits).join(" "),
+        networks.join(" ")
+    )
+}
+
+/// The limits that were asked for; the others have their defaults.
+fn limits(limits: &Limits) -> Vec<String> {
+    [
+        limits.cpu_millis.map(|millis| format!("cpu={millis}m")),
+        limits.memory.map(|bytes| format!("memory={bytes}")),
+        limits.pids.map(|pids| format!("pids={pids}")),
+        limits.disk.map(|bytes| format!("disk={bytes}")),
+        limits.files.map(|files| format!("files={files}")),
+        limits.timeout.map(|time| format!("timeout={}ms", time.as_millis())),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

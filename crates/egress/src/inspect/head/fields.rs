@@ -1,5 +1,7 @@
 //! Header fields, and what they say about the body.
 
+use std::collections::BTreeSet;
+
 use super::{HeadError, MAX_FIELDS, Version, is_token};
 
 /// One header field.
@@ -96,11 +98,14 @@ pub(super) fn lists(fields: &[Field], name: &str, token: &str) -> bool {
 pub(super) fn write_end_to_end(fields: &[Field], out: &mut Vec<u8>) {
     const HOP_BY_HOP: [&str; 7] =
         ["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings"];
+    // A set, because a client can fill a head with names here, and each would be held against each field.
+    let connection = fields.iter().filter(|field| field.is("connection"));
+    let named: BTreeSet<Vec<u8>> = connection.flat_map(Field::tokens).map(<[u8]>::to_ascii_lowercase).collect();
     for field in fields {
         let kept = field.is("host") || field.is("content-length");
         let hop = HOP_BY_HOP.iter().any(|name| field.is(name))
             || field.name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("proxy-"))
-            || lists(fields, "connection", &field.name);
+            || named.contains(field.name.to_ascii_lowercase().as_bytes());
         if kept || !hop {
             write_field(&field.name, &field.value, out);
         }
