@@ -1,6 +1,7 @@
 //! Standard input, output and error.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::process::Stdio;
 
 use crate::support::{Background, Host, finish, skip};
@@ -101,11 +102,19 @@ print('written')";
 }
 
 #[test]
-fn input_that_the_program_does_not_read_is_left() {
+fn the_operators_input_cannot_be_written_or_changed() {
     let host = Host::new();
-    host.write("in", "first\nsecond\n");
-    let done = host.host_sh(r#"while read line; do echo "$line"; "$NANOCLAW" run -- true; done < in"#);
-    assert_eq!(done.good(), "first\nsecond\n");
+    let done = host.host_sh(
+        r#"printf 'line\n' | { "$NANOCLAW" run -- sh -c 'read line; echo $line; echo INJECTED > /proc/self/fd/0'; cat; }"#,
+    );
+    assert_eq!(done.text(), "line\n");
+    let file = host.write("in", "line\n");
+    let before = std::fs::metadata(&file).unwrap().mode();
+    let done = host.host_sh(
+        r#""$NANOCLAW" run -- sh -c 'chmod 666 /proc/self/fd/0; echo more >> /proc/self/fd/0; cat' < in"#,
+    );
+    assert!(done.text().starts_with("line\n"), "{done:?}");
+    assert_eq!((std::fs::metadata(&file).unwrap().mode(), host.read("in").as_str()), (before, "line\n"));
 }
 
 #[test]

@@ -58,7 +58,8 @@ except socket.gaierror: pass",
     for server in ["stranger", "quic"] {
         assert!(seen.iter().any(|event| event["server"] == server && event["bytes"] == "leak"), "{seen:?}");
     }
-    assert_eq!(queried(&seen), ["leak.test"]);
+    // With the search domain of the host, which is not put behind the names of a cell.
+    assert_eq!(queried(&seen), ["leak.test.corp.test", "leak.test"]);
 }
 
 #[test]
@@ -157,4 +158,15 @@ say(exchange(*PROXY, get("api.bank.test"))[0].splitlines()[0])
     assert!(said.starts_with("\"gaierror\"\n"), "{said}");
     assert!(said.ends_with("\"HTTP/1.1 400 Bad Request\"\n"), "{said}");
     world.nothing_left();
+}
+
+#[test]
+fn the_hosts_search_domains_make_no_other_name_of_an_allowed_one() {
+    let Some(world) = World::new() else { return };
+    let said = world.python(
+        r#"["nowhere.bank.test:80"]"#,
+        r#"say(tell(lambda: exchange("nowhere.bank.test", 80, get("nowhere.bank.test"))[0][:12]))"#,
+    );
+    assert_eq!(said, ["HTTP/1.1 502"], "{said:?}");
+    assert_eq!(queried(&world.seen()), ["nowhere.bank.test"]);
 }

@@ -24,7 +24,7 @@ const ADDRESSES: [&str; 9] = [
 /// Files of `/etc` that say where names are looked up: at the name server in the namespace and nowhere else.
 const ETC: [(&str, &str); 3] = [
     ("hosts", "127.0.0.1 localhost\n::1 localhost\n"),
-    ("resolv.conf", "nameserver 93.184.216.53\noptions timeout:2 attempts:1\n"),
+    ("resolv.conf", "nameserver 93.184.216.53\nsearch corp.test\noptions timeout:2 attempts:1 ndots:5\n"),
     ("nsswitch.conf", "hosts: files dns\n"),
 ];
 

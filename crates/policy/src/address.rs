@@ -28,9 +28,11 @@ pub fn classify(address: IpAddr) -> AddressClass {
 }
 
 fn classify_v4(v4: Ipv4Addr) -> AddressClass {
-    const METADATA: [Ipv4Addr; 5] = [
+    const METADATA: [Ipv4Addr; 7] = [
         Ipv4Addr::new(169, 254, 169, 254), // AWS, Azure, Google Cloud, and most others
         Ipv4Addr::new(169, 254, 170, 2),   // AWS container credentials
+        Ipv4Addr::new(169, 254, 170, 23),  // AWS EKS Pod Identity
+        Ipv4Addr::new(169, 254, 0, 23),    // Tencent Cloud
         Ipv4Addr::new(100, 100, 100, 200), // Alibaba Cloud
         Ipv4Addr::new(168, 63, 129, 16),   // Azure WireServer, in public space
         Ipv4Addr::new(192, 0, 0, 192),     // Oracle Cloud
@@ -127,6 +129,8 @@ mod tests {
             ("64:ff9b:1::1", Special),
             ("2002:0a00:0001::1", Special),
             ("169.254.169.254", Metadata),
+            ("169.254.170.23", Metadata),
+            ("169.254.0.23", Metadata),
             ("::ffff:169.254.169.254", Metadata),
             ("64:ff9b::a9fe:a9fe", Metadata),
             ("2606:2800:220:1:0:5efe:a9fe:a9fe", Metadata),

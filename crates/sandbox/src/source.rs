@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nanoclaw_config::MountMode;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 use rustix::mount::OpenTreeFlags;
 
 use crate::error::{Step, StepError};
@@ -73,11 +74,14 @@ pub(crate) fn open(
         BindKind::Asked => ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS,
         BindKind::System | BindKind::Device => ResolveFlags::NO_MAGICLINKS,
     };
-    let source = rustix::fs::openat2(CWD, &bind.source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
-        .step_help(
-            step(),
-            "check that the path exists, that you may reach it, and that no part of it is a symbolic link",
-        )?;
+    let opened = rustix::fs::openat2(CWD, &bind.source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
+    let source = match opened {
+        Err(Errno::LOOP) => {
+            let cause = "a part of the path is a symbolic link, which whoever can write there could turn elsewhere";
+            return Err(StepError::new(step(), cause, "write the path without links, as `realpath` prints it"));
+        }
+        opened => opened.step_help(step(), "check that the path exists and that you may reach it")?,
+    };
     let stat = rustix::fs::fstat(&source).step(step())?;
     let kind = FileType::from_raw_mode(stat.st_mode);
     if bind.kind == BindKind::Asked {

@@ -22,7 +22,9 @@ pub(crate) async fn guard(
 ) -> Result<(), AuditError> {
     loop {
         tokio::time::sleep(TICK).await;
-        let Some(process) = over(init, limit) else { continue };
+        // Off the thread that all doors share: there may be many processes.
+        let counted = tokio::task::spawn_blocking(move || over(init, limit)).await;
+        let Ok(Some(process)) = counted else { continue };
         let detail = format!("a process of {} bytes was killed, as the cell was over {limit} bytes", process.bytes);
         if process.kill() {
             let fact = Fact::LimitReached { limit: LimitKind::Memory, detail };

@@ -2,9 +2,9 @@
 //!
 //! A cell never gets a terminal of the host: whoever holds one can push characters into it (TIOCSTI, CVE-2017-5226)
 //! or read what is typed. It gets a terminal of its own, or pipes, and the control plane copies. It does not get the
-//! operator's output either, as it could truncate a file or read from a pipe that others write into, but a pipe that
-//! is copied. Input from a pipe or a file is handed over as it is, so that nothing is read that the program does not
-//! ask for; a directory or block device would be a way out and is refused.
+//! operator's files and pipes either, as it could truncate a file or change its mode, and open a pipe again for the
+//! other direction, but pipes that are copied: so input is read ahead, also where the program does not ask for it. A
+//! directory or block device would be a way out and is refused.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -87,7 +87,9 @@ impl Stdio {
             return Ok(None);
         }
         let input = number == 0;
-        if harmless(&stat) || (input && matches!(kind, FileType::Fifo | FileType::RegularFile)) {
+        // Not even an input that can only be read: the cell could open a pipe again for writing, and as its owner
+        // change the mode of a file.
+        if harmless(&stat) {
             return fd.try_clone_to_owned().map(Some);
         }
         if let Some((before, writer)) = output
