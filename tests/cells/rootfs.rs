@@ -1,6 +1,7 @@
 //! What a cell sees as `/`.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
@@ -100,6 +101,20 @@ fn a_directory_can_be_the_root() {
     assert!(text.ends_with("--\nover\n"), "{text}");
     assert!(done.stderr.contains("Read-only file system"), "{}", done.stderr);
     assert!(!tree.join("bin/x").exists());
+}
+
+#[test]
+fn a_link_in_a_root_does_not_lead_to_the_host() {
+    let host = Host::new();
+    host.write("secret/key", "key\n");
+    let root = tree(&host, "root");
+    fs::create_dir_all(root.join("etc/ssl")).unwrap();
+    symlink(host.path("secret"), root.join("etc/ssl/certs")).unwrap();
+    symlink(host.path("secret"), root.join("secret")).unwrap();
+    let root = root.display().to_string();
+    let script = "for f in /etc/ssl/certs/* /secret/*; do echo $f; done";
+    let done = host.nanoclaw(["run", "--rootfs", &root, "--", "/bin/sh", "-c", script]);
+    assert_eq!(done.good(), "/etc/ssl/certs/*\n/secret/*\n");
 }
 
 #[test]

@@ -110,9 +110,8 @@ fn the_operators_input_cannot_be_written_or_changed() {
     assert_eq!(done.text(), "line\n");
     let file = host.write("in", "line\n");
     let before = std::fs::metadata(&file).unwrap().mode();
-    let done = host.host_sh(
-        r#""$NANOCLAW" run -- sh -c 'chmod 666 /proc/self/fd/0; echo more >> /proc/self/fd/0; cat' < in"#,
-    );
+    let done =
+        host.host_sh(r#""$NANOCLAW" run -- sh -c 'chmod 666 /proc/self/fd/0; echo more >> /proc/self/fd/0; cat' < in"#);
     assert!(done.text().starts_with("line\n"), "{done:?}");
     assert_eq!((std::fs::metadata(&file).unwrap().mode(), host.read("in").as_str()), (before, "line\n"));
 }

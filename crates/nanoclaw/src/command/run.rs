@@ -38,6 +38,11 @@ pub fn main(state_dir: Option<&Path>, arguments: Run) -> Result<ExitCode, Failur
 fn agent(arguments: Run, loaded: Option<&Loaded>) -> Result<(Agent, SandboxMode), Failure> {
     let config = loaded.map(|loaded| &loaded.config);
     let named = arguments.name.as_ref().and_then(|name| config?.agents.iter().find(|agent| agent.id == *name)).cloned();
+    if let (Some(name), Some(config), None) = (&arguments.name, config, &named)
+        && !config.agents.is_empty()
+    {
+        output::notice(format_args!("the configuration has no agent `{name}`; it runs with the fleet's defaults"));
+    }
     let id = match arguments.name {
         Some(name) => name,
         None => CellId::parse(&format!("run-{}", std::process::id()))?,
