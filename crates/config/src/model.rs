@@ -25,7 +25,8 @@ pub struct Config {
 }
 
 /// How strict a cell is. There is no "off".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SandboxMode {
     /// Every layer is a hard requirement; nothing that a cell can write can be executed.
     #[default]

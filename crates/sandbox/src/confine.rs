@@ -144,7 +144,7 @@ pub(crate) fn landlock(plan: &LandlockPlan) -> Result<(), StepError> {
 }
 
 /// Closes every descriptor but the standard ones and `keep`. The owners of the others must not be used again.
-pub(crate) fn close_others(keep: &mut Vec<BorrowedFd<'_>>) -> Result<(), StepError> {
+pub(crate) fn close_others(keep: &[BorrowedFd<'_>]) -> Result<(), StepError> {
     use std::os::fd::AsRawFd;
     let mut numbers: Vec<u32> = keep.iter().filter_map(|fd| u32::try_from(fd.as_raw_fd()).ok()).collect();
     numbers.sort_unstable();

@@ -85,7 +85,7 @@ impl Init<'_> {
         let mut keep: Vec<BorrowedFd<'_>> = vec![self.control.as_fd(), self.go.as_fd()];
         keep.extend(self.groups.iter().chain(self.mounts.values()).map(AsFd::as_fd));
         rustix::thread::set_name(c"nanoclaw-init").step("name the process")?;
-        confine::close_others(&mut keep)?;
+        confine::close_others(&keep)?;
         for group in self.groups.drain(..) {
             rustix::io::write(&group, b"0").step("join the control groups")?;
         }
@@ -109,12 +109,7 @@ impl Init<'_> {
         let signals = sys::signal_descriptor(&[libc::SIGCHLD]).step("watch for children")?;
         confine::drop_privileges()?;
         confine::landlock(&self.plan.landlock)?;
-        let mode = if self.plan.standard {
-            nanoclaw_config::SandboxMode::Standard
-        } else {
-            nanoclaw_config::SandboxMode::Restricted
-        };
-        let program = seccomp::compile(mode);
+        let program = seccomp::compile(self.plan.mode);
         let listener = seccomp::install(&program, true)
             .step_help(
                 "install the seccomp filter",

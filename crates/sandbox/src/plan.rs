@@ -87,8 +87,8 @@ pub struct LaunchPlan {
     pub cgroup: cgroup::Limits,
     /// The network.
     pub net: net::NetPlan,
-    /// Whether the seccomp profile is the wider one.
-    pub standard: bool,
+    /// Which seccomp profile.
+    pub mode: SandboxMode,
     /// The command.
     pub program: Program,
 }
@@ -245,7 +245,7 @@ pub fn plan(spec: &CellSpec, host: &HostFacts) -> Result<LaunchPlan, PlanError> 
             pids: host.enforced.pids.then_some(pids),
         },
         net: net::NetPlan { host_services: spec.host_services.clone(), ipv6: host.ipv6 },
-        standard: spec.mode == SandboxMode::Standard,
+        mode: spec.mode,
         program: Program {
             command: spec.command.clone(),
             env: environment(spec),
@@ -422,3 +422,6 @@ fn workdir(spec: &CellSpec) -> PathBuf {
         None => "/tmp".into(),
     }
 }
+
+#[cfg(test)]
+mod tests;
