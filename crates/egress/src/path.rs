@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use nanoclaw_audit::{AuditError, Outcome, Recorded, Recorder, Ticket, Warrant};
 use nanoclaw_identity::CellSockets;
-use nanoclaw_policy::{Engine, Verdict};
+use nanoclaw_policy::Engine;
 use nanoclaw_request::{Action, Arrived, Door, Refusal, RefusalCode, Stage};
 
 use crate::traffic::Meter;
@@ -49,10 +49,7 @@ impl Path {
     /// Walks the path: identify, propose, authorise, record.
     pub(crate) async fn walk<B>(&self, body: B, parse: impl FnOnce(B) -> Parsed) -> Result<Warrant, Stop> {
         let identified = self.cell.identify(Arrived::now(Door::Egress, body));
-        let verdict = match identified.propose(parse) {
-            Ok(proposal) => self.engine.authorise(proposal),
-            Err(declined) => Verdict::Refused(declined),
-        };
+        let verdict = self.engine.decide(identified.propose(parse));
         match self.recorder.record(verdict).await? {
             Recorded::Proceed(warrant) => Ok(warrant),
             Recorded::Stop(declined) => {

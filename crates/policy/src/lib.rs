@@ -56,6 +56,11 @@ impl Engine {
         Self { cell, networks }
     }
 
+    /// The verdict on what a door's parser made of a request: what it could not read is refused already.
+    pub fn decide(&self, proposed: Result<Proposal, Declined>) -> Verdict {
+        proposed.map_or_else(Verdict::Refused, |proposal| self.authorise(proposal))
+    }
+
     /// Decides.
     pub fn authorise(&self, proposal: Proposal) -> Verdict {
         let decision = match (proposal.caller(), proposal.action()) {

@@ -185,11 +185,18 @@ impl Launcher {
                 };
                 let ready = write_id_maps(pid, ids, self.settings.privileged);
                 let ready = ready.and_then(|()| rustix::io::write(&release, b"g").map(drop).step("release the cell"));
-                self.running.insert(pid, Running { n, host_id, cgroup });
+                let cell = Running { n, host_id, cgroup };
                 match ready {
-                    Ok(()) => Ok((pid, ids, control)),
-                    // Its init sees the pipe close and ends; the reaper cleans up.
-                    Err(error) => Err(error),
+                    Ok(()) => {
+                        self.running.insert(pid, cell);
+                        Ok((pid, ids, control))
+                    }
+                    Err(error) => {
+                        end(pid, &cell);
+                        sys::wait_for(pid);
+                        remove(cell);
+                        Err(error)
+                    }
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nanoclaw_audit::{AuditError, Recorded, Recorder};
 use nanoclaw_identity::CellSockets;
-use nanoclaw_policy::{Engine, Verdict};
+use nanoclaw_policy::Engine;
 use nanoclaw_request::{Action, Arrived, Door, Exec, Syscall};
 use nanoclaw_sandbox::notify::{self, Answer, CellView, DecodeError, Decoded, Event, Listener, Notification};
 
@@ -109,10 +109,7 @@ async fn decide(
         },
     };
     let identified = sockets.identify(Arrived::now(Door::Kernel, ()));
-    let verdict = match identified.propose(|()| Ok(action)) {
-        Ok(proposal) => engine.authorise(proposal),
-        Err(declined) => Verdict::Refused(declined),
-    };
+    let verdict = engine.decide(identified.propose(|()| Ok(action)));
     let answer = match recorder.record(verdict).await? {
         Recorded::Proceed(warrant) => {
             let (_action, _ticket) = warrant.spend();

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use nanoclaw_audit::{AuditError, Fact, Note, Recorder};
 use nanoclaw_identity::CellSockets;
-use nanoclaw_policy::{Engine, Verdict};
+use nanoclaw_policy::Engine;
 use nanoclaw_request::{Action, Arrived, CellId, Datagram, Door, SessionId};
 use nanoclaw_sandbox::net;
 use nanoclaw_sandbox::net::log::Packet;
@@ -98,10 +98,7 @@ impl PacketDoor {
             self.count(packet);
             let datagram = Datagram { protocol: packet.protocol, to: packet.to };
             let arrived = self.sockets.identify(Arrived::now(Door::Egress, datagram));
-            let verdict = match arrived.propose(|datagram| Ok(Action::Datagram(datagram))) {
-                Ok(proposal) => self.engine.authorise(proposal),
-                Err(declined) => Verdict::Refused(declined),
-            };
+            let verdict = self.engine.decide(arrived.propose(|datagram| Ok(Action::Datagram(datagram))));
             drop(self.recorder.record(verdict).await?);
         }
         Ok(())

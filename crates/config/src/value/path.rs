@@ -277,7 +277,7 @@ mod tests {
         let base = Path::new("/srv/fleet");
         for (text, expected) in [
             ("./work", "/srv/fleet/work"),
-            ("work/in", "/srv/fleet/work/in"),
+            ("jobs/in", "/srv/fleet/jobs/in"),
             (".", "/srv/fleet"),
             ("../data", "/srv/data"),
             ("../../../../etc", "/etc"),

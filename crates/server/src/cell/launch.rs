@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nanoclaw_audit::{AuditError, Outcome, Recorded, Ticket, Warrant};
 use nanoclaw_config::{Limits, MountMode, Rootfs, SandboxMode};
 use nanoclaw_identity::identify_operator;
-use nanoclaw_policy::{Engine, Verdict};
+use nanoclaw_policy::Engine;
 use nanoclaw_request::{Action, Arrived, CellId, Door, Launch, Refusal, RefusalCode, SessionId, Stage};
 use nanoclaw_sandbox::plan::LaunchPlan;
 use nanoclaw_sandbox::{CellDescriptors, CellSpec, InitEvent, InitHandle, StepError};
@@ -221,10 +221,9 @@ fn new_session() -> std::io::Result<SessionId> {
 pub(crate) async fn launch_warrant(plane: &Plane, engine: &Engine, launch: Launch) -> Result<Warrant, LaunchError> {
     let cell = launch.cell.clone();
     let uid = rustix::process::getuid().as_raw();
-    let verdict = identify_operator(Arrived::now(Door::Launcher, launch), uid, uid)
-        .map_err(|refusal| LaunchError::Refused { cell: cell.clone(), refusal })?
-        .propose(|launch| Ok(Action::Launch(launch)))
-        .map_or_else(Verdict::Refused, |proposal| engine.authorise(proposal));
+    let identified = identify_operator(Arrived::now(Door::Launcher, launch), uid, uid)
+        .map_err(|refusal| LaunchError::Refused { cell: cell.clone(), refusal })?;
+    let verdict = engine.decide(identified.propose(|launch| Ok(Action::Launch(launch))));
     match plane.recorder.record(verdict).await {
         Ok(Recorded::Proceed(warrant)) => Ok(warrant),
         Ok(Recorded::Stop(declined)) => Err(LaunchError::Refused { cell, refusal: declined.refusal().clone() }),

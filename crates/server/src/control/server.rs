@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use nanoclaw_audit::{Fact, Note, Outcome, Recorded, Warrant};
 use nanoclaw_identity::identify_operator;
-use nanoclaw_policy::{Engine, Verdict};
+use nanoclaw_policy::Engine;
 use nanoclaw_request::{Action, Arrived, CellId, Door, IdError, Manage, Refusal, RefusalCode, Stage};
 use nanoclaw_sandbox::{TerminalSize, wire};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -100,10 +100,7 @@ impl Control {
                 return Err(refusal);
             }
         };
-        let verdict = match identified.propose(|request| self.parse(request)) {
-            Ok(proposal) => self.engine.authorise(proposal),
-            Err(declined) => Verdict::Refused(declined),
-        };
+        let verdict = self.engine.decide(identified.propose(|request| self.parse(request)));
         match self.plane.recorder.record(verdict).await {
             Ok(Recorded::Proceed(warrant)) => Ok(warrant),
             Ok(Recorded::Stop(declined)) => Err(declined.refusal().clone()),
