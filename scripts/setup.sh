@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 rust=1.95
 declare -A packages=(
-  [build]="build-essential ca-certificates curl python3"
+  [build]="build-essential ca-certificates cmake curl golang-go python3"
   [test]="python3-venv iproute2 util-linux openssl npm"
   [bench]="bubblewrap runc iperf3"
 )
@@ -48,5 +48,25 @@ for part in "$@"; do
     python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps $wanted
     echo "$wanted" >"$venv/installed"
+  fi
+
+  # The official client libraries of model providers, which tests run against the model door.
+  clients=.cache/clients
+  if ! cmp -s tests/clients/requirements.txt $clients/python/installed; then
+    echo "setup: installing Python client libraries"
+    rm -rf $clients/python
+    # The distribution's own Python, because cells see it too.
+    /usr/bin/python3 -m venv $clients/python
+    $clients/python/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+      -r tests/clients/requirements.txt
+    cp tests/clients/requirements.txt $clients/python/installed
+  fi
+  if ! cmp -s tests/clients/package-lock.json $clients/node/installed; then
+    echo "setup: installing Node.js client libraries"
+    rm -rf $clients/node
+    mkdir -p $clients/node
+    cp tests/clients/package.json tests/clients/package-lock.json $clients/node/
+    (cd $clients/node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
+    cp tests/clients/package-lock.json $clients/node/installed
   fi
 done

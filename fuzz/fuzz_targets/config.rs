@@ -4,11 +4,15 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
+use nanoclaw_config::{Agent, AgentKind};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     match nanoclaw_config::parse(text, Path::new("nanoclaw-config.yaml"), Path::new("/srv/fleet")) {
-        Ok(loaded) => assert!(loaded.config.agents.iter().all(|agent| !agent.command.is_empty())),
+        Ok(loaded) => {
+            let runs = |agent: &Agent| !matches!(&agent.kind, AgentKind::Command(command) if command.is_empty());
+            assert!(loaded.config.agents.iter().all(runs));
+        }
         Err(report) => {
             assert!(!report.mistakes().is_empty());
             assert!(report.to_string().chars().all(|c| c == '\n' || !c.is_control()));

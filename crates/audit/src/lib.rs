@@ -41,6 +41,7 @@ mod error;
 mod files;
 mod flood;
 mod log;
+mod model_use;
 mod note;
 mod queue;
 mod read;
@@ -53,6 +54,7 @@ mod warrant;
 
 pub use error::AuditError;
 pub use flood::{Counters, FirstRefusal, Flood, RefusalCount};
+pub use model_use::ModelUse;
 pub use note::{Exit, Fact, LimitKind, Note, Outcome};
 pub use read::{Filter, ReadError, Reader};
 pub use record::{ResultKind, Severity, UnknownResult};

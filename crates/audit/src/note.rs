@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use nanoclaw_policy::Permit;
 use nanoclaw_request::{CellId, Door, Refusal, SessionId};
 
+use crate::model_use::ModelUse;
 use crate::record::{Record, ResultKind, Severity, control, operator};
 use crate::text::clip;
 
@@ -31,6 +32,8 @@ pub struct Outcome {
     pub bytes_received: Option<u64>,
     /// The address that was dialled.
     pub peer: Option<SocketAddr>,
+    /// What a call of a model came to.
+    pub model: Option<ModelUse>,
 }
 
 impl Outcome {
@@ -49,6 +52,7 @@ impl Outcome {
         record.bytes_sent = self.bytes_sent;
         record.bytes_received = self.bytes_received;
         record.peer = self.peer;
+        record.model = self.model;
         record
     }
 }

@@ -8,9 +8,12 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use nanoclaw_identity::{Caller, Declined, Proposal};
 use nanoclaw_policy::Permit;
-use nanoclaw_request::{Action, Evidence, Manage, Refusal, RefusalCode, SessionId, Stage};
+use nanoclaw_request::{
+    Action, Evidence, Manage, ModelCall, ProposedCall, Refusal, RefusalCode, SessionId, Stage,
+};
 use serde::{Serialize, Serializer};
 
+use crate::model_use::ModelUse;
 use crate::text::clip;
 
 /// What became of the thing that a record is about.
@@ -126,6 +129,8 @@ pub(crate) struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelUse>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub folded: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_millis")]
     pub first: Option<Timestamp>,
@@ -181,6 +186,7 @@ impl Record {
             bytes_sent: None,
             bytes_received: None,
             peer: None,
+            model: None,
             folded: None,
             first: None,
             last: None,
@@ -195,6 +201,7 @@ impl Record {
             (Caller::Cell { id, session }, _) => (id.to_string(), Some(*session)),
             (Caller::Operator { .. }, Action::Launch(launch)) => (launch.cell.to_string(), Some(launch.session)),
             (Caller::Operator { uid }, _) => (operator(*uid), None),
+            (Caller::Schedule { rule } | Caller::Webhook { rule }, _) => (format!("system:{rule}"), None),
         };
         let (path, resource) = subject(action);
         Self {
@@ -260,10 +267,14 @@ impl Record {
                 Some(command_line(&exec.command))
             }
             Action::Syscall(call) => Some(call.detail.clone()),
+            Action::CallModel(call) => Some(model_call(call)),
+            Action::ToolCall(call) => Some(proposed_call(call)),
             Action::Manage(manage) => Some(match manage {
                 Manage::List => "list".to_owned(),
                 Manage::Logs { .. } => "logs".to_owned(),
                 Manage::Exec { command, .. } => format!("exec {}", command_line(command)),
+                Manage::Turn { digest, .. } => format!("turn, sha256 {digest}"),
+                Manage::Sessions { .. } => "sessions".to_owned(),
                 Manage::Stop { .. } => "stop".to_owned(),
                 Manage::Down => "down".to_owned(),
             }),
@@ -299,11 +310,36 @@ fn subject(action: &Action) -> (Option<String>, Option<String>) {
         Action::Http(http) => (None, Some(http.connection.to_string())),
         Action::Datagram(datagram) => (None, Some(datagram.to.to_string())),
         Action::Syscall(call) => (None, Some(call.name.clone())),
+        Action::CallModel(call) => (None, Some(call.asked.clone()).filter(|asked| !asked.is_empty())),
+        Action::ToolCall(call) => (None, Some(call.tool.clone())),
         Action::Manage(manage) => match manage {
-            Manage::Logs { cell } | Manage::Exec { cell, .. } | Manage::Stop { cell } => (None, Some(cell.clone())),
+            Manage::Logs { cell }
+            | Manage::Exec { cell, .. }
+            | Manage::Turn { cell, .. }
+            | Manage::Sessions { cell }
+            | Manage::Stop { cell } => (None, Some(cell.clone())),
             Manage::List | Manage::Down => (None, None),
         },
     }
+}
+
+fn model_call(call: &ModelCall) -> String {
+    let ModelCall { operation, asked: _, candidates, stream, messages, bytes, digest, reserved_tokens } = call;
+    let streamed = if *stream { ", streamed" } else { "" };
+    format!(
+        "{}{streamed}: {messages} messages, {bytes} bytes, sha256 {digest}, {reserved_tokens} tokens reserved, for {}",
+        operation.name(),
+        candidates.join(", ")
+    )
+}
+
+/// Arguments can hold anything, so the log has their names and their digest.
+fn proposed_call(call: &ProposedCall) -> String {
+    let names = match &call.arguments {
+        Some(arguments) => arguments.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "),
+        None => "unreadable arguments".to_owned(),
+    };
+    format!("{} ({names}), sha256 {}", call.call, call.digest)
 }
 
 /// Program and arguments on one line, quoted as a shell would read them back.
@@ -345,11 +381,15 @@ const fn severity(code: RefusalCode) -> Severity {
         | RefusalCode::NameNotFound
         | RefusalCode::NoSuchCell
         | RefusalCode::Unreachable
+        | RefusalCode::NoSuchModel
+        | RefusalCode::BudgetExhausted
         | RefusalCode::Limit => Severity::Low,
         RefusalCode::HostNotAllowed
         | RefusalCode::ProtocolNotAllowed
         | RefusalCode::DatagramNotAllowed
         | RefusalCode::ReadOnly
+        | RefusalCode::ModelNotAllowed
+        | RefusalCode::ToolNotAllowed
         | RefusalCode::ExecNotAllowed => Severity::Medium,
         // Asking for another's door, reaching for metadata, fronting and closed system calls are not accidents.
         RefusalCode::NotYou
@@ -357,6 +397,7 @@ const fn severity(code: RefusalCode) -> Severity {
         | RefusalCode::SniMismatch
         | RefusalCode::HttpHostMismatch
         | RefusalCode::EncryptedHello
+        | RefusalCode::ContentRefused
         | RefusalCode::SyscallNotAllowed => Severity::High,
     }
 }

@@ -118,7 +118,9 @@ impl Recorder {
                     | Action::Datagram(_)
                     | Action::FileWrite(_)
                     | Action::Exec(_)
-                    | Action::Syscall(_) => true,
+                    | Action::Syscall(_)
+                    | Action::CallModel(_)
+                    | Action::ToolCall(_) => true,
                 };
                 self.queued(entry(Record::denied(&declined)), foldable).await?;
                 Ok(Recorded::Stop(declined))

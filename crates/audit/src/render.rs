@@ -30,6 +30,22 @@ struct Shown<'a> {
     signal: Option<i32>,
     #[serde(default)]
     folded: Option<u64>,
+    #[serde(borrow, default)]
+    model: Option<Model<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Model<'a> {
+    #[serde(borrow, default)]
+    provider: Cow<'a, str>,
+    #[serde(borrow, default)]
+    name: Cow<'a, str>,
+    #[serde(default)]
+    input_tokens: Option<u64>,
+    #[serde(default)]
+    output_tokens: Option<u64>,
+    #[serde(borrow, default)]
+    cost_usd: Option<Cow<'a, str>>,
 }
 
 /// Turns a line of the log into a line for a terminal: time, agent, action, path or resource, result, and why. The
@@ -41,7 +57,7 @@ pub fn render(line: &str) -> String {
         printable(line.trim_end_matches('\n'), &mut out);
         return out;
     };
-    let Shown { timestamp, agent_id, action, result, path, resource, reason, detail, exit_code, signal, folded } =
+    let Shown { timestamp, agent_id, action, result, path, resource, reason, detail, exit_code, signal, folded, model } =
         record;
     printable(&format!("{timestamp}  {agent_id:<12}  {action:<13}  "), &mut out);
     for subject in [path, resource].into_iter().flatten() {
@@ -56,6 +72,12 @@ pub fn render(line: &str) -> String {
     if let Some(why) = reason.or(detail) {
         out.push_str(": ");
         printable(&why, &mut out);
+    }
+    if let Some(Model { provider, name, input_tokens, output_tokens, cost_usd }) = model {
+        let tokens = |count: Option<u64>| count.map_or_else(|| "?".to_owned(), |count| count.to_string());
+        let cost = cost_usd.map(|cost| format!(", {cost} USD")).unwrap_or_default();
+        let used = format!(" ({provider}/{name}: {} + {} tokens{cost})", tokens(input_tokens), tokens(output_tokens));
+        printable(&used, &mut out);
     }
     if let Some(code) = exit_code {
         out.push_str(&format!(" (exit status {code})"));
@@ -85,6 +107,12 @@ mod tests {
         assert_eq!(render(line), "t  a             exec           denied ×12: r");
         let line = r#"{"timestamp":"t","agent_id":"a","action":"cell_exited","result":"noted","signal":9}"#;
         assert_eq!(render(line), "t  a             cell_exited    noted (ended by signal 9)");
+    }
+
+    #[test]
+    fn what_a_model_call_used_is_shown() {
+        let line = r#"{"timestamp":"t","agent_id":"a","action":"model_call","resource":"fast","result":"done","model":{"provider":"main","name":"small","input_tokens":10,"output_tokens":3,"cost_usd":"0.01"}}"#;
+        assert_eq!(render(line), "t  a             model_call     fast  done (main/small: 10 + 3 tokens, 0.01 USD)");
     }
 
     #[test]

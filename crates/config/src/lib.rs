@@ -8,9 +8,11 @@
 
 mod decode;
 mod display;
+pub mod glob;
 mod limits;
 mod load;
 mod model;
+mod models;
 mod network;
 mod report;
 mod schema;
@@ -20,8 +22,12 @@ mod value;
 
 pub use load::{LoadError, Loaded, MAX_FILE, Notice, load, parse};
 pub use model::{
-    Agent, Config, Health, HostPattern, IpNet, Limits, Mount, MountMode, NetRule, NetTarget, Restart, Rootfs,
-    SandboxMode,
+    Agent, AgentKind, Config, Health, HostPattern, IpNet, Limits, Mount, MountMode, NetRule, NetTarget, Restart,
+    Rootfs, SandboxMode,
+};
+pub use models::{
+    AgentDialect, Budget, Builtin, Cron, Group, LlamaServer, McpServer, McpTransport, ModelAccess, ModelRef, Models,
+    NanoUsd, Provider, ProviderKind, Remote, Scheduled, SecretSource, ToolRule, ToolRules, Webhook, When,
 };
 pub use network::parse_net_rule;
 pub use report::{Mistake, Report};

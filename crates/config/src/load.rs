@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::decode::{Decoded, decode};
+use crate::decode::{Decoded, Wants, decode};
 use crate::display::shown;
 use crate::report::Mistakes;
 use crate::source::{Place, Source};
@@ -92,7 +92,7 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
     };
     let loaded = read(text, &name, &base, |decoded| {
         for place in &decoded.host_places {
-            if let Some((message, help)) = missing(&place.path, place.directory) {
+            if let Some((message, help)) = missing(&place.path, place.wants) {
                 decoded.mistakes.add(place.place, message, help);
             }
         }
@@ -126,20 +126,33 @@ fn name_of(path: &Path) -> String {
 }
 
 /// What is wrong with a host path that the file names.
-fn missing(path: &Path, directory: bool) -> Option<(String, String)> {
+fn missing(path: &Path, wants: Wants) -> Option<(String, String)> {
     let name = shown(&path.to_string_lossy());
-    match path.metadata().map(|m: Metadata| m.is_dir()) {
-        Ok(true) => None,
-        Ok(false) if !directory => None,
-        Ok(false) => Some((format!("`{name}` is not a directory"), "name the directory to use as `/`".to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Some((
-            format!("`{name}` does not exist"),
-            format!("create it, for example with `mkdir -p {name}`, or mend the path"),
-        )),
-        Err(error) => {
-            Some((format!("`{name}` cannot be looked at: {error}"), "mend the path or its permissions".to_owned()))
+    let (message, help) = match (path.metadata().map(|m: Metadata| m.is_dir()), wants) {
+        (Ok(_), Wants::Anything) | (Ok(true), Wants::Root | Wants::Directory) | (Ok(false), Wants::File) => {
+            return None;
         }
-    }
+        (Ok(false), Wants::Root) => {
+            (format!("`{name}` is not a directory"), "name the directory to use as `/`".to_owned())
+        }
+        (Ok(false), Wants::Directory) => {
+            (format!("`{name}` is not a directory"), "name the directory itself".to_owned())
+        }
+        (Ok(true), Wants::File) => (format!("`{name}` is a directory"), "name the file itself".to_owned()),
+        (Err(error), wants) if error.kind() == io::ErrorKind::NotFound => {
+            let help = match wants {
+                Wants::File => "put the file there, or mend the path".to_owned(),
+                Wants::Anything | Wants::Root | Wants::Directory => {
+                    format!("create it, for example with `mkdir -p {name}`, or mend the path")
+                }
+            };
+            (format!("`{name}` does not exist"), help)
+        }
+        (Err(error), _) => {
+            (format!("`{name}` cannot be looked at: {error}"), "mend the path or its permissions".to_owned())
+        }
+    };
+    Some((message, help))
 }
 
 /// A report with one mistake about the file as a whole.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use nanoclaw_request::{CellId, DnsName};
 
+use crate::models::{Budget, Builtin, Group, ModelAccess, Models, Scheduled, Webhook};
+
 /// A whole configuration, every value checked and every default filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -20,6 +22,14 @@ pub struct Config {
     pub allowed_networks: Vec<NetRule>,
     /// Fleet-wide limits, where an agent names none of its own.
     pub limits: Limits,
+    /// Where models come from.
+    pub models: Models,
+    /// What all agents may use together.
+    pub budget: Budget,
+    /// Budgets that some agents share.
+    pub groups: Vec<Group>,
+    /// Where webhooks and metrics are served over HTTP, on the host; nowhere if `None`.
+    pub listen: Option<SocketAddr>,
     /// The fleet.
     pub agents: Vec<Agent>,
 }
@@ -40,8 +50,14 @@ pub enum SandboxMode {
 pub struct Agent {
     /// Its name.
     pub id: CellId,
-    /// Program and arguments, at least one element.
-    pub command: Vec<String>,
+    /// What runs in it.
+    pub kind: AgentKind,
+    /// What it may do with models; `None` means nothing.
+    pub models: Option<ModelAccess>,
+    /// When turns start by themselves.
+    pub schedule: Vec<Scheduled>,
+    /// A turn that somebody else starts.
+    pub webhook: Option<Webhook>,
     /// What the cell sees as `/`.
     pub rootfs: Rootfs,
     /// Host places that the cell sees besides.
@@ -60,6 +76,20 @@ pub struct Agent {
     pub health: Option<Health>,
     /// From the stop signal to the kill.
     pub stop_grace: Duration,
+}
+
+/// What runs in an agent's cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentKind {
+    /// A program and its arguments, at least one element.
+    Command(Vec<String>),
+    /// NanoClaw's own agent.
+    Builtin(Builtin),
+    /// OpenClaw, from the directory where `nanoclaw openclaw install` put it, or from this one.
+    OpenClaw {
+        /// Where it is installed.
+        directory: Option<PathBuf>,
+    },
 }
 
 /// What a cell sees as `/`, always read-only.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::source::{Excerpt, Place, Source};
+use crate::source::{Excerpt, Hidden, Place, Source};
 
 /// Most mistakes that one report holds; the rest is counted.
 const MOST: usize = 100;
@@ -83,13 +83,21 @@ impl Mistake {
 /// Collects mistakes while a file is read.
 pub(crate) struct Mistakes<'t> {
     source: &'t Source<'t>,
-    found: Vec<Mistake>,
+    found: Vec<Found>,
+    hidden: Vec<Hidden>,
     omitted: usize,
+}
+
+/// A mistake before it is known what must not be shown.
+struct Found {
+    place: Place,
+    message: String,
+    help: String,
 }
 
 impl<'t> Mistakes<'t> {
     pub(crate) fn new(source: &'t Source<'t>) -> Self {
-        Self { source, found: Vec::new(), omitted: 0 }
+        Self { source, found: Vec::new(), hidden: Vec::new(), omitted: 0 }
     }
 
     pub(crate) fn add(&mut self, place: Place, message: impl Into<String>, help: impl Into<String>) {
@@ -97,15 +105,12 @@ impl<'t> Mistakes<'t> {
             self.omitted += 1;
             return;
         }
-        let excerpt = self.source.excerpt(place);
-        self.found.push(Mistake {
-            line: place.line,
-            column: place.column,
-            text: excerpt.text.clone(),
-            message: message.into(),
-            help: help.into(),
-            excerpt,
-        });
+        self.found.push(Found { place, message: message.into(), help: help.into() });
+    }
+
+    /// Keeps a stretch of the file out of every message, earlier ones included.
+    pub(crate) fn hide(&mut self, hidden: Hidden) {
+        self.hidden.push(hidden);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -114,7 +119,13 @@ impl<'t> Mistakes<'t> {
 
     /// The report on `file`; without mistakes where nothing is wrong.
     pub(crate) fn into_report(mut self, file: &str) -> Report {
-        self.found.sort_by_key(|mistake| (mistake.line, mistake.column));
-        Report { file: file.to_owned(), mistakes: self.found, omitted: self.omitted }
+        self.found.sort_by_key(|found| (found.place.line, found.place.column));
+        let shown = |Found { place, message, help }| {
+            let excerpt = self.source.excerpt(place, &self.hidden);
+            let Place { line, column, .. } = place;
+            Mistake { line, column, text: excerpt.text.clone(), message, help, excerpt }
+        };
+        let mistakes = self.found.into_iter().map(shown).collect();
+        Report { file: file.to_owned(), mistakes, omitted: self.omitted }
     }
 }

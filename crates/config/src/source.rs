@@ -1,5 +1,7 @@
 //! The text of a file by lines, and places in it.
 
+use std::ops::Range;
+
 use saphyr_parser::{Marker, Span};
 
 use crate::display::{push_visible, shown};
@@ -16,6 +18,29 @@ pub(crate) struct Place {
     pub(crate) column: usize,
     /// Characters; what reaches past the end of the line is cut when shown.
     pub(crate) width: usize,
+}
+
+/// A stretch of the file that no message shows, because it may be a key or a password.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hidden {
+    /// Where it begins, and how far it reaches on that line.
+    pub(crate) place: Place,
+    /// The last line of it, from 1; the lines behind the first are hidden whole.
+    pub(crate) last: usize,
+}
+
+impl Hidden {
+    /// The characters that it covers on a line, from 0.
+    fn on(&self, line: usize) -> Range<usize> {
+        let start = self.place.column.saturating_sub(1);
+        if line == self.place.line {
+            start..start.saturating_add(self.place.width)
+        } else if (self.place.line..=self.last).contains(&line) {
+            0..usize::MAX
+        } else {
+            0..0
+        }
+    }
 }
 
 /// The lines of a file, without their ends (LF, CR LF or CR, as YAML 1.2 counts them).
@@ -73,7 +98,8 @@ impl<'t> Source<'t> {
         Place { line: mark.line(), column: mark.col() + 1, width: 1 }
     }
 
-    pub(crate) fn excerpt(&self, place: Place) -> Excerpt {
+    /// One line for a message. What is hidden is an ellipsis there.
+    pub(crate) fn excerpt(&self, place: Place, hidden: &[Hidden]) -> Excerpt {
         let line = self.line(place.line);
         let start = place.column.saturating_sub(1);
         let length = line.chars().count();
@@ -84,8 +110,19 @@ impl<'t> Source<'t> {
             out.indent = 1;
         }
         let end = start.saturating_add(place.width);
+        let mut covered = [false; WINDOW + 1];
+        for range in hidden.iter().map(|hidden| hidden.on(place.line)) {
+            let from = range.start.saturating_sub(first).min(covered.len());
+            let to = range.end.saturating_sub(first).min(covered.len());
+            covered.get_mut(from..to).unwrap_or_default().fill(true);
+        }
+        let covered = |n: usize| n.checked_sub(first).and_then(|n| covered.get(n)).is_some_and(|covered| *covered);
         for (n, c) in line.chars().enumerate().skip(first).take(WINDOW) {
-            let columns = push_visible(&mut out.line, c);
+            let columns = match (covered(n), n > 0 && covered(n - 1)) {
+                (false, _) => push_visible(&mut out.line, c),
+                (true, false) => push_visible(&mut out.line, '…'),
+                (true, true) => 0,
+            };
             if n < start {
                 out.indent += columns;
             } else if n < end {
@@ -96,7 +133,8 @@ impl<'t> Source<'t> {
             out.line.push('…');
         }
         out.carets = out.carets.max(1);
-        out.text = shown(&line.chars().skip(start).take(place.width).collect::<String>());
+        let text = line.chars().enumerate().skip(start).take(place.width.min(WINDOW)).filter(|(n, _)| !covered(*n));
+        out.text = shown(&text.map(|(_, c)| c).collect::<String>());
         out
     }
 }
@@ -114,8 +152,22 @@ mod tests {
     #[test]
     fn long_lines_are_shown_as_a_window() {
         let text = format!("{}HERE{}", "x".repeat(1000), "y".repeat(1000));
-        let excerpt = Source::new(&text).excerpt(Place { line: 1, column: 1001, width: 4 });
+        let excerpt = Source::new(&text).excerpt(Place { line: 1, column: 1001, width: 4 }, &[]);
         assert_eq!(excerpt.line, format!("…{}HERE{}…", "x".repeat(40), "y".repeat(76)));
         assert_eq!((excerpt.indent, excerpt.carets, excerpt.text.as_str()), (41, 4, "HERE"));
+    }
+
+    #[test]
+    fn what_is_hidden_is_not_shown_and_carets_stay_in_place() {
+        let source = Source::new("{ key: SECRET, kind: x }\nSECRET\nSECRET, y }");
+        let hidden = [Hidden { place: Place { line: 1, column: 8, width: 6 }, last: 1 }];
+        let excerpt = source.excerpt(Place { line: 1, column: 22, width: 1 }, &hidden);
+        assert_eq!((excerpt.line.as_str(), excerpt.indent, excerpt.carets), ("{ key: …, kind: x }", 16, 1));
+        let excerpt = source.excerpt(hidden[0].place, &hidden);
+        assert_eq!((excerpt.indent, excerpt.carets, excerpt.text.as_str()), (7, 1, ""));
+        let hidden = [Hidden { place: Place { line: 1, column: 8, width: usize::MAX }, last: 3 }];
+        let lines = [1, 2, 3].map(|line| source.excerpt(Place { line, column: 1, width: usize::MAX }, &hidden));
+        assert_eq!(lines.each_ref().map(|excerpt| excerpt.line.as_str()), ["{ key: …", "…", "…"]);
+        assert_eq!(lines.map(|excerpt| excerpt.text), ["{ key: ", "", ""]);
     }
 }

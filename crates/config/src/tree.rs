@@ -21,6 +21,8 @@ pub(crate) const MAX_NODES: usize = 65_536;
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) place: Place,
+    /// Its last line, from 1.
+    pub(crate) last: usize,
     pub(crate) kind: Kind,
 }
 
@@ -62,7 +64,7 @@ pub(crate) fn read(text: &str, source: &Source<'_>, mistakes: &mut Mistakes<'_>)
                 return None;
             }
         };
-        builder.event(event, source.span(span))?;
+        builder.event(event, source.span(span), span.end.line())?;
     }
     let root = builder.root;
     if root.is_none() {
@@ -114,13 +116,13 @@ struct Builder<'a, 't> {
 
 impl Builder<'_, '_> {
     /// Takes the next event; nothing means that reading must stop.
-    fn event(&mut self, event: Event<'_>, place: Place) -> Option<()> {
+    fn event(&mut self, event: Event<'_>, place: Place, last: usize) -> Option<()> {
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
             Event::DocumentStart(_) => return self.document(place),
             Event::Alias(_) => {
                 self.alias(place);
-                self.complete(Node { place, kind: Kind::Rejected })?;
+                self.complete(Node { place, last, kind: Kind::Rejected })?;
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let kind = if self.decorated(place, anchor, tag.is_some()) {
@@ -132,7 +134,7 @@ impl Builder<'_, '_> {
                 } else {
                     Kind::Plain(text.into_owned())
                 };
-                self.complete(Node { place, kind })?;
+                self.complete(Node { place, last, kind })?;
             }
             Event::SequenceStart(anchor, tag) => {
                 self.decorated(place, anchor, tag.is_some());
@@ -147,8 +149,8 @@ impl Builder<'_, '_> {
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let node = match self.open.pop()? {
-                    Open::List { place, items } => Node { place, kind: Kind::List(items) },
-                    Open::Map { place, entries, .. } => Node { place, kind: Kind::Map(entries) },
+                    Open::List { place, items } => Node { place, last, kind: Kind::List(items) },
+                    Open::Map { place, entries, .. } => Node { place, last, kind: Kind::Map(entries) },
                 };
                 self.complete(node)?;
             }

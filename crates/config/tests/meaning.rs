@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use nanoclaw_config::{
-    Agent, Config, Health, HostPattern, IpNet, Limits, Loaded, Mount, MountMode, NetRule, NetTarget, Notice, Restart,
-    Rootfs, SandboxMode,
+    Agent, AgentKind, Budget, Config, Health, HostPattern, IpNet, Limits, Loaded, Models, Mount, MountMode, NetRule,
+    NetTarget, Notice, Restart, Rootfs, SandboxMode,
 };
 use nanoclaw_request::{CellId, DnsName};
 
@@ -24,6 +24,10 @@ fn host(id: &str, text: &str, pattern: HostPattern, ports: &[u16], addresses: &[
     let addresses = addresses.iter().map(|a| net(a)).collect();
     let target = NetTarget::Host { pattern, ports: ports.to_vec(), addresses, raw: false };
     NetRule { id: id.to_owned(), text: text.to_owned(), target }
+}
+
+fn command(words: &[&str]) -> AgentKind {
+    AgentKind::Command(words.iter().map(|word| (*word).to_owned()).collect())
 }
 
 fn exact(name: &str) -> HostPattern {
@@ -44,6 +48,10 @@ fn the_four_keys_of_the_promised_file_mean_what_they_say() {
                 host("allowed_networks[1]", "internal.log.server", exact("internal.log.server"), &[80, 443], &[]),
             ],
             limits: Limits::default(),
+            models: Models::default(),
+            budget: Budget::default(),
+            groups: Vec::new(),
+            listen: None,
             agents: Vec::new(),
         }
     );
@@ -88,7 +96,10 @@ fn the_full_form_means_what_it_says() {
     let v6 = NetTarget::Cidr { net: net("fd00::/8"), ports: vec![5432], raw: true };
     let first = Agent {
         id: CellId::parse("nano-001").unwrap(),
-        command: ["python3", "/workspace/agent.py", "--retries", "3", "true"].map(str::to_owned).to_vec(),
+        kind: command(&["python3", "/workspace/agent.py", "--retries", "3", "true"]),
+        models: None,
+        schedule: Vec::new(),
+        webhook: None,
         rootfs: Rootfs::Host,
         mounts: vec![
             Mount { source: "/srv/fleet/work".into(), target: "/workspace".into(), mode: MountMode::Rw },
@@ -122,7 +133,10 @@ fn the_full_form_means_what_it_says() {
     };
     let second = Agent {
         id: CellId::parse("nano-002").unwrap(),
-        command: vec!["/nanoclaw".to_owned()],
+        kind: command(&["/nanoclaw"]),
+        models: None,
+        schedule: Vec::new(),
+        webhook: None,
         rootfs: Rootfs::Minimal,
         mounts: Vec::new(),
         env: [].into(),
@@ -135,7 +149,7 @@ fn the_full_form_means_what_it_says() {
     };
     let third = Agent {
         id: CellId::parse("nano-003").unwrap(),
-        command: vec!["run".to_owned()],
+        kind: command(&["run"]),
         rootfs: Rootfs::Directory("/srv/images/debian".into()),
         allowed_networks: shared.clone(),
         restart: Restart::Never,
@@ -155,6 +169,10 @@ fn the_full_form_means_what_it_says() {
             prompt_filters: Vec::new(),
             allowed_networks: shared,
             limits,
+            models: Models::default(),
+            budget: Budget::default(),
+            groups: Vec::new(),
+            listen: None,
             agents: vec![first, second, third],
         }
     );

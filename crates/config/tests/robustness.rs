@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nanoclaw_config::parse;
+use nanoclaw_config::{Agent, AgentKind, parse};
 
 const EXAMPLES: [&str; 3] =
     [include_str!("data/seed.yaml"), include_str!("data/full.yaml"), include_str!("data/mistakes.txt")];
@@ -53,7 +53,10 @@ const PIECES: [&str; 40] = [
 
 fn check(text: &str) {
     match parse(text, Path::new("f"), Path::new("/b")) {
-        Ok(loaded) => assert!(loaded.config.agents.iter().all(|agent| !agent.command.is_empty()), "{text:?}"),
+        Ok(loaded) => {
+            let runs = |agent: &Agent| !matches!(&agent.kind, AgentKind::Command(command) if command.is_empty());
+            assert!(loaded.config.agents.iter().all(runs), "{text:?}");
+        }
         Err(report) => {
             assert!(!report.mistakes().is_empty(), "{text:?}");
             let lines = text.split(['\n', '\r']).count();

@@ -74,7 +74,7 @@ impl Inner {
             Host::Name(name) => name.clone(),
         };
         let resolve = Resolve { name, port: Some(destination.port) };
-        let warrant = self.path.walk(resolve, |resolve| Ok(Action::Resolve(resolve))).await?;
+        let warrant = self.path.walk(resolve, |resolve| self.services.lookup(resolve)).await?;
         let (action, ticket) = warrant.spend();
         let Action::Resolve(resolve) = action else { return Err(self.mismatch(ticket).await) };
         let lookup = timeout(self.limits.resolve, self.outside.resolver.resolve(&resolve.name)).await;

@@ -30,6 +30,9 @@ pub(crate) struct Tunnel {
 pub(crate) async fn transparent(door: Arc<Inner>, stream: TcpStream, original: SocketAddr) -> Result<(), AuditError> {
     let destination = door.intended(original);
     let mut tunnel = Tunnel { door, wire: Wire::new(stream), destination, via: Via::Transparent };
+    if let Some(server) = tunnel.server() {
+        return tunnel.hand_over(server).await;
+    }
     match tunnel.door.addresses(&tunnel.destination).await {
         Ok(addresses) => tunnel.carry(addresses).await,
         Err(stop) => {
@@ -44,7 +47,10 @@ pub(crate) async fn transparent(door: Arc<Inner>, stream: TcpStream, original: S
 pub(crate) async fn proxied(door: Arc<Inner>, stream: TcpStream, own_address: SocketAddr) -> Result<(), AuditError> {
     let listener = Destination { host: Host::ip(own_address.ip()), port: own_address.port() };
     match http::serve(door, Wire::new(stream), Role::Proxy { listener }).await? {
-        Some(tunnel) => connect(tunnel).await,
+        Some(tunnel) => match tunnel.server() {
+            Some(server) => tunnel.hand_over(server).await,
+            None => connect(tunnel).await,
+        },
         None => Ok(()),
     }
 }

@@ -8,6 +8,7 @@
 //! - `stub` answers DNS with synthetic addresses for allowed names and NXDOMAIN for all others;
 //! - `connection` takes redirected TCP connections and the inside of `CONNECT` tunnels;
 //! - `http` takes plain HTTP, request by request, there and at the proxy port;
+//! - [`services`](Service) are places that the control plane itself serves, behind this door;
 //! - `respond` is the one place that turns refusals and failures into bytes.
 //!
 //! A failure to record closes the door: [`Door::serve`] ends, and with it every connection.
@@ -24,6 +25,7 @@ mod outside;
 mod path;
 mod relay;
 mod respond;
+mod services;
 mod sniff;
 mod stub;
 mod traffic;
@@ -42,10 +44,12 @@ use tokio::sync::{Semaphore, watch};
 
 pub use limits::DoorLimits;
 pub use outside::{Dialer, Outside, Pending, Resolver, SystemDialer, SystemResolver};
+pub use services::{HandedOver, Serve, Service};
 pub use traffic::Usage;
 
 use names::SyntheticNames;
 use path::Path;
+use services::Services;
 use traffic::Meter;
 
 /// Finds where a redirected connection was going before the redirect: `SO_ORIGINAL_DST` and `IP6T_SO_ORIGINAL_DST`
@@ -86,6 +90,7 @@ pub struct Door {
 struct Inner {
     path: Path,
     outside: Outside,
+    services: Services,
     limits: DoorLimits,
     names: Mutex<SyntheticNames>,
     meter: Arc<Meter>,
@@ -106,11 +111,25 @@ impl Door {
         outside: Outside,
         limits: DoorLimits,
     ) -> Self {
+        Self::with_services(cell, engine, recorder, outside, limits, Vec::new())
+    }
+
+    /// The same, with places that the control plane itself serves to this cell.
+    pub fn with_services(
+        cell: CellSockets,
+        engine: Arc<Engine>,
+        recorder: Recorder,
+        outside: Outside,
+        limits: DoorLimits,
+        services: Vec<Service>,
+    ) -> Self {
         let meter = Arc::new(Meter::default());
+        let services = Services::new(services);
         let inner = Inner {
             path: Path::new(cell, engine, recorder, Arc::clone(&meter)),
             outside,
-            names: Mutex::new(SyntheticNames::new(limits.names)),
+            names: Mutex::new(SyntheticNames::new(services.hosts(), limits.names)),
+            services,
             meter,
             connections: Arc::new(Semaphore::new(limits.connections)),
             pipes: Arc::new(Semaphore::new(limits.pipes)),

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct DoorLimits {
     /// Connections at once. Further ones are reset and recorded.
     pub connections: usize,
-    /// Names that the stub DNS has synthetic addresses for. Further ones are answered REFUSED.
+    /// Names that the stub DNS has synthetic addresses for, besides those of services. Further ones are answered REFUSED.
     pub names: usize,
     /// Addresses of one name that are dialled, in the order of the resolver.
     pub addresses: usize,

@@ -14,6 +14,9 @@ const V4_BASE: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 /// A /96 of unique local addresses (RFC 4193).
 const V6_BASE: Ipv6Addr = Ipv6Addr::new(0xfd6e, 0x6e6f, 0x636c, 0, 0, 0, 0, 0);
 
+/// Most names in a table.
+const MOST_NAMES: usize = 0xffff;
+
 /// A bounded, append-only table of names and their synthetic addresses.
 #[derive(Debug)]
 pub(crate) struct SyntheticNames {
@@ -30,9 +33,14 @@ pub(crate) struct SyntheticPair {
 }
 
 impl SyntheticNames {
-    /// An empty table of at most `capacity` names, and never more than 65,535.
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.min(0xffff), numbers: HashMap::new(), names: Vec::new() }
+    /// A table with these names, and at most `more` others; never more than 65,535 in all.
+    pub(crate) fn new<'a>(known: impl Iterator<Item = &'a DnsName>, more: usize) -> Self {
+        let mut table = Self { capacity: MOST_NAMES, numbers: HashMap::new(), names: Vec::new() };
+        for name in known {
+            table.assign(name);
+        }
+        table.capacity = table.names.len().saturating_add(more).min(MOST_NAMES);
+        table
     }
 
     pub(crate) fn get(&self, name: &DnsName) -> Option<SyntheticPair> {
@@ -81,8 +89,16 @@ mod tests {
     }
 
     #[test]
+    fn names_that_are_known_from_the_start_take_no_place_of_others() {
+        let mut names = SyntheticNames::new([name("a.com"), name("a.com")].iter(), 1);
+        assert_eq!(names.get(&name("a.com")).unwrap().v4, Ipv4Addr::new(198, 18, 0, 1));
+        assert!(names.assign(&name("b.com")).is_some());
+        assert_eq!(names.assign(&name("c.com")), None);
+    }
+
+    #[test]
     fn a_name_keeps_its_addresses_and_they_lead_back_to_it() {
-        let mut names = SyntheticNames::new(2);
+        let mut names = SyntheticNames::new([].iter(), 2);
         let first = names.assign(&name("a.com")).unwrap();
         let second = names.assign(&name("b.com")).unwrap();
         assert_eq!(first.v4, Ipv4Addr::new(198, 18, 0, 1));

@@ -18,6 +18,16 @@ pub enum Caller {
         /// Host uid.
         uid: u32,
     },
+    /// The control plane's own clock, for a schedule of the configuration.
+    Schedule {
+        /// Which: `agents.analyst.schedule[0]`.
+        rule: String,
+    },
+    /// Somebody who holds the token of a webhook.
+    Webhook {
+        /// Which: `agents.analyst.webhook`.
+        rule: String,
+    },
 }
 
 /// The claim of one cell to the sockets that NanoClaw made for it. Whoever holds this decides who is identified,
@@ -52,6 +62,25 @@ pub fn identify_operator<B>(arrived: Arrived<B>, peer_uid: u32, owner_uid: u32) 
             help: format!("run the command as uid {owner_uid} or as root"),
         })
     }
+}
+
+/// Identifies the control plane's clock: `rule` is the schedule that is due.
+pub fn identify_schedule<B>(arrived: Arrived<B>, rule: String) -> Identified<B> {
+    Identified { caller: Caller::Schedule { rule }, arrived }
+}
+
+/// Identifies a caller of a webhook by its token. `matches` says whether the token presented is the one of `rule`; the
+/// comparison takes the same time for every token and so is made where the token is kept.
+pub fn identify_webhook<B>(arrived: Arrived<B>, rule: &str, matches: bool) -> Result<Identified<B>, Refusal> {
+    if matches {
+        return Ok(Identified { caller: Caller::Webhook { rule: rule.to_owned() }, arrived });
+    }
+    Err(Refusal {
+        stage: Stage::Identify,
+        code: RefusalCode::NotYou,
+        reason: format!("the caller does not hold the token of {rule}"),
+        help: "send it as `Authorization: Bearer TOKEN`".to_owned(),
+    })
 }
 
 /// A request whose caller is known.

@@ -5,11 +5,12 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod models;
 mod network;
 
-use nanoclaw_config::NetRule;
+use nanoclaw_config::{ModelAccess, NetRule};
 use nanoclaw_identity::{Caller, Declined, Proposal};
-use nanoclaw_request::{Action, CellId, Refusal, RefusalCode, Stage};
+use nanoclaw_request::{Action, CellId, Manage, Refusal, RefusalCode, Stage};
 
 pub use address::{AddressClass, classify};
 pub use network::Inspection;
@@ -48,12 +49,18 @@ impl Permit {
 pub struct Engine {
     cell: CellId,
     networks: Vec<NetRule>,
+    models: Option<ModelAccess>,
 }
 
 impl Engine {
     /// The rules of `cell`: it may reach `networks` and nothing else.
     pub fn new(cell: CellId, networks: Vec<NetRule>) -> Self {
-        Self { cell, networks }
+        Self { cell, networks, models: None }
+    }
+
+    /// The same, and it may ask models as `access` says.
+    pub fn with_models(self, access: ModelAccess) -> Self {
+        Self { models: Some(access), ..self }
     }
 
     /// The verdict on what a door's parser made of a request: what it could not read is refused already.
@@ -66,11 +73,16 @@ impl Engine {
         let decision = match (proposal.caller(), proposal.action()) {
             // Identification let only the owner and root in, and to them the control socket is theirs.
             (Caller::Operator { uid }, Action::Manage(_)) => Ok(vec![format!("operator.{uid}")]),
+            (Caller::Schedule { rule } | Caller::Webhook { rule }, Action::Manage(Manage::Turn { cell, .. }))
+                if cell == self.cell.as_str() =>
+            {
+                Ok(vec![rule.clone()])
+            }
             (Caller::Operator { uid }, Action::Launch(launch)) if launch.cell == self.cell => {
                 Ok(vec![format!("operator.{uid}")])
             }
             (Caller::Cell { id, .. }, action) if *id == self.cell => self.of_cell(action),
-            (Caller::Cell { .. } | Caller::Operator { .. }, _) => Err(refuse(
+            (Caller::Cell { .. } | Caller::Operator { .. } | Caller::Schedule { .. } | Caller::Webhook { .. }, _) => Err(refuse(
                 RefusalCode::NotYou,
                 format!("{} is not for this caller", proposal.action().name()),
                 String::new(),
@@ -142,6 +154,8 @@ impl Engine {
                 },
                 String::new(),
             )),
+            Action::CallModel(call) => self.call_model(call),
+            Action::ToolCall(call) => self.tool_call(call),
             Action::Launch(_) | Action::Manage(_) => {
                 Err(refuse(RefusalCode::NotYou, format!("a cell may not ask for {}", action.name()), String::new()))
             }

@@ -23,6 +23,10 @@ pub enum Action {
     Exec(Exec),
     /// Make a system call that no cell may make.
     Syscall(Syscall),
+    /// Ask a model.
+    CallModel(ModelCall),
+    /// Carry out a tool call that a model proposed to its agent.
+    ToolCall(ProposedCall),
     /// Steer the fleet.
     Manage(Manage),
 }
@@ -160,6 +164,72 @@ pub struct Syscall {
     pub detail: String,
 }
 
+/// Ask a model something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelCall {
+    /// What is asked for.
+    pub operation: ModelOperation,
+    /// The model as the agent names it: an alias, `provider/model`, or what stands for the agent's own.
+    pub asked: String,
+    /// The models that this stands for, as `provider/model`, in the order in which they are tried.
+    pub candidates: Vec<String>,
+    /// Whether the answer is streamed.
+    pub stream: bool,
+    /// Messages in the request.
+    pub messages: usize,
+    /// Length of the request in bytes.
+    pub bytes: usize,
+    /// SHA-256 of the request, in hex.
+    pub digest: String,
+    /// Tokens that are reserved for it until it is known how many it used.
+    pub reserved_tokens: u64,
+}
+
+/// What a model is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ModelOperation {
+    /// An answer, in the dialect of OpenAI chat completions.
+    Chat,
+    /// An answer, in the dialect of OpenAI responses.
+    Responses,
+    /// An answer, in the dialect of Anthropic messages.
+    Messages,
+    /// Vectors for texts.
+    Embeddings,
+    /// How many tokens a request has.
+    CountTokens,
+    /// Which models there are.
+    List,
+}
+
+impl ModelOperation {
+    /// The stable name, as it stands in the audit log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ModelOperation::Chat => "chat",
+            ModelOperation::Responses => "responses",
+            ModelOperation::Messages => "messages",
+            ModelOperation::Embeddings => "embeddings",
+            ModelOperation::CountTokens => "count-tokens",
+            ModelOperation::List => "list",
+        }
+    }
+}
+
+/// A tool call that a model proposes, before its agent has seen it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProposedCall {
+    /// The tool.
+    pub tool: String,
+    /// The call's id in its conversation.
+    pub call: String,
+    /// Its arguments as key and value, texts as they are and all else as JSON; `None` where they cannot be read in one way only:
+    /// no object, or the same key twice.
+    pub arguments: Option<Vec<(String, String)>>,
+    /// SHA-256 of the arguments as the model wrote them, in hex.
+    pub digest: String,
+}
+
 /// Steer the fleet through the control socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Manage {
@@ -176,6 +246,18 @@ pub enum Manage {
         cell: String,
         /// Program and arguments.
         command: Vec<String>,
+    },
+    /// Tell an agent something, and hear what it does.
+    Turn {
+        /// Which cell.
+        cell: String,
+        /// SHA-256 of what it is told, in hex.
+        digest: String,
+    },
+    /// Read what was said in an agent's sessions.
+    Sessions {
+        /// Which cell.
+        cell: String,
     },
     /// Stop one cell.
     Stop {
@@ -198,6 +280,8 @@ impl Action {
             Action::FileWrite(_) => "file_write",
             Action::Exec(_) => "exec",
             Action::Syscall(_) => "syscall",
+            Action::CallModel(_) => "model_call",
+            Action::ToolCall(_) => "tool_call",
             Action::Manage(_) => "agent_manage",
         }
     }
@@ -207,12 +291,15 @@ impl Action {
     pub const fn is_consequential(&self) -> bool {
         match self {
             Action::Launch(_) | Action::Connect(_) | Action::Manage(_) => true,
+            Action::CallModel(call) => !matches!(call.operation, ModelOperation::List),
             Action::Resolve(_)
             | Action::Http(_)
             | Action::Datagram(_)
             | Action::FileWrite(_)
             | Action::Exec(_)
-            | Action::Syscall(_) => false,
+            | Action::Syscall(_)
+            // The cell that carries it out is held by its own walls and doors.
+            | Action::ToolCall(_) => false,
         }
     }
 }

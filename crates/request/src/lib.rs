@@ -12,7 +12,8 @@ mod ids;
 mod refusal;
 
 pub use action::{
-    Action, Connect, Datagram, Evidence, Exec, FileWrite, HttpRequest, Launch, Manage, Resolve, Syscall, Via,
+    Action, Connect, Datagram, Evidence, Exec, FileWrite, HttpRequest, Launch, Manage, ModelCall,
+    ModelOperation, ProposedCall, Resolve, Syscall, Via,
 };
 pub use host::{Destination, DnsName, Host, HostError};
 pub use ids::{CellId, IdError, SessionId};
@@ -27,8 +28,14 @@ pub enum Door {
     Kernel,
     /// The network door.
     Egress,
+    /// The model door.
+    Model,
     /// The control socket.
     Control,
+    /// The control plane's own clock.
+    Clock,
+    /// A webhook.
+    Webhook,
 }
 
 impl Door {
@@ -38,7 +45,10 @@ impl Door {
             Door::Launcher => "launcher",
             Door::Kernel => "kernel",
             Door::Egress => "egress",
+            Door::Model => "model",
             Door::Control => "control",
+            Door::Clock => "clock",
+            Door::Webhook => "webhook",
         }
     }
 }

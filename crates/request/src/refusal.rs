@@ -44,6 +44,16 @@ pub enum RefusalCode {
     ExecNotAllowed,
     /// No cell may make this system call.
     SyscallNotAllowed,
+    /// No rule allows this agent the model.
+    ModelNotAllowed,
+    /// There is no such model.
+    NoSuchModel,
+    /// No rule allows this agent's models the tool call.
+    ToolNotAllowed,
+    /// A budget is used up.
+    BudgetExhausted,
+    /// What was said may not pass.
+    ContentRefused,
     /// Too many at once.
     Limit,
     /// There is no such cell.
@@ -54,7 +64,7 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// Every code, for tests and documents.
-    pub const ALL: [RefusalCode; 16] = {
+    pub const ALL: [RefusalCode; 21] = {
         use RefusalCode::*;
         [
             Malformed,
@@ -70,6 +80,11 @@ impl RefusalCode {
             ReadOnly,
             ExecNotAllowed,
             SyscallNotAllowed,
+            ModelNotAllowed,
+            NoSuchModel,
+            ToolNotAllowed,
+            BudgetExhausted,
+            ContentRefused,
             Limit,
             NoSuchCell,
             Unreachable,
@@ -92,6 +107,11 @@ impl RefusalCode {
             RefusalCode::ReadOnly => "read-only",
             RefusalCode::ExecNotAllowed => "exec-not-allowed",
             RefusalCode::SyscallNotAllowed => "syscall-not-allowed",
+            RefusalCode::ModelNotAllowed => "model-not-allowed",
+            RefusalCode::NoSuchModel => "no-such-model",
+            RefusalCode::ToolNotAllowed => "tool-not-allowed",
+            RefusalCode::BudgetExhausted => "budget-exhausted",
+            RefusalCode::ContentRefused => "content-refused",
             RefusalCode::Limit => "limit",
             RefusalCode::NoSuchCell => "no-such-cell",
             RefusalCode::Unreachable => "unreachable",

@@ -210,6 +210,21 @@ pub enum InitEvent {
         /// Exit status, or 128 + signal.
         status: i32,
     },
+    /// Connection `n` is on its way.
+    Dialled {
+        /// The connection's number.
+        n: u64,
+        /// A non-blocking TCP socket of the cell's network. It becomes writable when the connection stands or has
+        /// failed, and `SO_ERROR` tells which.
+        socket: OwnedFd,
+    },
+    /// Connection `n` could not be begun.
+    NotDialled {
+        /// The connection's number.
+        n: u64,
+        /// Why.
+        errno: i32,
+    },
 }
 
 impl InitHandle {
@@ -253,6 +268,14 @@ impl InitHandle {
         wire::send(&self.socket, &ToInit::Signal { n, signal }, &[])
     }
 
+    /// Asks for a connection, as number `n`, to `port` on 127.0.0.1 inside the cell. The answer comes as an event with
+    /// that number. `EADDRINUSE` in it means that not the cell but one of its doors answers there.
+    ///
+    /// Who listens is a program of the cell, and what it says is no more to be believed than anything else from there.
+    pub fn dial(&self, n: u64, port: u16) -> io::Result<()> {
+        wire::send(&self.socket, &ToInit::Dial { n, port }, &[])
+    }
+
     /// The next event; `WouldBlock` where there is none yet, `None` when init is gone.
     pub fn event(&self) -> io::Result<Option<InitEvent>> {
         let Some((message, fds)) = wire::receive::<FromInit>(&self.socket)? else { return Ok(None) };
@@ -275,6 +298,12 @@ impl InitHandle {
             FromInit::Started { n } => InitEvent::Started { n, terminal: fds.next() },
             FromInit::NotStarted { n, errno } => InitEvent::NotStarted { n, errno },
             FromInit::Exited { n, status } => InitEvent::Exited { n, status },
+            FromInit::Dialled { n } => match fds.next() {
+                Some(socket) => InitEvent::Dialled { n, socket },
+                // The kernel drops a descriptor for which this process has no place left.
+                None => InitEvent::NotDialled { n, errno: libc::EMFILE },
+            },
+            FromInit::NotDialled { n, errno } => InitEvent::NotDialled { n, errno },
         }))
     }
 }

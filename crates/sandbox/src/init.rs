@@ -5,11 +5,14 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Step, StepError};
@@ -33,6 +36,10 @@ pub(crate) enum FromInit {
     NotStarted { n: u64, errno: i32 },
     /// Program `n` has ended.
     Exited { n: u64, status: i32 },
+    /// Connection `n` is on its way; its socket is beside it.
+    Dialled { n: u64 },
+    /// Connection `n` could not be begun.
+    NotDialled { n: u64, errno: i32 },
 }
 
 /// What the control plane tells init.
@@ -43,6 +50,8 @@ pub(crate) enum ToInit {
     Run { n: u64 },
     /// Send a signal to the process group of program `n`.
     Signal { n: u64, signal: i32 },
+    /// Begin connection `n` to a port of the cell's own loopback. Connections are numbered apart from programs.
+    Dial { n: u64, port: u16 },
 }
 
 /// Everything that init was given.
@@ -63,8 +72,9 @@ pub(crate) struct Init<'a> {
 impl Init<'_> {
     /// Never returns: init's end is the cell's end.
     pub(crate) fn run(self) -> ! {
+        let host_services = &self.plan.net.host_services;
         let status = match self.build() {
-            Ok((control, signals)) => serve(&control, &signals),
+            Ok((control, signals)) => serve(&control, &signals, host_services),
             Err((control, error)) => {
                 // Without this the control plane still sees the socket close.
                 let told = wire::send(&control, &FromInit::Failed(error), &[]);
@@ -130,8 +140,8 @@ impl Init<'_> {
     }
 }
 
-/// Runs programs, passes signals on and reaps until the command ends or the control plane is gone.
-fn serve(control: &OwnedFd, signals: &OwnedFd) -> i32 {
+/// Runs programs, passes signals on, dials and reaps until the command ends or the control plane is gone.
+fn serve(control: &OwnedFd, signals: &OwnedFd, host_services: &[SocketAddr]) -> i32 {
     let mut running: HashMap<i32, u64> = HashMap::new();
     loop {
         let mut polled = [PollFd::new(control, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
@@ -152,6 +162,13 @@ fn serve(control: &OwnedFd, signals: &OwnedFd) -> i32 {
                     for (pid, _) in running.iter().filter(|(_, number)| **number == n) {
                         // The group may be gone already; its exit is on the way then.
                         let _gone = sys::kill(-pid, signal).is_err();
+                    }
+                }
+                Ok(Some((ToInit::Dial { n, port }, _))) => {
+                    if let Err(errno) = dial(control, n, port, host_services)
+                        && wire::send(control, &FromInit::NotDialled { n, errno }, &[]).is_err()
+                    {
+                        return 125;
                     }
                 }
                 Ok(None) | Err(_) => return 125,
@@ -189,6 +206,25 @@ fn run(control: &OwnedFd, n: u64, fds: Vec<OwnedFd>, running: &mut HashMap<i32, 
     running.insert(pid, n);
     let beside: Vec<BorrowedFd<'_>> = master.iter().map(AsFd::as_fd).collect();
     wire::send(control, &FromInit::Started { n }, &beside).map_err(errno)
+}
+
+/// Begins a connection to 127.0.0.1 and passes its socket out; the error is the errno of whatever failed. Whether
+/// somebody answers is for the control plane to wait for: this process waits for nobody.
+fn dial(control: &OwnedFd, n: u64, port: u16, host_services: &[SocketAddr]) -> Result<(), i32> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    // A door of ours answers there, and to it the connection would be one that the cell has made.
+    if port == net::PROXY_PORT || host_services.contains(&address) {
+        return Err(libc::EADDRINUSE);
+    }
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket =
+        rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).map_err(Errno::raw_os_error)?;
+    match rustix::net::connect(&socket, &address) {
+        Ok(()) | Err(Errno::INPROGRESS) => {}
+        Err(errno) => return Err(errno.raw_os_error()),
+    }
+    wire::send(control, &FromInit::Dialled { n }, &[socket.as_fd()])
+        .map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))
 }
 
 /// A new terminal: its master, its other end, and the path of that in the cell.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nanoclaw_audit::Warrant;
-use nanoclaw_config::{Agent, Config, Health, Restart, SandboxMode};
+use nanoclaw_config::{Agent, AgentKind, Config, Health, Restart, SandboxMode};
 use nanoclaw_policy::Engine;
 use nanoclaw_request::{CellId, Launch, SessionId};
 use nanoclaw_sandbox::CellSpec;
@@ -332,7 +332,10 @@ pub fn spec(agent: &Agent, mode: SandboxMode) -> CellSpec {
     CellSpec {
         id: agent.id.clone(),
         mode,
-        command: agent.command.clone(),
+        command: match &agent.kind {
+            AgentKind::Command(command) => command.clone(),
+            AgentKind::Builtin(_) | AgentKind::OpenClaw { .. } => Vec::new(),
+        },
         rootfs: agent.rootfs.clone(),
         mounts: agent.mounts.clone(),
         env: agent.env.clone(),

@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use nanoclaw_request::CellId;
 
-use super::HostPlace;
+use super::access::access;
 use super::keys::{AGENT, HEALTH, LIMITS, MOUNT};
+use super::kind::kind;
+use super::names::{Names, Naming, name};
 use super::network::networks;
 use super::reader::{Field, Fields, Reader};
+use super::turns::{schedule, webhook};
+use super::{HostPlace, Wants};
 use crate::display::shown;
 use crate::tree::Kind;
-use crate::value::{cell_path, count, duration, env_name, host_path, mount_target, nested, no_nul, size};
-use crate::{Agent, Health, Limits, Mount, MountMode, NetRule, Restart, Rootfs, ValueError, parse_cpus, parse_rootfs};
+use crate::value::{cell_path, env_name, host_path, mount_target, nested, no_nul, size};
+use crate::{Agent, Health, Limits, Mount, MountMode, NetRule, Restart, Rootfs, parse_cpus, parse_rootfs};
 
 /// Most elements of a command.
 const MAX_ARGUMENTS: usize = 1024;
@@ -30,28 +34,35 @@ const GRACE: std::ops::RangeInclusive<u64> = 0..=3_600_000;
 /// Bounds of `health.retries`.
 const RETRIES: std::ops::RangeInclusive<u32> = 1..=100;
 
-const COMMAND_HELP: &str = "write program and arguments as a list: `command: [\"python3\", \"/workspace/agent.py\"]`";
+pub(super) const COMMAND_HELP: &str =
+    "write program and arguments as a list: `command: [\"python3\", \"/workspace/agent.py\"]`";
 
-/// Reads one agent; nothing where its `id` or `command` is missing or wrong.
+/// What agents take over from the top level, and may refer to there.
+pub(super) struct Fleet<'f> {
+    pub(super) networks: &'f [NetRule],
+    pub(super) limits: Limits,
+    pub(super) names: &'f Names,
+    /// Whether anything is served over HTTP.
+    pub(super) listens: bool,
+}
+
+/// Reads one agent; nothing where its `id` or what it runs is missing or wrong.
 pub(super) fn agent(
     r: &mut Reader<'_>,
     item: &Field<'_>,
     index: usize,
     seen: &mut HashMap<CellId, usize>,
-    shared: &[NetRule],
-    fleet: Limits,
+    fleet: &Fleet<'_>,
 ) -> Option<Agent> {
     let fields = r.fields(item, &AGENT, "write the agent as `- id: nano-001`, and `command` below it")?;
-    let id = id(r, &fields, seen);
-    let name = id.as_ref().map_or_else(|| format!("agents[{index}]"), |id| format!("agents.{id}"));
-    let command = match fields.get("command") {
-        Some(field) => command(r, &field),
-        None => {
-            let who = id.as_ref().map_or_else(|| "an agent".to_owned(), |id| format!("agent `{id}`"));
-            r.error(fields.place, format!("{who} has no `command`"), COMMAND_HELP);
-            None
-        }
-    };
+    let id = name(r, &fields, &Naming::AGENT, seen);
+    let who = id.as_ref().map_or_else(|| "an agent".to_owned(), |id| format!("agent `{id}`"));
+    let path = id.as_ref().map_or_else(|| format!("agents[{index}]"), |id| format!("agents.{id}"));
+    let (runs, kind) = kind(r, &fields, &who);
+    let models = access(r, &fields, runs, &who, &path, fleet.names);
+    let turns = |key: &str| fields.get(key).filter(|_| runs.takes_turns());
+    let schedule = turns("schedule").map(|field| schedule(r, &field));
+    let webhook = turns("webhook").and_then(|field| webhook(r, &field, fleet.listens));
     let rootfs = fields.get("rootfs").and_then(|field| rootfs(r, &field)).unwrap_or_default();
     let mounts = fields.get("mounts").map(|field| mounts(r, &field)).unwrap_or_default();
     let env = fields.get("env").map(|field| env(r, &field)).unwrap_or_default();
@@ -59,18 +70,21 @@ pub(super) fn agent(
         let text = r.text(&field, "write a path inside the cell such as `/workspace`")?;
         r.check(field.place(), cell_path(text))
     });
-    let limits = fields.get("limits").map(|field| limits(r, &field)).unwrap_or_default().or(fleet);
+    let limits = fields.get("limits").map(|field| limits(r, &field)).unwrap_or_default().or(fleet.limits);
     let allowed_networks = match fields.get("allowed_networks") {
-        Some(field) => networks(r, &field, &format!("{name}.allowed_networks")),
-        None => shared.to_vec(),
+        Some(field) => networks(r, &field, &format!("{path}.allowed_networks")),
+        None => fleet.networks.to_vec(),
     };
     let words = [("never", Restart::Never), ("on-failure", Restart::OnFailure), ("always", Restart::Always)];
     let restart = fields.get("restart").and_then(|field| r.choice(&field, &words)).unwrap_or_default();
     let health = fields.get("health").and_then(|field| health(r, &field));
-    let stop_grace = fields.get("stop_grace").and_then(|field| time(r, &field, &GRACE));
+    let stop_grace = fields.get("stop_grace").and_then(|field| r.time(&field, &GRACE));
     Some(Agent {
         id: id?,
-        command: command?,
+        kind: kind?,
+        models,
+        schedule: schedule.unwrap_or_default(),
+        webhook,
         rootfs,
         mounts,
         env,
@@ -83,33 +97,8 @@ pub(super) fn agent(
     })
 }
 
-fn id(r: &mut Reader<'_>, fields: &Fields<'_>, seen: &mut HashMap<CellId, usize>) -> Option<CellId> {
-    let Some(field) = fields.get("id") else {
-        r.error(fields.place, "an agent has no `id`", "add `id: nano-001`; ids are unique in the file");
-        return None;
-    };
-    let text = r.text(&field, "write an id such as `nano-001`")?;
-    let id = CellId::parse(text).map_err(|error| {
-        let lower = text.to_lowercase().replace(['_', ' ', '.'], "-");
-        let help = match CellId::parse(&lower) {
-            Ok(id) => format!("write `{id}`"),
-            Err(_) => "write an id such as `nano-001`".to_owned(),
-        };
-        ValueError::new(format!("`{}` is not an id: {error}", shown(text)), help)
-    });
-    let id = r.check(field.place(), id)?;
-    if let Some(line) = seen.insert(id.clone(), field.place().line) {
-        r.error(
-            field.place(),
-            format!("two agents have the id `{id}`"),
-            format!("choose another; the first is on line {line}"),
-        );
-        return None;
-    }
-    Some(id)
-}
-
-fn command(r: &mut Reader<'_>, field: &Field<'_>) -> Option<Vec<String>> {
+/// Reads a program and its arguments.
+pub(super) fn command(r: &mut Reader<'_>, field: &Field<'_>) -> Option<Vec<String>> {
     if let Kind::Plain(text) | Kind::Quoted(text) = &field.node.kind {
         let simple = !text.contains(['"', '\'', '\\', '$', '|', '&', ';', '<', '>', '*', '(', '`']);
         let words: Vec<String> = text.split_whitespace().map(|word| format!("\"{}\"", shown(word))).collect();
@@ -143,7 +132,7 @@ fn rootfs(r: &mut Reader<'_>, field: &Field<'_>) -> Option<Rootfs> {
     let text = r.text(field, help)?;
     let rootfs = r.check(field.place(), parse_rootfs(text, r.base))?;
     if let Rootfs::Directory(path) = &rootfs {
-        r.host_places.push(HostPlace { place: field.place(), path: path.clone(), directory: true });
+        r.host_places.push(HostPlace { place: field.place(), path: path.clone(), wants: Wants::Root });
     }
     Some(rootfs)
 }
@@ -161,7 +150,7 @@ fn mounts(r: &mut Reader<'_>, field: &Field<'_>) -> Vec<Mount> {
         let mode = fields.get("mode").and_then(|field| r.choice(&field, &modes)).unwrap_or_default();
         let source = part(r, &fields, "source", "./work").and_then(|(field, text)| {
             let path = r.check(field.place(), host_path(text, r.base))?;
-            r.host_places.push(HostPlace { place: field.place(), path: path.clone(), directory: false });
+            r.host_places.push(HostPlace { place: field.place(), path: path.clone(), wants: Wants::Anything });
             Some(path)
         });
         let target = part(r, &fields, "target", "/workspace").and_then(|(field, text)| {
@@ -193,7 +182,8 @@ fn free(r: &mut Reader<'_>, field: &Field<'_>, target: PathBuf, mounts: &[Mount]
     }
 }
 
-fn env(r: &mut Reader<'_>, field: &Field<'_>) -> BTreeMap<String, String> {
+/// Reads environment variables.
+pub(super) fn env(r: &mut Reader<'_>, field: &Field<'_>) -> BTreeMap<String, String> {
     let help = "write a mapping such as `{ LANG: C.UTF-8 }`";
     let mut env = BTreeMap::new();
     let Kind::Map(entries) = &field.node.kind else {
@@ -230,27 +220,17 @@ pub(super) fn limits(r: &mut Reader<'_>, field: &Field<'_>) -> Limits {
         let text = r.verbatim(&field, "a size", "write a size such as `512Mi`")?;
         r.check(field.place(), size(key, text, &range))
     };
-    let number = |r: &mut Reader<'_>, key: &str, range| {
-        let field = fields.get(key)?;
-        let text = r.digits(&field)?;
-        r.check(field.place(), count(key, text, &range))
-    };
     Limits {
         cpu_millis: fields.get("cpu").and_then(|field| {
             let text = r.verbatim(&field, "a number of cores", "write cores such as `1`, `0.5` or `500m`")?;
             r.check(field.place(), parse_cpus(text))
         }),
         memory: bytes(r, "memory", Limits::MEMORY),
-        pids: number(r, "pids", Limits::PIDS),
+        pids: fields.get("pids").and_then(|field| r.number(&field, &Limits::PIDS)),
         disk: bytes(r, "disk", Limits::DISK),
-        files: number(r, "files", Limits::FILES),
-        timeout: fields.get("timeout").and_then(|field| time(r, &field, &Limits::TIMEOUT_MILLIS)),
+        files: fields.get("files").and_then(|field| r.number(&field, &Limits::FILES)),
+        timeout: fields.get("timeout").and_then(|field| r.time(&field, &Limits::TIMEOUT_MILLIS)),
     }
-}
-
-fn time(r: &mut Reader<'_>, field: &Field<'_>, range: &std::ops::RangeInclusive<u64>) -> Option<Duration> {
-    let text = r.verbatim(field, "a duration", "write a duration such as `30s`")?;
-    r.check(field.place(), duration(field.name, text, range))
 }
 
 fn health(r: &mut Reader<'_>, field: &Field<'_>) -> Option<Health> {
@@ -263,12 +243,9 @@ fn health(r: &mut Reader<'_>, field: &Field<'_>) -> Option<Health> {
             None
         }
     };
-    let interval = fields.get("interval").and_then(|field| time(r, &field, &INTERVAL));
-    let timeout = fields.get("timeout").and_then(|field| time(r, &field, &CHECK_TIME));
-    let retries = fields.get("retries").and_then(|field| {
-        let text = r.digits(&field)?;
-        r.check(field.place(), count(field.name, text, &RETRIES))
-    });
+    let interval = fields.get("interval").and_then(|field| r.time(&field, &INTERVAL));
+    let timeout = fields.get("timeout").and_then(|field| r.time(&field, &CHECK_TIME));
+    let retries = fields.get("retries").and_then(|field| r.number(&field, &RETRIES));
     Some(Health {
         command: command?,
         interval: interval.unwrap_or(Duration::from_secs(10)),

@@ -11,16 +11,45 @@ pub(crate) struct Level {
     pub(crate) later: &'static [(&'static str, &'static str)],
 }
 
+/// A mapping whose `kind` decides which other keys it has.
+#[derive(Debug)]
+pub(crate) struct Kinds {
+    /// How messages call several of them.
+    pub(crate) many: &'static str,
+    /// The keys that only some kinds have, with those kinds.
+    pub(crate) own: &'static [(&'static str, &'static [&'static str])],
+}
+
+impl Kinds {
+    /// Whether an entry called `key` may stand in a mapping of this kind, and if not, where it may.
+    pub(crate) fn elsewhere(&self, key: &str, kind: &str) -> Option<&'static [&'static str]> {
+        let (_, kinds) = self.own.iter().find(|(own, _)| *own == key)?;
+        (!kinds.contains(&kind)).then_some(*kinds)
+    }
+}
+
 pub(crate) const TOP: Level = Level {
     name: "the top level",
-    keys: &["sandbox_mode", "allowed_networks", "prompt_filters", "audit_enabled", "limits", "agents"],
-    later: &[("models", LATER), ("budget", LATER), ("schedule", LATER)],
+    keys: &[
+        "sandbox_mode",
+        "allowed_networks",
+        "prompt_filters",
+        "audit_enabled",
+        "limits",
+        "models",
+        "budget",
+        "groups",
+        "listen",
+        "agents",
+    ],
+    later: &[],
 };
 
 pub(crate) const AGENT: Level = Level {
     name: "an agent",
     keys: &[
         "id",
+        "kind",
         "command",
         "rootfs",
         "mounts",
@@ -31,15 +60,115 @@ pub(crate) const AGENT: Level = Level {
         "restart",
         "health",
         "stop_grace",
+        "model",
+        "models",
+        "tools",
+        "budget",
+        "group",
+        "instructions",
+        "dialect",
+        "skills",
+        "max_steps",
+        "mcp",
+        "openclaw",
+        "schedule",
+        "webhook",
     ],
-    later: &[
-        ("image", "unpack the image into a directory and write `rootfs: ./DIRECTORY`"),
-        ("kind", "write the program to run as `command`"),
-        ("schedule", "start the agent when it is due, for example from cron with `nanoclaw run`"),
-        ("models", LATER),
-        ("budget", LATER),
+    later: &[("image", "unpack the image into a directory and write `rootfs: ./DIRECTORY`")],
+};
+
+/// The kinds of agents, and which keys only some of them have.
+pub(crate) const AGENT_KINDS: Kinds = Kinds {
+    many: "agents",
+    own: &[
+        ("command", &["command"]),
+        ("instructions", &["builtin"]),
+        ("dialect", &["builtin"]),
+        ("skills", &["builtin"]),
+        ("max_steps", &["builtin"]),
+        ("mcp", &["builtin"]),
+        ("openclaw", &["openclaw"]),
+        ("schedule", &["builtin", "openclaw"]),
+        ("webhook", &["builtin", "openclaw"]),
     ],
 };
+
+pub(crate) const MODELS: Level = Level {
+    name: "`models` at the top level",
+    keys: &["providers", "default", "aliases", "prices", "keep_bodies"],
+    later: &[],
+};
+
+pub(crate) const PROVIDER: Level = Level {
+    name: "a provider",
+    keys: &[
+        "name",
+        "kind",
+        "base_url",
+        "api_key",
+        "key_header",
+        "ca",
+        "responses",
+        "model_file",
+        "program",
+        "context",
+        "limits",
+        "connect_timeout",
+        "idle_timeout",
+        "timeout",
+        "retries",
+    ],
+    later: &[],
+};
+
+/// The kinds of providers, and which keys only some of them have.
+pub(crate) const PROVIDER_KINDS: Kinds = Kinds {
+    many: "providers",
+    own: &[
+        ("base_url", &["openai", "anthropic", "gemini"]),
+        ("api_key", &["openai", "anthropic", "gemini"]),
+        ("key_header", &["openai", "anthropic", "gemini"]),
+        ("ca", &["openai", "anthropic", "gemini"]),
+        ("responses", &["openai"]),
+        ("model_file", &["llama-server"]),
+        ("program", &["llama-server"]),
+        ("context", &["llama-server"]),
+        ("limits", &["llama-server"]),
+    ],
+};
+
+pub(crate) const SECRET: Level = Level { name: "a secret", keys: &["env", "file"], later: &[] };
+
+pub(crate) const BUDGET: Level = Level {
+    name: "`budget`",
+    keys: &[
+        "requests_per_minute",
+        "tokens_per_minute",
+        "tokens_per_hour",
+        "tokens_per_day",
+        "tokens_per_month",
+        "usd_per_hour",
+        "usd_per_day",
+        "usd_per_month",
+        "concurrent_calls",
+        "max_output_tokens",
+    ],
+    later: &[],
+};
+
+pub(crate) const GROUP: Level = Level { name: "a group", keys: &["name", "budget"], later: &[] };
+
+pub(crate) const MODEL_RULES: Level = Level { name: "`models` of an agent", keys: &["allow", "deny"], later: &[] };
+
+pub(crate) const TOOLS: Level = Level { name: "`tools`", keys: &["allow", "deny"], later: &[] };
+
+pub(crate) const TOOL_RULE: Level = Level { name: "a tool rule", keys: &["name", "arguments"], later: &[] };
+
+pub(crate) const MCP: Level = Level { name: "an MCP server", keys: &["name", "command", "env", "url"], later: &[] };
+
+pub(crate) const SCHEDULE: Level = Level { name: "a schedule", keys: &["cron", "every", "prompt"], later: &[] };
+
+pub(crate) const WEBHOOK: Level = Level { name: "`webhook`", keys: &["token", "prompt"], later: &[] };
 
 pub(crate) const LIMITS: Level =
     Level { name: "`limits`", keys: &["cpu", "memory", "pids", "disk", "files", "timeout"], later: &[] };
@@ -52,15 +181,33 @@ pub(crate) const NET_RULE: Level =
 pub(crate) const HEALTH: Level =
     Level { name: "`health`", keys: &["command", "interval", "timeout", "retries"], later: &[] };
 
-pub(crate) const ALL: [&Level; 6] = [&TOP, &AGENT, &LIMITS, &MOUNT, &NET_RULE, &HEALTH];
-
-const LATER: &str = "remove it";
+pub(crate) const ALL: [&Level; 17] = [
+    &TOP,
+    &AGENT,
+    &LIMITS,
+    &MOUNT,
+    &NET_RULE,
+    &HEALTH,
+    &MODELS,
+    &PROVIDER,
+    &SECRET,
+    &BUDGET,
+    &GROUP,
+    &MODEL_RULES,
+    &TOOLS,
+    &TOOL_RULE,
+    &MCP,
+    &SCHEDULE,
+    &WEBHOOK,
+];
 
 /// What to do about an unknown key.
 pub(crate) fn advice(level: &Level, key: &str) -> String {
     let elsewhere: Vec<&str> = ALL.iter().filter(|other| other.keys.contains(&key)).map(|other| other.name).collect();
-    if !elsewhere.is_empty() {
-        return format!("`{key}` is a key of {}", elsewhere.join(" and of "));
+    match elsewhere.as_slice() {
+        [] => {}
+        [one] => return format!("`{key}` is a key of {one}"),
+        [most @ .., last] => return format!("`{key}` is a key of {} and of {last}", most.join(", of ")),
     }
     if let Some(near) = nearest(key, level.keys) {
         return format!("did you mean `{near}`?");
@@ -119,7 +266,11 @@ mod tests {
 
     #[test]
     fn a_key_of_another_level_is_recognised() {
-        assert_eq!(advice(&TOP, "env"), "`env` is a key of an agent");
+        assert_eq!(advice(&TOP, "rootfs"), "`rootfs` is a key of an agent");
+        assert_eq!(advice(&TOP, "health"), "`health` is a key of an agent");
+        assert_eq!(advice(&TOP, "mode"), "`mode` is a key of a mount");
+        assert_eq!(advice(&TOP, "allow"), "`allow` is a key of `models` of an agent and of `tools`");
+        assert_eq!(advice(&TOP, "env"), "`env` is a key of an agent, of a secret and of an MCP server");
         assert_eq!(advice(&AGENT, "memory"), "`memory` is a key of `limits`");
         assert_eq!(advice(&MOUNT, "zzz"), "the keys of a mount are `source`, `target`, `mode`");
     }

@@ -1,18 +1,25 @@
 //! From the tree to a [`Config`]: every key of the reference, each read in one place.
 
+mod access;
 mod agent;
 pub(crate) mod keys;
+mod kind;
+mod models;
+mod names;
 mod network;
 mod reader;
+mod secret;
+mod turns;
 
 use std::path::PathBuf;
 
+use self::agent::Fleet;
 use self::network::networks;
 use self::reader::{Field, Reader};
 use crate::report::Mistakes;
 use crate::source::{Place, Source};
 use crate::tree::{Kind, Node};
-use crate::{Config, Limits, NetRule, Notice, Report, SandboxMode};
+use crate::{Agent, Budget, Config, Limits, Models, Notice, Report, SandboxMode};
 
 /// Most prompt filters in one file.
 const MAX_FILTERS: usize = 256;
@@ -24,8 +31,20 @@ const MAX_AGENTS: usize = 256;
 pub(crate) struct HostPlace {
     pub(crate) place: Place,
     pub(crate) path: PathBuf,
-    /// Whether it must be a directory.
-    pub(crate) directory: bool,
+    pub(crate) wants: Wants,
+}
+
+/// What must be at a path of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wants {
+    /// Whatever it is.
+    Anything,
+    /// A directory that becomes the root of a cell.
+    Root,
+    /// A directory.
+    Directory,
+    /// Something to read.
+    File,
 }
 
 /// What came out of a file, complete only where nothing is wrong.
@@ -48,6 +67,9 @@ impl Decoded<'_> {
 pub(crate) fn decode<'s>(text: &str, source: &'s Source<'s>, base: &'s std::path::Path) -> Decoded<'s> {
     let mut mistakes = Mistakes::new(source);
     let root = crate::tree::read(text, source, &mut mistakes);
+    if root.is_none() {
+        secret::hide_likely(source, &mut mistakes);
+    }
     let mut reader = Reader { mistakes, base, notices: Vec::new(), host_places: Vec::new() };
     let config = root.as_ref().map(|root| top(&mut reader, root)).unwrap_or_else(empty);
     let Reader { mistakes, mut notices, host_places, .. } = reader;
@@ -62,6 +84,10 @@ fn empty() -> Config {
         prompt_filters: Vec::new(),
         allowed_networks: Vec::new(),
         limits: Limits::default(),
+        models: Models::default(),
+        budget: Budget::default(),
+        groups: Vec::new(),
+        listen: None,
         agents: Vec::new(),
     }
 }
@@ -104,8 +130,17 @@ fn top(r: &mut Reader<'_>, root: &Node) -> Config {
     if let Some(field) = fields.get("limits") {
         config.limits = agent::limits(r, &field);
     }
+    let (models, mut names) = models::models(r, fields.get("models"));
+    config.models = models;
+    if let Some(field) = fields.get("budget") {
+        config.budget = access::budget(r, &field);
+    }
+    config.groups = access::groups(r, fields.get("groups"), &mut names);
+    config.listen = fields.get("listen").and_then(|field| turns::listen(r, &field));
     if let Some(field) = fields.get("agents") {
-        config.agents = agents(r, &field, &config.allowed_networks, config.limits);
+        let listens = fields.get("listen").is_some();
+        let fleet = Fleet { networks: &config.allowed_networks, limits: config.limits, names: &names, listens };
+        config.agents = agents(r, &field, &fleet);
     }
     config
 }
@@ -134,14 +169,14 @@ fn filters(r: &mut Reader<'_>, field: &Field<'_>) -> Vec<String> {
     filters
 }
 
-fn agents(r: &mut Reader<'_>, field: &Field<'_>, shared: &[NetRule], limits: Limits) -> Vec<crate::Agent> {
+fn agents(r: &mut Reader<'_>, field: &Field<'_>, fleet: &Fleet<'_>) -> Vec<Agent> {
     let help = "write a list of agents: `- id: nano-001`, and `command` below it";
     let Some(items) = r.list(field, MAX_AGENTS, help) else { return Vec::new() };
     let mut agents = Vec::new();
     let mut seen = std::collections::HashMap::new();
     for (index, node) in items.iter().enumerate() {
         let item = field.element(node);
-        agents.extend(agent::agent(r, &item, index, &mut seen, shared, limits));
+        agents.extend(agent::agent(r, &item, index, &mut seen, fleet));
     }
     agents
 }

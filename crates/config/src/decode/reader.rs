@@ -1,13 +1,20 @@
 //! Takes values of the expected types out of the tree, and reports the others.
 
-use std::path::Path;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
 
-use super::keys::{Level, advice, nearest};
+use super::keys::{Kinds, Level, advice, nearest};
+use super::secret::likely;
+use super::{HostPlace, Wants};
 use crate::ValueError;
 use crate::display::shown;
 use crate::report::Mistakes;
-use crate::source::Place;
+use crate::source::{Hidden, Place};
 use crate::tree::{Entry, Kind, Node};
+use crate::value::{Url, count, duration, host_path};
 
 /// What decoding needs and collects.
 pub(crate) struct Reader<'s> {
@@ -15,7 +22,7 @@ pub(crate) struct Reader<'s> {
     pub(crate) base: &'s Path,
     pub(crate) notices: Vec<crate::Notice>,
     /// Host paths that must exist by the time the file is used.
-    pub(crate) host_places: Vec<super::HostPlace>,
+    pub(crate) host_places: Vec<HostPlace>,
 }
 
 /// A value and how messages call it.
@@ -57,6 +64,11 @@ impl<'n> Fields<'n> {
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
         Some(Field::new(&entry.key, entry.place, &entry.value))
     }
+
+    /// The first of these keys that is there.
+    pub(crate) fn any(&self, keys: &[&str]) -> Option<Field<'n>> {
+        keys.iter().find_map(|key| self.get(key))
+    }
 }
 
 impl Reader<'_> {
@@ -95,7 +107,12 @@ impl Reader<'_> {
         for entry in entries {
             if level.keys.contains(&entry.key.as_str()) {
                 known.push(entry);
-            } else if let Some((key, help)) = level.later.iter().find(|(key, _)| *key == entry.key) {
+                continue;
+            }
+            if likely(entry) {
+                self.hide(&entry.value);
+            }
+            if let Some((key, help)) = level.later.iter().find(|(key, _)| *key == entry.key) {
                 self.error(entry.place, format!("`{key}` is not supported by this version"), *help);
             } else {
                 let help = advice(level, &entry.key);
@@ -103,6 +120,43 @@ impl Reader<'_> {
             }
         }
         Some(Fields { level, place: field.node.place, entries: known })
+    }
+
+    /// Keeps a URL, or reports why it cannot be used, without what may be a secret in it.
+    pub(crate) fn address(&mut self, field: &Field<'_>, url: Result<Url, ValueError>) -> Option<Url> {
+        if let Kind::Plain(text) | Kind::Quoted(text) = &field.node.kind
+            && url.is_err()
+            && text.contains(['@', '?', '#'])
+        {
+            self.hide(field.node);
+        }
+        self.check(field.place(), url)
+    }
+
+    /// Reports keys that mappings of another kind have, and says whether there are any.
+    pub(crate) fn foreign(&mut self, fields: &Fields<'_>, kinds: &Kinds, kind: &str) -> bool {
+        let mut found = false;
+        let named = fields.entries.iter().any(|entry| entry.key == "kind");
+        for entry in &fields.entries {
+            let Some(theirs) = kinds.elsewhere(&entry.key, kind) else { continue };
+            let listed =
+                |prefix: &str| theirs.iter().map(|kind| format!("`{prefix}{kind}`")).collect::<Vec<_>>().join(" or ");
+            let this = if named { format!("is of kind `{kind}`") } else { "has no `kind`".to_owned() };
+            self.error(
+                entry.place,
+                format!("`{}` is a key of {} of kind {}, and this one {this}", entry.key, kinds.many, listed("")),
+                format!("remove it, or write {}", listed("kind: ")),
+            );
+            found = true;
+        }
+        found
+    }
+
+    /// Keeps a value out of every message.
+    pub(crate) fn hide(&mut self, node: &Node) {
+        let nested = matches!(node.kind, Kind::List(_) | Kind::Map(_));
+        let width = if nested { usize::MAX } else { node.place.width };
+        self.mistakes.hide(Hidden { place: Place { width, ..node.place }, last: node.last });
     }
 
     /// A list of at most `most` elements.
@@ -136,6 +190,39 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    /// A text that says something.
+    pub(crate) fn words<'n>(&mut self, field: &Field<'n>, help: &str) -> Option<&'n str> {
+        let text = self.text(field, help)?;
+        if text.trim().is_empty() {
+            self.error(field.place(), format!("`{}` is empty", field.name), help);
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A path of the host that must be there when the file is used.
+    pub(crate) fn host_path(&mut self, field: &Field<'_>, wants: Wants, help: &str) -> Option<PathBuf> {
+        let text = self.text(field, help)?;
+        let path = self.check(field.place(), host_path(text, self.base))?;
+        self.host_places.push(HostPlace { place: field.place(), path: path.clone(), wants });
+        Some(path)
+    }
+
+    /// A duration within `range`, in milliseconds.
+    pub(crate) fn time(&mut self, field: &Field<'_>, range: &RangeInclusive<u64>) -> Option<Duration> {
+        let text = self.verbatim(field, "a duration", "write a duration such as `30s`")?;
+        self.check(field.place(), duration(field.name, text, range))
+    }
+
+    /// A whole number within `range`.
+    pub(crate) fn number<N>(&mut self, field: &Field<'_>, range: &RangeInclusive<N>) -> Option<N>
+    where
+        N: Copy + Display + FromStr + PartialOrd,
+    {
+        let text = self.digits(field)?;
+        self.check(field.place(), count(field.name, text, range))
     }
 
     /// A scalar as it is written, for what programs receive (`60` is the argument "60") and for amounts.

@@ -1,6 +1,8 @@
 //! Sizes, durations, shares of a processor, and counts.
 
+use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::ValueError;
@@ -217,7 +219,11 @@ pub(crate) fn duration(name: &str, text: &str, range: &RangeInclusive<u64>) -> R
 }
 
 /// Reads the whole number `name` within `range`.
-pub(crate) fn count(name: &str, text: &str, range: &RangeInclusive<u32>) -> Result<u32, ValueError> {
+pub(crate) fn count<N: Copy + Display + FromStr + PartialOrd>(
+    name: &str,
+    text: &str,
+    range: &RangeInclusive<N>,
+) -> Result<N, ValueError> {
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if !plain {
         return Err(ValueError::new(
@@ -234,13 +240,13 @@ pub(crate) fn count(name: &str, text: &str, range: &RangeInclusive<u32>) -> Resu
     })
 }
 
-fn leading_digits(text: &str) -> (&str, &str) {
+pub(super) fn leading_digits(text: &str) -> (&str, &str) {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     text.split_at_checked(end).unwrap_or((text, ""))
 }
 
 /// A leading zero means octal to some readers.
-fn check_zeros(text: &str, digits: &str, unit: &str) -> Result<(), ValueError> {
+pub(super) fn check_zeros(text: &str, digits: &str, unit: &str) -> Result<(), ValueError> {
     let short = digits.trim_start_matches('0');
     if digits.len() > 1 && short.len() < digits.len() {
         let short = if short.is_empty() { "0" } else { short };

@@ -1,14 +1,20 @@
 //! The values that a file and the command line have in common, read by one parser each.
 
 mod amount;
+mod cron;
+mod money;
 mod path;
+mod url;
 
 pub(crate) use amount::{count, duration, size};
 pub use amount::{
     parse_cpus, parse_disk, parse_duration, parse_files, parse_memory, parse_pids, parse_size, parse_timeout,
 };
+pub(crate) use cron::cron;
+pub(crate) use money::usd;
 pub(crate) use path::{cell_path, env_name, host_path, mount_target, nested, no_nul};
 pub use path::{parse_env, parse_mount, parse_rootfs};
+pub(crate) use url::{Url, url};
 
 /// Why a value cannot be used, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -48,11 +48,12 @@ enum Next {
     Request,
     /// Nothing.
     End,
-    /// A tunnel to this place.
-    Tunnel(Destination),
+    /// Something else than requests of ours, to this place.
+    Tunnel(Destination, Via),
 }
 
-/// Serves the requests of one connection. A `CONNECT` to the proxy is left to the caller, as a tunnel to open.
+/// Serves the requests of one connection. To the proxy, a `CONNECT` is left to the caller as a tunnel to open, and so is
+/// a request to a service, with its head still to be read.
 pub(crate) async fn serve(door: Arc<Inner>, wire: Wire, role: Role) -> Result<Option<Tunnel>, AuditError> {
     let speech = Speech::Http { bodiless: false };
     let mut session = Session { door, wire, role, upstream: None, speech };
@@ -65,7 +66,7 @@ pub(crate) async fn serve(door: Arc<Inner>, wire: Wire, role: Role) -> Result<Op
     session.close_upstream(None).await?;
     let Session { door, wire, speech, .. } = session;
     match result {
-        Ok(Next::Tunnel(destination)) => return Ok(Some(Tunnel { door, wire, destination, via: Via::HttpConnect })),
+        Ok(Next::Tunnel(destination, via)) => return Ok(Some(Tunnel { door, wire, destination, via })),
         Ok(Next::Request | Next::End) => respond::finish(wire, door.limits.farewell).await,
         Err(stop) => respond::end(wire, speech, stop, door.limits.farewell).await?,
     }
@@ -75,10 +76,18 @@ pub(crate) async fn serve(door: Arc<Inner>, wire: Wire, role: Role) -> Result<Op
 impl Session {
     /// Reads, decides and carries out one request.
     async fn request(&mut self) -> Result<Next, Stop> {
-        let Some(head) = self.read_head().await? else { return Ok(Next::End) };
+        let Some((head, length)) = self.read_head().await? else { return Ok(Next::End) };
+        if let (Role::Proxy { .. }, Target::Absolute { authority, .. }) = (&self.role, &head.target)
+            && self.door.services.at(authority).is_some()
+        {
+            return Ok(Next::Tunnel(authority.clone(), Via::HttpAbsolute));
+        }
+        self.wire.reader().consume(length);
         self.speech = Speech::Http { bodiless: head.method == "HEAD" };
         let destination = match (&self.role, &head.target) {
-            (Role::Proxy { .. }, Target::Authority(destination)) => return Ok(Next::Tunnel(destination.clone())),
+            (Role::Proxy { .. }, Target::Authority(destination)) => {
+                return Ok(Next::Tunnel(destination.clone(), Via::HttpConnect));
+            }
             (Role::Proxy { .. }, Target::Absolute { authority, .. }) => authority.clone(),
             (Role::Proxy { .. }, Target::Origin(_)) => {
                 let help =
@@ -119,8 +128,9 @@ impl Session {
         }
     }
 
-    /// The next request head; `None` when the client has no more.
-    async fn read_head(&mut self) -> Result<Option<RequestHead>, Stop> {
+    /// The next request head and its length in what was read ahead, of which it is still a part; `None` when the client
+    /// has no more.
+    async fn read_head(&mut self) -> Result<Option<(RequestHead, usize)>, Stop> {
         let mut scanner = HeadScanner::default();
         if self.wire.ahead.is_empty() && !self.wait_for_more().await? {
             return Ok(None);
@@ -135,10 +145,7 @@ impl Session {
                 Err(error) => Some(Err(error)),
             };
             match parsed {
-                Some(Ok((head, end))) => {
-                    self.wire.reader().consume(end);
-                    return Ok(Some(head));
-                }
+                Some(Ok(whole)) => return Ok(Some(whole)),
                 Some(Err(error)) => {
                     let reason = format!("the HTTP request cannot be read: {error}");
                     return Err(self.unreadable(malformed(reason, "")).await);

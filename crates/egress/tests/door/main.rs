@@ -18,6 +18,8 @@ mod proxy;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]
+mod services;
+#[cfg(test)]
 mod tls;
 #[cfg(test)]
 mod world;

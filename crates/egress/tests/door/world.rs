@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nanoclaw_audit::{Filter, Options, Reader, Recorder};
 use nanoclaw_config::{HostPattern, IpNet, NetRule, NetTarget};
-use nanoclaw_egress::{Dialer, Door, DoorError, DoorLimits, DoorSockets, Outside, Pending, Resolver};
+use nanoclaw_egress::{Dialer, Door, DoorError, DoorLimits, DoorSockets, Outside, Pending, Resolver, Service};
 use nanoclaw_identity::CellSockets;
 use nanoclaw_policy::Engine;
 use nanoclaw_request::{CellId, DnsName, SessionId};
@@ -129,16 +129,26 @@ impl World {
     }
 
     pub fn with_limits(rules: impl Into<Vec<NetRule>>, limits: DoorLimits) -> Self {
+        Self::with_services(rules, limits, |_| Vec::new())
+    }
+
+    /// One with the services that `services` makes, which may record as the door does.
+    pub fn with_services(
+        rules: impl Into<Vec<NetRule>>,
+        limits: DoorLimits,
+        services: impl FnOnce(&Recorder) -> Vec<Service>,
+    ) -> Self {
         let cell = CellId::parse("nano-001").unwrap();
         let log = tempfile::tempdir().unwrap();
         let recorder = Recorder::open(Options::new(log.path().to_owned())).unwrap();
         let internet = Arc::new(Internet::default());
-        let door = Door::new(
+        let door = Door::with_services(
             CellSockets::of(cell.clone(), SessionId::from_random([7; 16])),
             Arc::new(Engine::new(cell, rules.into())),
             recorder.clone(),
             Outside { resolver: internet.clone(), dialer: internet.clone() },
             limits,
+            services(&recorder),
         );
         let listen = || {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use nanoclaw_audit::LimitKind;
-use nanoclaw_config::{Agent, Limits, Loaded, Restart, Rootfs, SandboxMode};
+use nanoclaw_config::{Agent, AgentKind, Limits, Loaded, Restart, Rootfs, SandboxMode};
 use nanoclaw_request::CellId;
 use nanoclaw_server::cell::{Cell, End, LaunchError, Order, host_services, launch};
 use nanoclaw_server::fleet;
@@ -49,7 +49,10 @@ fn agent(arguments: Run, loaded: Option<&Loaded>) -> Result<(Agent, SandboxMode)
     };
     let mut agent = named.unwrap_or_else(|| Agent {
         id,
-        command: Vec::new(),
+        kind: AgentKind::Command(Vec::new()),
+        models: None,
+        schedule: Vec::new(),
+        webhook: None,
         rootfs: Rootfs::default(),
         mounts: Vec::new(),
         env: Default::default(),
@@ -61,9 +64,15 @@ fn agent(arguments: Run, loaded: Option<&Loaded>) -> Result<(Agent, SandboxMode)
         stop_grace: std::time::Duration::from_secs(10),
     });
     if !arguments.command.is_empty() {
-        agent.command = arguments.command;
+        agent.kind = AgentKind::Command(arguments.command);
     }
-    if agent.command.is_empty() {
+    let AgentKind::Command(command) = &agent.kind else {
+        return Err(Failure::with_status(
+            format!("agent `{}` runs no command of its own; write one after `--`, or start it with `nanoclaw up`", agent.id),
+            FAILED,
+        ));
+    };
+    if command.is_empty() {
         return Err(Failure::with_status(
             "no command; write it after `--`, as in `nanoclaw run -- python3 agent.py`",
             FAILED,

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 
+use super::dial::Dials;
 use super::watch::Watch;
 use super::{Cell, Order, next};
 use crate::doors::Doors;
@@ -127,7 +128,14 @@ async fn build(plane: &Plane, spec: &CellSpec) -> Result<Built, StepError> {
         Some(InitEvent::Ready(descriptors)) => Ok(Built { plan, number, events, init, descriptors: *descriptors }),
         // Its init ends by itself.
         Some(InitEvent::Failed(error)) => Err(error),
-        Some(InitEvent::Started { .. } | InitEvent::NotStarted { .. } | InitEvent::Exited { .. }) | None => {
+        Some(
+            InitEvent::Started { .. }
+            | InitEvent::NotStarted { .. }
+            | InitEvent::Exited { .. }
+            | InitEvent::Dialled { .. }
+            | InitEvent::NotDialled { .. },
+        )
+        | None => {
             end(plane, number);
             let help = "`nanoclaw doctor` says what this host lacks";
             Err(StepError::new("build the cell", "its init ended early", help))
@@ -198,6 +206,7 @@ async fn start(
         starting,
         directives,
         programs: Programs::default(),
+        dials: Dials::default(),
         limits: order.spec.limits.or(Limits::DEFAULT),
         limit: None,
     };

@@ -2,11 +2,13 @@
 //!
 //! The cell is built while its launch is being written to disk; its command starts when both are done (`launch`). Then
 //! three doors serve it (network, system calls, stray packets), and one task watches over it: exits, limits, orders of
-//! the operator (`watch`). If a door cannot record, the cell ends.
+//! the operator (`watch`), connections of ours to servers inside (`dial`). If a door cannot record, the cell ends.
 
+mod dial;
 mod launch;
 mod watch;
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use nanoclaw_sandbox::plan::Program;
 use nanoclaw_sandbox::{CellSpec, InitEvent, InitHandle};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::plane::Plane;
@@ -74,6 +77,7 @@ pub struct Steering {
 enum Directive {
     Signal(u64, i32),
     Run(Box<RunOrder>),
+    Dial(u16, dial::Asker),
     Kill,
 }
 
@@ -121,6 +125,20 @@ impl Steering {
         let order = Box::new(RunOrder { warrant, program, stdio, started });
         self.orders.send(Directive::Run(order)).map_err(|_| NotRun::CellGone)?;
         answer.await.unwrap_or(Err(NotRun::CellGone))
+    }
+
+    /// Opens a connection to `port` on 127.0.0.1 inside the cell, to a server that an agent runs there. No port of the
+    /// host is involved. This is for the control plane itself, on behalf of somebody whose request was authorised
+    /// before; what answers is a program of the cell, and to be believed no more than that.
+    ///
+    /// # Errors
+    /// `NotConnected`: the cell has ended. `ConnectionRefused`: nothing listens there. `AddrInUse`: a door of the cell
+    /// listens there. `TimedOut`: what listens there does not accept. Others as of connect(2).
+    pub async fn dial(&self, port: u16) -> io::Result<TcpStream> {
+        let (asker, answer) = oneshot::channel();
+        // Where this fails the asker is gone with it, and the answer says so.
+        let _ended = self.orders.send(Directive::Dial(port, asker)).is_err();
+        dial::connection(port, answer).await
     }
 
     /// What the cell uses now.

@@ -13,6 +13,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use super::dial::Dials;
 use super::{Directive, End, exit_of, next};
 use crate::doors::Doors;
 use crate::kernel_door::Starting;
@@ -34,6 +35,7 @@ pub(super) struct Watch {
     pub(super) starting: Starting,
     pub(super) directives: mpsc::UnboundedReceiver<Directive>,
     pub(super) programs: Programs,
+    pub(super) dials: Dials,
     pub(super) limits: Limits,
     pub(super) limit: Option<LimitKind>,
 }
@@ -109,6 +111,10 @@ impl Watch {
                 self.kill();
             }
         };
+        // Whoever asks for something from now on is told at once that there is nobody.
+        self.directives.close();
+        while self.directives.try_recv().is_ok() {}
+        self.dials = Dials::default();
         // Init's last words may still be on their way to us when it is gone already.
         while let Ok(Some(event)) = self.init.get_ref().event() {
             match event {
@@ -141,6 +147,14 @@ impl Watch {
                 self.programs.not_started(n, errno)
             }
             InitEvent::Exited { n, status } => self.programs.exited(n, status),
+            InitEvent::Dialled { n, socket } => {
+                self.dials.answered(n, Ok(socket));
+                None
+            }
+            InitEvent::NotDialled { n, errno } => {
+                self.dials.answered(n, Err(errno));
+                None
+            }
             InitEvent::Ready(_) | InitEvent::Failed(_) => None,
         };
         match ended {
@@ -157,6 +171,7 @@ impl Watch {
                 self.starting.set(Some(order.program.command.clone()));
                 self.programs.start(self.init.get_ref(), *order);
             }
+            Directive::Dial(port, asker) => self.dials.start(self.init.get_ref(), port, asker),
         }
     }
 

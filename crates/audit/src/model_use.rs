@@ -1,0 +1,55 @@
+//! What a call of a model came to.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// The `model` object of the record of a call's outcome. Leave out what is not known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ModelUse {
+    /// The provider that answered.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub provider: String,
+    /// The model, as the provider names it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Tokens of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_tokens: Option<u64>,
+    /// Those that the provider had in its cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cached_tokens: Option<u64>,
+    /// Tokens of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
+    /// Whether the tokens were estimated, because the provider did not say.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub estimated: bool,
+    /// What it cost, in US dollars as a decimal; absent where there is no price.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<String>,
+    /// From the request to the first event of the answer, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_token_ms: Option<u64>,
+    /// From the request to the end of the answer, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_ms: Option<u64>,
+    /// Requests that were sent to providers for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// Why the answer ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop: Option<String>,
+    /// Names of the tools whose calls the model proposed, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools_proposed: Vec<String>,
+    /// Those that were refused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools_denied: Vec<String>,
+    /// How many parts of the request come from where: `operator`, `user`, `model`, `tool:NAME`, `tool`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, u64>,
+    /// SHA-256 of the answer as the provider gave it, in hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer_sha256: Option<String>,
+}

@@ -1,0 +1,98 @@
+//! Looking at an answer on its way to an agent, in the agent's own dialect.
+//!
+//! A guard holds every tool call back until it is complete, and its holder decides. It never reorders what it lets
+//! pass: while a call waits, what comes after it waits too. Events that it does not understand pass untouched, unless they
+//! could carry a tool call past it.
+
+use serde_json::Value;
+
+use crate::sse::Event;
+use crate::{Malformed, Stop, ToolCall, Usage};
+
+/// A part of a streamed answer.
+#[derive(Debug)]
+pub enum Piece {
+    /// Passes.
+    Event(Event),
+    /// Carries text of the answer (thoughts included), and passes when that may be read.
+    Text {
+        /// The event.
+        event: Event,
+        /// The text that it adds.
+        text: String,
+    },
+    /// A complete tool call, waiting for a decision: hand it to [`StreamGuard::allow`] or [`StreamGuard::refuse`].
+    Call(HeldCall),
+}
+
+/// A tool call that waits for a decision. Dropping it keeps it from the agent.
+#[derive(Debug)]
+pub struct HeldCall {
+    /// The call.
+    pub call: ToolCall,
+    /// The events that carry it, as they came.
+    pub events: Vec<Event>,
+    /// The guard's own number for it.
+    pub number: usize,
+}
+
+/// What is known of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The model that gave it, as the provider says.
+    pub model: Option<String>,
+    /// What it used, where the provider has said so.
+    pub usage: Option<Usage>,
+    /// Why it ended, as the provider says (before refusals change it).
+    pub stop: Option<Stop>,
+    /// Whether the end of the answer was seen.
+    pub complete: bool,
+}
+
+/// Guards one streamed answer: feed it an event, then take pieces until there is none.
+pub trait StreamGuard: Send {
+    /// Takes the next event.
+    ///
+    /// # Errors
+    /// The event cannot be understood and could carry a tool call. The stream must end.
+    fn feed(&mut self, event: Event) -> Result<(), Malformed>;
+
+    /// The stream has ended: what is still held comes out of [`StreamGuard::next`]. A call that is not complete never does.
+    fn finish(&mut self);
+
+    /// The next piece. After a [`Piece::Call`] decide on it first, as the decision changes what follows.
+    fn next(&mut self) -> Option<Piece>;
+
+    /// The events of a call that may pass.
+    fn allow(&mut self, held: HeldCall) -> Vec<Event>;
+
+    /// The events that stand in the place of a refused call and say `text`.
+    fn refuse(&mut self, held: HeldCall, text: &str) -> Vec<Event>;
+
+    /// The events that end the answer early, in order, with `text` as its last words, so that the agent's own loop ends.
+    fn cut(&mut self, text: &str) -> Vec<Event>;
+
+    /// What is known so far.
+    fn facts(&self) -> &Facts;
+}
+
+/// Guards one whole answer.
+pub trait WholeGuard: Send {
+    /// All text of it, thoughts included, in order, one entry for each part.
+    fn texts(&self) -> Vec<String>;
+
+    /// Its tool calls, in order.
+    fn calls(&self) -> Vec<ToolCall>;
+
+    /// Puts `text` in the place of call number `index` of [`WholeGuard::calls`].
+    fn refuse(&mut self, index: usize, text: &str);
+
+    /// Replaces the whole content by `text`.
+    fn cut(&mut self, text: &str);
+
+    /// What is known of it.
+    fn facts(&self) -> &Facts;
+
+    /// The answer as the agent may see it. Stop reasons fit what is left of the calls.
+    fn into_body(self: Box<Self>) -> Value;
+}

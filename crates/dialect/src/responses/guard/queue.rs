@@ -1,0 +1,61 @@
+//! Events that wait in a guard.
+
+use serde_json::Value;
+
+use crate::sse::Event;
+
+/// An event that waits.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub event: Event,
+    /// The call that it belongs to.
+    pub owner: Option<usize>,
+    /// Text that it adds to the answer.
+    pub text: Option<String>,
+    pub meta: Meta,
+}
+
+/// What passing on an event needs to know of it.
+#[derive(Debug, Default)]
+pub(super) struct Meta {
+    /// Its sequence number, where it has one.
+    pub sequence: Option<u64>,
+    /// What it does to the answer as the agent has it.
+    pub step: Step,
+}
+
+/// What an event does to the answer as the agent has it.
+#[derive(Debug, Default)]
+pub(super) enum Step {
+    /// Nothing that others depend on.
+    #[default]
+    None,
+    /// The answer begins.
+    Start,
+    /// An item begins.
+    Open {
+        index: u64,
+        item: Value,
+    },
+    /// A part of a message begins: a text that can go on, or not.
+    OpenPart {
+        index: u64,
+        content: u64,
+        text: bool,
+    },
+    /// The part of a message is complete.
+    ClosePart {
+        index: u64,
+    },
+    /// An item is complete.
+    Close {
+        index: u64,
+    },
+    /// The answer ends. `calls` are the places of calls in its output, with their numbers.
+    End {
+        value: Value,
+        calls: Vec<(usize, usize)>,
+    },
+    /// The stream ends in an error.
+    Fail,
+}

@@ -1,0 +1,322 @@
+//! Budgets: what an agent, its group and the whole fleet may use together, reserved before a call and settled after it.
+//!
+//! A call is charged to every account that it concerns or to none. What it could use at most is reserved first, so that
+//! calls at the same time cannot exceed a limit together; when it is known what it used, the difference is given back.
+//! Every change is in the journal before the call is sent, so restarts lose nothing.
+
+mod journal;
+mod period;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use nanoclaw_config::{Budget, Group, NanoUsd};
+use nanoclaw_request::CellId;
+
+pub use journal::JournalError;
+
+use journal::{Change, Journal};
+use period::{Count, Periods};
+
+/// The accounts of a fleet. Clones are the same accounts.
+#[derive(Clone)]
+pub struct Budgets {
+    book: Arc<Mutex<Book>>,
+}
+
+struct Book {
+    accounts: Vec<Account>,
+    of_cell: HashMap<CellId, Vec<usize>>,
+    journal: Journal,
+}
+
+struct Account {
+    /// How the journal names it: `fleet`, `group/NAME`, `agent/ID`.
+    key: String,
+    /// How people are told of it.
+    owner: String,
+    limits: Budget,
+    used: Periods,
+    running: u64,
+}
+
+/// Most that a call may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    /// Tokens of the request and of the longest answer.
+    pub tokens: u64,
+    /// What they cost; `None` where there is no price.
+    pub cost: Option<NanoUsd>,
+}
+
+/// Why a call is not made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Exhausted {
+    /// A limit would be exceeded.
+    #[error("{limit} of {owner} is used up: {used} of {most} are used or reserved, and this call needs {needs}")]
+    Limit {
+        /// The key of the limit, such as `tokens_per_day`.
+        limit: &'static str,
+        /// Whose limit.
+        owner: String,
+        /// What is used or reserved already.
+        used: String,
+        /// The limit.
+        most: String,
+        /// What this call needs.
+        needs: String,
+        /// When there is some again; `None` when another call ends.
+        returns: Option<Timestamp>,
+    },
+    /// There is a limit on money, and no price.
+    #[error("{owner} has a limit on money, and there is no price for {model}")]
+    NoPrice {
+        /// Whose limit.
+        owner: String,
+        /// The model.
+        model: String,
+    },
+    /// It cannot be written down.
+    #[error("what is used cannot be written down: {0}")]
+    Journal(String),
+}
+
+/// What is reserved for one call. Dropping it gives everything back if the call was never made, and nothing if it was:
+/// nobody knows then what it used.
+pub struct Reservation {
+    book: Arc<Mutex<Book>>,
+    accounts: Vec<usize>,
+    at: Timestamp,
+    reserved: Count,
+    sent: bool,
+    settled: bool,
+}
+
+impl Budgets {
+    /// Opens the accounts of the fleet, of its groups, and of its agents (with the group of each), with what the journal
+    /// says was used.
+    ///
+    /// # Errors
+    /// The journal cannot be read or written.
+    pub fn open(
+        journal: PathBuf,
+        fleet: Budget,
+        groups: &[Group],
+        agents: &[(CellId, Budget, Option<String>)],
+    ) -> Result<Self, JournalError> {
+        let now = Timestamp::now();
+        let account = |key: String, owner: String, limits| Account {
+            key,
+            owner,
+            limits,
+            used: Periods::new(now),
+            running: 0,
+        };
+        let mut accounts = vec![account("fleet".to_owned(), "the fleet".to_owned(), fleet)];
+        let mut of_cell = HashMap::new();
+        for group in groups {
+            accounts.push(account(format!("group/{}", group.name), format!("group `{}`", group.name), group.budget));
+        }
+        for (id, budget, group) in agents {
+            let own = accounts.len();
+            accounts.push(account(format!("agent/{id}"), format!("agent `{id}`"), *budget));
+            let shared = group.as_ref().and_then(|name| groups.iter().position(|group| group.name == *name));
+            of_cell.insert(id.clone(), [Some(own), shared.map(|index| index + 1), Some(0)].into_iter().flatten().collect());
+        }
+        let journal = Journal::open(journal, |change| {
+            // Accounts that the configuration no longer has are forgotten with the next compaction.
+            if let Some(account) = accounts.iter_mut().find(|account| account.key == change.account) {
+                account.used.change(change.at, change.count);
+            }
+        })?;
+        let mut book = Book { accounts, of_cell, journal };
+        book.compact(now)?;
+        Ok(Self { book: Arc::new(Mutex::new(book)) })
+    }
+
+    /// Longest answer in tokens that the budgets of `cell` allow.
+    pub fn max_output(&self, cell: &CellId) -> Option<u64> {
+        let book = self.book();
+        book.concerned(cell).into_iter().filter_map(|index| book.accounts.get(index)?.limits.max_output_tokens).min()
+    }
+
+    /// Whether some budget of `cell` bounds its tokens or its money.
+    pub fn is_bounded(&self, cell: &CellId) -> bool {
+        let book = self.book();
+        let limits = book.concerned(cell).into_iter().filter_map(|index| Some(book.accounts.get(index)?.limits));
+        let bounds = |limits: Budget| {
+            let tokens = [limits.tokens_per_minute, limits.tokens_per_hour, limits.tokens_per_day, limits.tokens_per_month];
+            let money = [limits.usd_per_hour, limits.usd_per_day, limits.usd_per_month];
+            tokens.iter().any(Option::is_some) || money.iter().any(Option::is_some)
+        };
+        limits.into_iter().any(bounds)
+    }
+
+    /// Reserves what a call of `cell` may use at most. `model` is for the message.
+    ///
+    /// # Errors
+    /// One of the accounts does not have it. Nothing is reserved then.
+    pub fn reserve(&self, cell: &CellId, estimate: Estimate, model: &str) -> Result<Reservation, Exhausted> {
+        self.reserve_at(cell, estimate, model, Timestamp::now())
+    }
+
+    fn reserve_at(
+        &self,
+        cell: &CellId,
+        estimate: Estimate,
+        model: &str,
+        now: Timestamp,
+    ) -> Result<Reservation, Exhausted> {
+        let mut book = self.book();
+        let concerned = book.concerned(cell);
+        let count = Count::call(estimate.tokens, estimate.cost.unwrap_or_default().0);
+        for account in book.accounts_mut(&concerned) {
+            account.used.advance(now);
+            account.check(count, estimate.cost.is_some(), model)?;
+        }
+        for account in book.accounts_mut(&concerned) {
+            account.used.change(now, count);
+            account.running += 1;
+        }
+        let reservation = Reservation {
+            book: Arc::clone(&self.book),
+            accounts: concerned.clone(),
+            at: now,
+            reserved: count,
+            sent: false,
+            settled: false,
+        };
+        let written = book.write(&concerned, now, count);
+        drop(book);
+        // Given back where it cannot be written.
+        written.map_err(|error| Exhausted::Journal(error.to_string()))?;
+        Ok(reservation)
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reservation {
+    /// The call is being made.
+    pub fn send(&mut self) {
+        self.sent = true;
+    }
+
+    /// Charges what the call used in the place of what was reserved for it.
+    pub fn settle(mut self, tokens: u64, cost: NanoUsd) {
+        self.close(Count::call(tokens, cost.0));
+    }
+
+    fn close(&mut self, used: Count) {
+        if std::mem::replace(&mut self.settled, true) {
+            return;
+        }
+        let difference = used.less(self.reserved);
+        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        for account in book.accounts_mut(&self.accounts) {
+            account.used.change(self.at, difference);
+            account.running = account.running.saturating_sub(1);
+        }
+        // What cannot be written stays reserved after a restart, which is the safe side.
+        let _unwritten = book.write(&self.accounts, self.at, difference).is_err();
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.close(if self.sent { self.reserved } else { Count::default() });
+    }
+}
+
+impl Book {
+    fn concerned(&self, cell: &CellId) -> Vec<usize> {
+        // An agent without an account of its own still counts for the fleet.
+        self.of_cell.get(cell).cloned().unwrap_or_else(|| vec![0])
+    }
+
+    fn accounts_mut<'a>(&'a mut self, concerned: &'a [usize]) -> impl Iterator<Item = &'a mut Account> {
+        self.accounts.iter_mut().enumerate().filter(|(index, _)| concerned.contains(index)).map(|(_, account)| account)
+    }
+
+    fn write(&mut self, concerned: &[usize], at: Timestamp, count: Count) -> Result<(), JournalError> {
+        let keys: Vec<String> =
+            concerned.iter().filter_map(|index| Some(self.accounts.get(*index)?.key.clone())).collect();
+        self.journal.append(keys.into_iter().map(|account| Change { account, at, count }))?;
+        if self.journal.is_long() { self.compact(Timestamp::now()) } else { Ok(()) }
+    }
+
+    fn compact(&mut self, now: Timestamp) -> Result<(), JournalError> {
+        let mut totals = Vec::new();
+        for account in &mut self.accounts {
+            account.used.advance(now);
+            let changes = account.used.totals().into_iter().filter(|(_, count)| *count != Count::default());
+            totals.extend(changes.map(|(at, count)| Change { account: account.key.clone(), at, count }));
+        }
+        self.journal.replace(totals)
+    }
+}
+
+impl Account {
+    fn check(&self, needs: Count, priced: bool, model: &str) -> Result<(), Exhausted> {
+        let limits = &self.limits;
+        let money = [limits.usd_per_hour, limits.usd_per_day, limits.usd_per_month].iter().any(Option::is_some);
+        if money && !priced {
+            return Err(Exhausted::NoPrice { owner: self.owner.clone(), model: model.to_owned() });
+        }
+        if let Some(most) = limits.concurrent_calls
+            && self.running >= most
+        {
+            return Err(self.exhausted("concurrent_calls", self.running, most, 1, None, |n| n.to_string()));
+        }
+        let used = &self.used;
+        let usd = |limit: Option<NanoUsd>| limit.map(|limit| limit.0);
+        let tokens = |n: u64| n.to_string();
+        let dollars = |n: u64| format!("{} USD", NanoUsd(n));
+        let (minute, hour, day, month) = (used.minute(), used.hour(), used.day(), used.month());
+        type Check<'a> = (&'static str, Option<u64>, (Timestamp, u64), u64, &'a dyn Fn(u64) -> String);
+        let checks: [Check<'_>; 8] = [
+            ("requests_per_minute", limits.requests_per_minute, (minute.end, minute.count.requests()), 1, &tokens),
+            ("tokens_per_minute", limits.tokens_per_minute, (minute.end, minute.count.tokens()), needs.tokens(), &tokens),
+            ("tokens_per_hour", limits.tokens_per_hour, (hour.end, hour.count.tokens()), needs.tokens(), &tokens),
+            ("tokens_per_day", limits.tokens_per_day, (day.end, day.count.tokens()), needs.tokens(), &tokens),
+            ("tokens_per_month", limits.tokens_per_month, (month.end, month.count.tokens()), needs.tokens(), &tokens),
+            ("usd_per_hour", usd(limits.usd_per_hour), (hour.end, hour.count.money()), needs.money(), &dollars),
+            ("usd_per_day", usd(limits.usd_per_day), (day.end, day.count.money()), needs.money(), &dollars),
+            ("usd_per_month", usd(limits.usd_per_month), (month.end, month.count.money()), needs.money(), &dollars),
+        ];
+        for (limit, most, (end, used), needs, shown) in checks {
+            if let Some(most) = most
+                && used.saturating_add(needs) > most
+            {
+                return Err(self.exhausted(limit, used, most, needs, Some(end), shown));
+            }
+        }
+        Ok(())
+    }
+
+    fn exhausted(
+        &self,
+        limit: &'static str,
+        used: u64,
+        most: u64,
+        needs: u64,
+        returns: Option<Timestamp>,
+        shown: impl Fn(u64) -> String,
+    ) -> Exhausted {
+        Exhausted::Limit {
+            limit,
+            owner: self.owner.clone(),
+            used: shown(used),
+            most: shown(most),
+            needs: shown(needs),
+            returns,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

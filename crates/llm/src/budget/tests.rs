@@ -1,0 +1,141 @@
+use std::path::Path;
+
+use jiff::Timestamp;
+use nanoclaw_config::{Budget, Group, NanoUsd};
+use nanoclaw_request::CellId;
+
+use super::{Budgets, Estimate, Exhausted, JournalError};
+
+fn cell(name: &str) -> CellId {
+    CellId::parse(name).unwrap()
+}
+
+fn open(directory: &Path, fleet: Budget, group: Budget, own: Budget) -> Budgets {
+    let groups = [Group { name: "g".to_owned(), budget: group }];
+    let agents = [
+        (cell("a"), own, Some("g".to_owned())),
+        (cell("b"), own, Some("g".to_owned())),
+        (cell("c"), own, None),
+    ];
+    Budgets::open(directory.join("budgets"), fleet, &groups, &agents).unwrap()
+}
+
+fn tokens(tokens: u64) -> Estimate {
+    Estimate { tokens, cost: Some(NanoUsd(tokens)) }
+}
+
+const NOON: &str = "2026-05-05T12:00:00Z";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn limit(result: Result<super::Reservation, Exhausted>) -> (&'static str, String, Option<Timestamp>) {
+    match result.map(|_| ()) {
+        Err(Exhausted::Limit { limit, owner, returns, .. }) => (limit, owner, returns),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn calls_at_the_same_time_do_not_exceed_a_limit_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let own = Budget { tokens_per_day: Some(100), ..Budget::default() };
+    let budgets = open(directory.path(), Budget::default(), Budget::default(), own);
+    let made = std::sync::atomic::AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..50 {
+            scope.spawn(|| {
+                if let Ok(reservation) = budgets.reserve(&cell("a"), tokens(30), "m") {
+                    made.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    reservation.settle(30, NanoUsd(0));
+                }
+            });
+        }
+    });
+    assert_eq!(made.into_inner(), 3);
+}
+
+#[test]
+fn what_was_not_used_is_given_back_and_what_was_used_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let own = Budget { tokens_per_hour: Some(100), ..Budget::default() };
+    let budgets = open(directory.path(), Budget::default(), Budget::default(), own);
+    let first = budgets.reserve_at(&cell("a"), tokens(90), "m", at(NOON)).unwrap();
+    assert!(budgets.reserve_at(&cell("a"), tokens(20), "m", at(NOON)).is_err());
+    first.settle(70, NanoUsd(0));
+    let second = budgets.reserve_at(&cell("a"), tokens(30), "m", at(NOON)).unwrap();
+    drop(second);
+    drop(budgets.reserve_at(&cell("a"), tokens(30), "m", at(NOON)).unwrap());
+    let refused = budgets.reserve_at(&cell("a"), tokens(31), "m", at(NOON));
+    assert_eq!(limit(refused), ("tokens_per_hour", "agent `a`".to_owned(), Some(at("2026-05-05T13:00:00Z"))));
+    assert!(budgets.reserve_at(&cell("a"), tokens(31), "m", at("2026-05-05T13:00:00Z")).is_ok());
+}
+
+#[test]
+fn groups_and_the_fleet_are_charged_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let fleet = Budget { requests_per_minute: Some(3), ..Budget::default() };
+    let group = Budget { usd_per_month: Some(NanoUsd(100)), ..Budget::default() };
+    let budgets = open(directory.path(), fleet, group, Budget::default());
+    let spend = |name, n| Ok::<_, Exhausted>(budgets.reserve_at(&cell(name), tokens(n), "m", at(NOON))?.settle(n, NanoUsd(n)));
+    spend("a", 60).unwrap();
+    let refused = budgets.reserve_at(&cell("b"), tokens(41), "m", at(NOON));
+    assert_eq!(limit(refused), ("usd_per_month", "group `g`".to_owned(), Some(at("2026-06-01T00:00:00Z"))));
+    spend("b", 40).unwrap();
+    spend("c", 1000).unwrap();
+    let refused = budgets.reserve_at(&cell("c"), tokens(1), "m", at(NOON));
+    assert_eq!(limit(refused), ("requests_per_minute", "the fleet".to_owned(), Some(at("2026-05-05T12:01:00Z"))));
+    let later = budgets.reserve_at(&cell("c"), tokens(1), "m", at("2026-05-05T12:01:00Z"));
+    assert!(later.is_ok());
+}
+
+#[test]
+fn a_limit_on_money_needs_a_price() {
+    let directory = tempfile::tempdir().unwrap();
+    let own = Budget { usd_per_day: Some(NanoUsd(5)), ..Budget::default() };
+    let budgets = open(directory.path(), Budget::default(), Budget::default(), own);
+    let refused = budgets.reserve(&cell("a"), Estimate { tokens: 1, cost: None }, "main/x").map(|_| ());
+    assert_eq!(refused, Err(Exhausted::NoPrice { owner: "agent `a`".to_owned(), model: "main/x".to_owned() }));
+}
+
+#[test]
+fn calls_at_once_are_counted_until_they_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let own = Budget { concurrent_calls: Some(1), ..Budget::default() };
+    let budgets = open(directory.path(), Budget::default(), Budget::default(), own);
+    let running = budgets.reserve(&cell("a"), tokens(1), "m").unwrap();
+    assert_eq!(limit(budgets.reserve(&cell("a"), tokens(1), "m")), ("concurrent_calls", "agent `a`".to_owned(), None));
+    running.settle(1, NanoUsd(0));
+    assert!(budgets.reserve(&cell("a"), tokens(1), "m").is_ok());
+}
+
+#[test]
+fn restarts_give_nothing_back_even_of_calls_that_never_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let own = Budget { tokens_per_month: Some(100), ..Budget::default() };
+    for _ in 0..2 {
+        let budgets = open(directory.path(), Budget::default(), Budget::default(), own);
+        budgets.reserve(&cell("a"), tokens(30), "m").unwrap().settle(20, NanoUsd(0));
+        // The process is killed with this call under way.
+        std::mem::forget(budgets.reserve(&cell("a"), tokens(30), "m").unwrap());
+    }
+    let budgets = open(directory.path(), Budget::default(), Budget::default(), own);
+    assert!(budgets.reserve(&cell("a"), tokens(1), "m").is_err());
+}
+
+#[test]
+fn a_torn_last_line_is_ignored_and_a_damaged_one_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("budgets");
+    let now = Timestamp::now();
+    let line = format!(r#"{{"account":"agent/a","at":"{now}","count":{{"requests":1,"tokens":7,"nano_usd":0}}}}"#);
+    std::fs::write(&path, format!("{line}\n{line}\n{{\"acc")).unwrap();
+    let own = Budget { tokens_per_month: Some(15), ..Budget::default() };
+    let budgets = open(directory.path(), Budget::default(), Budget::default(), own);
+    assert!(budgets.reserve(&cell("a"), tokens(2), "m").is_err());
+    assert!(budgets.reserve(&cell("a"), tokens(1), "m").is_ok());
+    std::fs::write(&path, format!("{line}\nnonsense\n")).unwrap();
+    let damaged = Budgets::open(path, Budget::default(), &[], &[]);
+    assert!(matches!(damaged.err(), Some(JournalError::Damaged { line: 2, .. })));
+}

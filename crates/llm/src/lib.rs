@@ -1,0 +1,35 @@
+//! The model door: everything that a cell says to a model, and everything that a model says to it, goes through here.
+//!
+//! A cell finds the door at `http://llm.nanoclaw.internal`, speaks one of three dialects to it, and holds no key. What
+//! comes in walks one way (`call`): it is identified by the connection that the network door handed over, read
+//! (`nanoclaw-dialect`), looked at (`inspect`), routed (`route`), its use reserved ([`budget`]), authorised, recorded,
+//! and only then sent to a provider ([`upstream`]). The answer comes back through `answer`, which lets no tool call pass
+//! before somebody has decided on it.
+//!
+//! - [`Models`] is the part that all cells share: providers, keys, aliases, prices, budgets, metrics;
+//! - [`ModelDoor`] is the door of one run of one cell.
+//!
+//! A failure to record closes the door: [`ModelDoor::serve`] ends with the error.
+#![forbid(unsafe_code)]
+
+mod answer;
+mod bodies;
+pub mod budget;
+mod call;
+mod door;
+mod estimate;
+mod inspect;
+mod ledger;
+mod listing;
+pub mod metrics;
+mod models;
+mod price;
+mod provenance;
+mod respond;
+mod route;
+mod routes;
+pub mod upstream;
+
+pub use door::ModelDoor;
+pub use models::{Models, Seen, SetUp, SetUpError, Watcher};
+pub use price::{Price, PriceError, Prices};

@@ -1,0 +1,171 @@
+//! What the door answers itself: which models there are, how long a request is, and whether tool calls may be made that
+//! an agent found in a text.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use nanoclaw_audit::{AuditError, Outcome};
+use nanoclaw_config::glob;
+use nanoclaw_dialect::{Dialect, ToolCall};
+use nanoclaw_request::{Action, ModelCall, ModelOperation};
+use nanoclaw_vault::digest;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::answer;
+use crate::call::{invalid, malformed};
+use crate::door::{Asked, Door, Reply};
+use crate::{estimate, respond};
+
+/// Most tool calls that can be asked about at once.
+const MOST_CALLS: usize = 128;
+
+/// Lists the models that the agent may ask, or tells of one of them.
+pub(crate) async fn models(
+    door: &Arc<Door>,
+    dialect: Dialect,
+    one: Option<String>,
+    reply: Reply,
+) -> Result<(), AuditError> {
+    let call = listing_call(one.clone().unwrap_or_default());
+    let ticket = match door.walk(Ok(Action::CallModel(call))).await? {
+        Ok((_, ticket)) => ticket,
+        Err(refusal) => {
+            let _agent_left = reply.send(respond::fault(dialect, &respond::of_refusal(&refusal), None)).is_err();
+            return Ok(());
+        }
+    };
+    let shown = |name: &String| match dialect {
+        Dialect::Messages => json!({"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"}),
+        Dialect::Chat | Dialect::Responses | Dialect::Gemini => {
+            json!({"id": name, "object": "model", "created": 0, "owned_by": "nanoclaw"})
+        }
+    };
+    let names = names(door);
+    let answer = match one {
+        Some(one) if names.contains(&one) => respond::json(StatusCode::OK, &shown(&one)),
+        Some(one) => match door.shared.router.resolve(&one, None) {
+            Ok(_) => {
+                let fault = nanoclaw_dialect::Fault {
+                    kind: nanoclaw_dialect::FaultKind::Forbidden,
+                    code: "model-not-allowed".to_owned(),
+                    message: format!("no rule allows model `{one}`"),
+                };
+                respond::fault(dialect, &fault, None)
+            }
+            Err(refusal) => respond::fault(dialect, &respond::of_refusal(&refusal), None),
+        },
+        None => {
+            let data: Vec<Value> = names.iter().map(shown).collect();
+            let body = match dialect {
+                Dialect::Messages => {
+                    json!({"data": data, "has_more": false, "first_id": names.first(), "last_id": names.last()})
+                }
+                Dialect::Chat | Dialect::Responses | Dialect::Gemini => json!({"object": "list", "data": data}),
+            };
+            respond::json(StatusCode::OK, &body)
+        }
+    };
+    let _agent_left = reply.send(answer).is_err();
+    door.recorder.outcome(ticket, Outcome::default()).await
+}
+
+/// The names of models that the agent may ask: its own, and those that its rules name.
+fn names(door: &Door) -> Vec<String> {
+    let access = &door.access;
+    let denied = |name: &str| access.deny.iter().any(|pattern| glob::matches(pattern, name));
+    let mut names: Vec<String> = access.model.iter().cloned().collect();
+    for (alias, candidates) in door.shared.router.aliases() {
+        let allowed = access.allow.iter().any(|pattern| glob::matches(pattern, alias));
+        if allowed && !denied(alias) && !candidates.iter().any(|candidate| denied(&candidate.to_string())) {
+            names.push(alias.clone());
+        }
+    }
+    names.extend(access.allow.iter().filter(|name| !name.contains('*') && !denied(name)).cloned());
+    let mut seen = std::collections::HashSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    names
+}
+
+/// Estimates how many tokens a request has. No provider is asked, so nothing leaves the machine.
+pub(crate) async fn count_tokens(door: &Arc<Door>, asked: Asked, reply: Reply) -> Result<(), AuditError> {
+    let dialect = Dialect::Messages;
+    let read = serde_json::from_slice::<Value>(&asked.body)
+        .map_err(|error| format!("the body is not JSON: {error}"))
+        .and_then(|body| dialect.read_request(&body).map_err(|error| error.to_string()));
+    let (call, refusal) = match &read {
+        Ok(request) => (listing_call(request.model.clone()), None),
+        Err(reason) => (listing_call(String::new()), Some(malformed(reason.clone()))),
+    };
+    let action = Action::CallModel(call);
+    let proposed = match refusal {
+        Some(refusal) => Err((action, refusal)),
+        None => Ok(action),
+    };
+    let answer = match (door.walk(proposed).await?, read) {
+        (Ok((_, ticket)), Ok(request)) => {
+            door.recorder.outcome(ticket, Outcome::default()).await?;
+            respond::json(StatusCode::OK, &json!({"input_tokens": estimate::input(&request)}))
+        }
+        (Ok(_), Err(reason)) => respond::fault(dialect, &invalid(reason), None),
+        (Err(refusal), _) => respond::fault(dialect, &respond::of_refusal(&refusal), None),
+    };
+    let _agent_left = reply.send(answer).is_err();
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Question {
+    calls: Vec<Questioned>,
+}
+
+#[derive(Deserialize)]
+struct Questioned {
+    name: String,
+    /// An object, or its JSON text.
+    arguments: Value,
+}
+
+/// Decides on calls that the agent itself found in a text: models without native calls write them so.
+pub(crate) async fn tool_calls(door: &Arc<Door>, asked: Asked, reply: Reply) -> Result<(), AuditError> {
+    let question: Question = match serde_json::from_slice(&asked.body) {
+        Ok(Question { calls }) if calls.len() > MOST_CALLS => {
+            let message = format!("{} calls are asked about, and at most {MOST_CALLS} may be", calls.len());
+            let _agent_left = reply.send(respond::fault(Dialect::Chat, &invalid(message), None)).is_err();
+            return Ok(());
+        }
+        Ok(question) => question,
+        Err(error) => {
+            let message = format!("the body is not {{\"calls\": [{{\"name\", \"arguments\"}}]}}: {error}");
+            let _agent_left = reply.send(respond::fault(Dialect::Chat, &invalid(message), None)).is_err();
+            return Ok(());
+        }
+    };
+    let mut decisions = Vec::new();
+    for (index, questioned) in question.calls.into_iter().enumerate() {
+        let arguments = match questioned.arguments {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        let call = ToolCall { id: format!("text_{index}"), name: questioned.name, arguments };
+        decisions.push(match answer::decide(door, &call).await? {
+            Ok(()) => json!({"allowed": true}),
+            Err(refusal) => json!({"allowed": false, "reason": refusal.to_string()}),
+        });
+    }
+    let _agent_left = reply.send(respond::json(StatusCode::OK, &json!({"decisions": decisions}))).is_err();
+    Ok(())
+}
+
+fn listing_call(asked: String) -> ModelCall {
+    ModelCall {
+        operation: ModelOperation::List,
+        asked,
+        candidates: Vec::new(),
+        stream: false,
+        messages: 0,
+        bytes: 0,
+        digest: digest::hex(&digest::sha256(b"")),
+        reserved_tokens: 0,
+    }
+}

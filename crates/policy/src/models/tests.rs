@@ -1,0 +1,105 @@
+use std::collections::BTreeMap;
+
+use nanoclaw_config::{ModelAccess, ToolRule, ToolRules};
+use nanoclaw_request::{CellId, ModelCall, ModelOperation, ProposedCall, RefusalCode};
+
+use crate::Engine;
+
+fn engine(access: ModelAccess) -> Engine {
+    Engine::new(CellId::parse("a").unwrap(), Vec::new()).with_models(access)
+}
+
+fn call(asked: &str, candidates: &[&str]) -> ModelCall {
+    ModelCall {
+        operation: ModelOperation::Chat,
+        asked: asked.to_owned(),
+        candidates: candidates.iter().map(|c| (*c).to_owned()).collect(),
+        stream: false,
+        messages: 1,
+        bytes: 10,
+        digest: String::new(),
+        reserved_tokens: 0,
+    }
+}
+
+fn texts(list: &[&str]) -> Vec<String> {
+    list.iter().map(|text| (*text).to_owned()).collect()
+}
+
+#[test]
+fn without_access_no_model_answers() {
+    let engine = Engine::new(CellId::parse("a").unwrap(), Vec::new());
+    let refusal = engine.call_model(&call("main/x", &["main/x"])).unwrap_err();
+    assert_eq!((refusal.code, refusal.reason.as_str()), (RefusalCode::ModelNotAllowed, "this agent may ask no model"));
+    assert_eq!(refusal.help, "to allow it, add `model: MODEL` to agent a");
+}
+
+#[test]
+fn the_own_model_is_allowed_and_others_only_by_rule() {
+    let access = ModelAccess { model: Some("fast".to_owned()), allow: texts(&["main/*"]), ..ModelAccess::default() };
+    let engine = engine(access);
+    assert_eq!(engine.call_model(&call("fast", &["other/y"])).unwrap(), ["agents.a.model"]);
+    assert_eq!(engine.call_model(&call("main/z", &["main/z"])).unwrap(), ["agents.a.models.allow[0]"]);
+    assert_eq!(engine.call_model(&call("robust", &["main/z", "main/y"])).unwrap(), ["agents.a.models.allow[0]"]);
+    let refusal = engine.call_model(&call("robust", &["main/z", "other/y"])).unwrap_err();
+    assert_eq!(refusal.help, "to allow it, add `models: { allow: [\"robust\"] }` to agent a");
+    assert!(engine.call_model(&call("nothing", &[])).is_err(), "an empty list of candidates allows nothing");
+}
+
+#[test]
+fn an_alias_does_not_lead_around_a_denial() {
+    let access = ModelAccess {
+        model: Some("fast".to_owned()),
+        allow: texts(&["*"]),
+        deny: texts(&["main/large*"]),
+        ..ModelAccess::default()
+    };
+    let refusal = engine(access).call_model(&call("fast", &["main/small", "main/large-2"])).unwrap_err();
+    assert_eq!(refusal.reason, "model `main/large-2` is denied by agents.a.models.deny[0]");
+}
+
+fn rule(list: &str, index: usize, name: &str, arguments: &[(&str, &str)]) -> ToolRule {
+    let arguments = arguments.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<BTreeMap<_, _>>();
+    ToolRule { id: format!("agents.a.tools.{list}[{index}]"), name: name.to_owned(), arguments }
+}
+
+fn proposed(tool: &str, arguments: Option<&[(&str, &str)]>) -> ProposedCall {
+    let arguments = arguments.map(|all| all.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());
+    ProposedCall { tool: tool.to_owned(), call: "call_1".to_owned(), arguments, digest: String::new() }
+}
+
+#[test]
+fn tools_need_a_rule_where_there_are_rules_and_deny_wins() {
+    let tools = ToolRules {
+        allow: Some(vec![
+            rule("allow", 0, "file_*", &[]),
+            rule("allow", 1, "shell", &[("command", "git *")]),
+        ]),
+        deny: vec![rule("deny", 0, "file_write", &[("path", "/data/*")])],
+    };
+    let engine = engine(ModelAccess { tools, ..ModelAccess::default() });
+    let ok = |tool, arguments| engine.tool_call(&proposed(tool, arguments)).map_err(|refusal| refusal.reason);
+    assert_eq!(ok("file_read", Some(&[])).unwrap(), ["agents.a.tools.allow[0]"]);
+    assert_eq!(ok("shell", Some(&[("command", "git status")])).unwrap(), ["agents.a.tools.allow[1]"]);
+    assert_eq!(
+        ok("shell", Some(&[("command", "curl x")])).unwrap_err(),
+        "no rule allows tool `shell` with these arguments"
+    );
+    assert_eq!(ok("http_fetch", Some(&[])).unwrap_err(), "no rule allows tool `http_fetch`");
+    assert_eq!(
+        ok("file_write", Some(&[("path", "/data/x")])).unwrap_err(),
+        "tool `file_write` is denied by agents.a.tools.deny[0]"
+    );
+    assert!(ok("file_write", Some(&[("path", "/tmp/x")])).is_ok());
+}
+
+#[test]
+fn arguments_that_can_be_read_in_two_ways_pass_no_rule_about_arguments() {
+    let tools = ToolRules {
+        allow: Some(vec![rule("allow", 0, "shell", &[("command", "*")])]),
+        deny: vec![rule("deny", 0, "file_write", &[("path", "/data/*")])],
+    };
+    let engine = engine(ModelAccess { tools, ..ModelAccess::default() });
+    assert!(engine.tool_call(&proposed("shell", None)).is_err());
+    assert!(engine.tool_call(&proposed("file_write", None)).is_err());
+}
