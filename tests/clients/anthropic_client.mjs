@@ -91,17 +91,17 @@ const checks = {
     const hurried = client.withOptions({ timeout: 500, maxRetries: 0 });
     await assert.rejects(hurried.messages.create(request("LATENCY 5000")), Anthropic.APIConnectionTimeoutError);
   },
+
+  async retried_after_an_overload() {
+    const answer = await client.messages.create(request("FAIL 529 1\nSAY now it works (anthropic, node)"));
+    assert.equal(textOf(answer), "now it works (anthropic, node)");
+  },
 };
 
 const onlyProvider = {
   async rate_limit() {
     const ending = client.withOptions({ maxRetries: 0 });
     await assert.rejects(ending.messages.create(request("FAIL 429")), Anthropic.RateLimitError);
-  },
-
-  async retried_after_an_overload() {
-    const answer = await client.messages.create(request("FAIL 529 1\nSAY now it works (anthropic, node)"));
-    assert.equal(textOf(answer), "now it works (anthropic, node)");
   },
 };
 

@@ -166,7 +166,8 @@ CHECKS = [
     model_list,
     bad_request,
     time_out,
-    *([unknown_model, refused_tool_call] if DOOR else [rate_limit, retried_after_an_overload]),
+    retried_after_an_overload,
+    *([unknown_model, refused_tool_call] if DOOR else [rate_limit]),
 ]
 
 for check in CHECKS:

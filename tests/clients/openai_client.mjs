@@ -144,6 +144,11 @@ const checks = {
     const timedOut = OpenAI.APIConnectionTimeoutError;
     await assert.rejects(hurried.chat.completions.create({ model: MODEL, messages }), timedOut);
   },
+
+  async retried_after_a_rate_limit() {
+    const answer = await ask("FAIL 429 1\nSAY now it works (openai, node)");
+    assert.equal(answer.choices[0].message.content, "now it works (openai, node)");
+  },
 };
 
 const onlyProvider = {
@@ -151,11 +156,6 @@ const onlyProvider = {
     const ending = client.withOptions({ maxRetries: 0 });
     const messages = [{ role: "user", content: "FAIL 429" }];
     await assert.rejects(ending.chat.completions.create({ model: MODEL, messages }), OpenAI.RateLimitError);
-  },
-
-  async retried_after_a_rate_limit() {
-    const answer = await ask("FAIL 429 1\nSAY now it works (openai, node)");
-    assert.equal(answer.choices[0].message.content, "now it works (openai, node)");
   },
 };
 

@@ -253,7 +253,8 @@ CHECKS = [
     model_list,
     bad_request,
     time_out,
-    *([unknown_model, refused_tool_call] if DOOR else [rate_limit, retried_after_a_rate_limit]),
+    retried_after_a_rate_limit,
+    *([unknown_model, refused_tool_call] if DOOR else [rate_limit]),
 ]
 
 for check in CHECKS:

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub const MAX_SETTINGS: u64 = 4 * 1024 * 1024;
 
 /// Shortest context in tokens that an agent can work with: instructions, tools and one step must fit.
-pub const SHORTEST_CONTEXT: u64 = 2048;
+pub const SHORTEST_CONTEXT: u64 = 4096;
 
 /// Most steps (model calls) that one turn may be given.
 pub const MOST_STEPS: u32 = 1000;
@@ -235,7 +235,10 @@ impl Settings {
             return wrong("max_steps", format!("it must be from 1 to {MOST_STEPS}, not {}", self.max_steps));
         }
         if self.context_tokens < SHORTEST_CONTEXT {
-            return wrong("context_tokens", format!("{} is too short; give {SHORTEST_CONTEXT} or more", self.context_tokens));
+            return wrong(
+                "context_tokens",
+                format!("{} is too short; give {SHORTEST_CONTEXT} or more", self.context_tokens),
+            );
         }
         if let Err(what) = crate::door::authority(&self.base_url) {
             return wrong("base_url", what);
@@ -282,7 +285,7 @@ mod tests {
             what(r#"{"agent":"a","model":"m","max_steps":0}"#),
             "the setting `max_steps` is wrong: it must be from 1 to 1000, not 0"
         );
-        assert!(what(r#"{"agent":"a","model":"m","context_tokens":100}"#).contains("give 2048 or more"));
+        assert!(what(r#"{"agent":"a","model":"m","context_tokens":100}"#).contains("give 4096 or more"));
         assert!(what(r#"{"agent":"a","model":"m","base_url":"https://door"}"#).contains("`base_url`"));
     }
 

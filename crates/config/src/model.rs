@@ -266,7 +266,7 @@ impl std::fmt::Display for IpNet {
     }
 }
 
-/// What happens when an agent's command ends.
+/// What happens when what runs in an agent's cell ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Restart {
     /// Nothing.

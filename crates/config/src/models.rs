@@ -49,7 +49,7 @@ impl fmt::Display for ModelRef {
 /// Somebody who runs models.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provider {
-    /// Its name in this configuration: a [`nanoclaw_request::CellId`]'s characters.
+    /// Its name in this configuration, unique: a [`nanoclaw_request::CellId`]'s characters.
     pub name: String,
     /// What it is and where.
     pub kind: ProviderKind,
@@ -83,7 +83,7 @@ pub struct Remote {
     pub base_url: String,
     /// Its key, where it needs one.
     pub api_key: Option<SecretSource>,
-    /// The header that the key goes into, where it is not the dialect's own (`api-key` for Azure).
+    /// The header that the key goes into, in lower case, where it is not the dialect's own (`api-key` for Azure).
     pub key_header: Option<String>,
     /// Certificates of further authorities that it is believed by, as a PEM file.
     pub ca: Option<PathBuf>,

@@ -10,7 +10,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError};
 
 use crate::display::shown;
 use crate::report::Mistakes;
-use crate::source::{Place, Source};
+use crate::source::{Hidden, Place, Source};
 
 /// Deepest nesting of lists and mappings.
 pub(crate) const MAX_DEPTH: usize = 32;
@@ -24,6 +24,15 @@ pub(crate) struct Node {
     /// Its last line, from 1.
     pub(crate) last: usize,
     pub(crate) kind: Kind,
+}
+
+impl Node {
+    /// All of it, to be hidden.
+    pub(crate) fn whole(&self) -> Hidden {
+        let nested = matches!(self.kind, Kind::List(_) | Kind::Map(_));
+        let width = if nested { usize::MAX } else { self.place.width };
+        Hidden { place: Place { width, ..self.place }, last: self.last }
+    }
 }
 
 #[derive(Debug)]
@@ -184,7 +193,7 @@ impl Builder<'_, '_> {
             self.mistakes.add(
                 place,
                 format!("lists and mappings are nested more than {MAX_DEPTH} deep"),
-                "remove brackets or indentation until it is flat; no key needs more than 5",
+                "remove brackets or indentation until it is flat; no key needs more than 7",
             );
             return None;
         }

@@ -74,6 +74,57 @@ error: `DIR/work` does not exist
 }
 
 #[test]
+fn files_of_providers_and_agents_must_be_there() {
+    let dir = dir();
+    let path = dir.path().canonicalize().unwrap().join("c.yaml");
+    let text = "models:
+  providers:
+    - { name: a, kind: openai, base_url: 'https://a.example', api_key: { file: key }, ca: ca.pem }
+    - { name: b, kind: llama-server, model_file: m.gguf, program: server }
+  default: a/x
+  prices: prices.json
+agents:
+  - { id: a, kind: builtin, skills: skills }
+  - { id: b, kind: openclaw, openclaw: claw }
+";
+    fs::write(&path, text).unwrap();
+    fs::create_dir(dir.path().join("key")).unwrap();
+    fs::write(dir.path().join("skills"), "").unwrap();
+    let missing = match load(&path) {
+        Err(LoadError::Invalid(report)) => report,
+        other => panic!("{other:?}"),
+    };
+    let base = dir.path().canonicalize().unwrap();
+    let said: Vec<_> = missing
+        .mistakes()
+        .iter()
+        .map(|m| format!("{}; {}", m.message, m.help).replace(base.to_str().unwrap(), "DIR"))
+        .collect();
+    let file = |name: &str| format!("`DIR/{name}` does not exist; put the file there, or mend the path");
+    assert_eq!(
+        said,
+        [
+            "`DIR/key` is a directory; name the file itself".to_owned(),
+            file("ca.pem"),
+            file("m.gguf"),
+            file("server"),
+            file("prices.json"),
+            "`DIR/skills` is not a directory; name the directory itself".to_owned(),
+            "`DIR/claw` does not exist; create it, for example with `mkdir -p DIR/claw`, or mend the path".to_owned(),
+        ]
+    );
+    for name in ["ca.pem", "m.gguf", "server", "prices.json"] {
+        fs::write(dir.path().join(name), "").unwrap();
+    }
+    fs::remove_dir(dir.path().join("key")).unwrap();
+    fs::write(dir.path().join("key"), "secret").unwrap();
+    fs::remove_file(dir.path().join("skills")).unwrap();
+    fs::create_dir(dir.path().join("skills")).unwrap();
+    fs::create_dir(dir.path().join("claw")).unwrap();
+    assert!(load(&path).is_ok());
+}
+
+#[test]
 fn bytes_that_are_not_utf8_are_pointed_at() {
     let dir = dir();
     let path = dir.path().canonicalize().unwrap().join("c.yaml");

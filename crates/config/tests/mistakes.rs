@@ -16,11 +16,42 @@ fn report(text: &str) -> Report {
 #[test]
 fn every_mistake_is_shown_with_its_place_and_the_next_step() {
     let cases: Vec<&str> = include_str!("data/mistakes.txt").split("=== ").skip(1).collect();
-    assert!(cases.len() >= 48, "only {} cases were found", cases.len());
+    assert!(cases.len() >= 67, "only {} cases were found", cases.len());
     for case in cases {
         let (name, rest) = case.split_once('\n').unwrap();
         let (file, expected) = rest.split_once("---->\n").unwrap();
         assert_eq!(report(file).to_string(), expected.trim_end_matches('\n'), "{name}");
+    }
+}
+
+/// Some of the cases hold keys and passwords in places where people put them.
+#[test]
+fn secrets_in_the_file_are_in_no_message() {
+    let cases = include_str!("data/mistakes.txt")
+        .split("=== ")
+        .filter_map(|case| case.split_once("---->\n"))
+        .map(|(file, _)| file);
+    let mut secrets = 0;
+    for (_, file) in cases.filter_map(|case| case.split_once('\n')) {
+        let said = format!("{:?}", report(file));
+        for secret in ["sk-live", "hunter2", "api-version=2"] {
+            secrets += file.matches(secret).count();
+            assert!(!said.contains(secret), "{said}");
+        }
+    }
+    assert_eq!(secrets, 12);
+    for file in [
+        "models: [{ api_key: sk-live }]",
+        "models: { provider: { base_url: 'https://sk-live@a.example', timeout: x } }",
+        "agents: [{ id: A, webhook: { token: [sk-live] } }]",
+        "agents: { a: { env: { API_TOKEN: sk-live } } }",
+        "nonsense: { MyPassword: sk-live }",
+        "x: { \"api_key\": \"sk-live\", ]",
+        "x: { api_key: { env: K }, api_key: sk-live }",
+        "x: { api_key: !!str sk-live }",
+    ] {
+        let said = format!("{:?}", report(file));
+        assert!(!said.contains("sk-live") && said.contains('…'), "{said}");
     }
 }
 
@@ -172,6 +203,55 @@ fn lists_have_an_end() {
     }
     let all = report(&format!("allowed_networks: [{}]", vec!["[]"; 70_000].join(",")));
     assert_eq!(all.mistakes()[0].message, "the file has more than 65536 values");
+}
+
+#[test]
+fn lists_about_models_have_an_end() {
+    type File<'f> = &'f dyn Fn(usize) -> String;
+    let numbered = |count: usize, item: &dyn Fn(usize) -> String| (1..=count).map(item).collect::<Vec<_>>().join(", ");
+    let provider = |n: usize| format!("{{ name: m{n}, kind: openai, base_url: 'https://a.example' }}");
+    let models = |rest: String| format!("models: {{ providers: [{}], default: m1/x, {rest} }}", provider(1));
+    let agent = |rest: String| format!("{}\nagents: [{{ id: a, kind: builtin, {rest} }}]", models(String::new()));
+    let cases: [(usize, &str, File<'_>); 11] = [
+        (64, "`providers` has 65 elements", &|count| {
+            format!("models: {{ providers: [{}] }}", numbered(count, &provider))
+        }),
+        (256, "`aliases` has 257 names", &|count| {
+            models(format!("aliases: {{ {} }}", numbered(count, &|n| format!("a{n}: m1/x"))))
+        }),
+        (16, "`a` has 17 elements", &|count| {
+            models(format!("aliases: {{ a: [{}] }}", numbered(count, &|n| format!("m1/x{n}"))))
+        }),
+        (256, "`groups` has 257 elements", &|count| {
+            format!("groups: [{}]", numbered(count, &|n| format!("{{ name: g{n}, budget: {{}} }}")))
+        }),
+        (256, "`deny` has 257 elements", &|count| {
+            agent(format!("models: {{ deny: [{}] }}", numbered(count, &|n| format!("m1/x{n}"))))
+        }),
+        (256, "`allow` has 257 elements", &|count| {
+            agent(format!("tools: {{ allow: [{}] }}", numbered(count, &|n| format!("t{n}"))))
+        }),
+        (64, "`arguments` has 65 keys", &|count| {
+            let arguments = numbered(count, &|n| format!("a{n}: x"));
+            agent(format!("tools: {{ deny: [{{ name: x, arguments: {{ {arguments} }} }}] }}"))
+        }),
+        (64, "`mcp` has 65 elements", &|count| {
+            agent(format!("mcp: [{}]", numbered(count, &|n| format!("{{ name: s{n}, command: [x] }}"))))
+        }),
+        (64, "`schedule` has 65 elements", &|count| {
+            agent(format!("schedule: [{}]", numbered(count, &|_| "{ every: 1d, prompt: x }".to_owned())))
+        }),
+        (253, "is longer than 256 bytes", &|count| agent(format!("model: m1/{}", "x".repeat(count)))),
+        (64, "is not the name of a header", &|count| {
+            let provider = "name: m1, kind: openai, base_url: 'https://a.example', api_key: { env: K }";
+            format!("models: {{ providers: [{{ {provider}, key_header: {} }}] }}", "x".repeat(count))
+        }),
+    ];
+    for (most, message, file) in cases {
+        assert!(parse(&file(most), Path::new("x"), Path::new("/")).is_ok(), "{message}");
+        let report = report(&file(most + 1));
+        assert!(report.mistakes()[0].message.contains(message), "{report}");
+    }
 }
 
 #[test]

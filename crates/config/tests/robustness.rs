@@ -4,8 +4,12 @@ use std::path::Path;
 
 use nanoclaw_config::{Agent, AgentKind, parse};
 
-const EXAMPLES: [&str; 3] =
-    [include_str!("data/seed.yaml"), include_str!("data/full.yaml"), include_str!("data/mistakes.txt")];
+const EXAMPLES: [&str; 4] = [
+    include_str!("data/seed.yaml"),
+    include_str!("data/full.yaml"),
+    include_str!("data/models.yaml"),
+    include_str!("data/mistakes.txt"),
+];
 
 /// Pieces that mean something to YAML or to a value parser.
 const PIECES: [&str; 40] = [
@@ -110,7 +114,7 @@ fn mutated_examples_are_read_or_refused() {
 
 #[test]
 fn truncated_examples_are_read_or_refused() {
-    for example in &EXAMPLES[..2] {
+    for example in &EXAMPLES[..3] {
         for (end, _) in example.char_indices() {
             check(&example[..end]);
         }

@@ -30,7 +30,7 @@ pub enum Piece {
 pub struct HeldCall {
     /// The call.
     pub call: ToolCall,
-    /// The events that carry it, as they came.
+    /// The events that carry it, as they came; none where the guard keeps them, as they carry other calls too.
     pub events: Vec<Event>,
     /// The guard's own number for it.
     pub number: usize,
@@ -63,7 +63,7 @@ pub trait StreamGuard: Send {
     /// The next piece. After a [`Piece::Call`] decide on it first, as the decision changes what follows.
     fn next(&mut self) -> Option<Piece>;
 
-    /// The events of a call that may pass.
+    /// The events of a call that may pass. What the guard keeps comes out of [`StreamGuard::next`], here and below.
     fn allow(&mut self, held: HeldCall) -> Vec<Event>;
 
     /// The events that stand in the place of a refused call and say `text`.

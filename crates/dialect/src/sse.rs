@@ -84,6 +84,15 @@ pub struct Parser {
     events: VecDeque<Event>,
 }
 
+/// The events that are complete. After `None`, pushing more may give more.
+impl Iterator for Parser {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+}
+
 impl Parser {
     /// Takes the next bytes of the stream, cut anywhere.
     ///
@@ -116,11 +125,6 @@ impl Parser {
         self.bound(rest.len())?;
         self.line.extend_from_slice(rest);
         Ok(())
-    }
-
-    /// The next event that is complete.
-    pub fn next(&mut self) -> Option<Event> {
-        self.events.pop_front()
     }
 
     fn bound(&mut self, more: usize) -> Result<(), SseError> {
@@ -191,7 +195,7 @@ mod tests {
         let mut events = Vec::new();
         for piece in pieces {
             parser.push(piece).unwrap();
-            events.extend(std::iter::from_fn(|| parser.next()));
+            events.extend(&mut parser);
         }
         events
     }
@@ -202,7 +206,12 @@ mod tests {
 
     #[test]
     fn every_line_end_ends_a_line() {
-        for wire in ["event: a\ndata: 1\n\n", "event: a\r\ndata: 1\r\n\r\n", "event: a\rdata: 1\r\r", "event: a\r\ndata: 1\r\n\n"] {
+        for wire in [
+            "event: a\ndata: 1\n\n",
+            "event: a\r\ndata: 1\r\n\r\n",
+            "event: a\rdata: 1\r\r",
+            "event: a\r\ndata: 1\r\n\n",
+        ] {
             assert_eq!(parse(&[wire.as_bytes()]), [event(Some("a"), "1")], "{wire:?}");
         }
     }
@@ -289,7 +298,8 @@ mod tests {
 
     #[test]
     fn line_breaks_in_data_and_name_cannot_forge_an_event() {
-        let forged = Event { name: Some("a\ndata: x\r\n\r\n".to_owned()), data: "1\r\revent: b\n\r\n\ndata: 2".to_owned() };
+        let forged =
+            Event { name: Some("a\ndata: x\r\n\r\n".to_owned()), data: "1\r\revent: b\n\r\n\ndata: 2".to_owned() };
         let mut wire = Vec::new();
         forged.write(&mut wire);
         assert_eq!(parse(&[&wire]), [event(Some("adata: x"), "1\n\nevent: b\n\n\ndata: 2")]);

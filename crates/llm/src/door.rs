@@ -96,11 +96,15 @@ impl ModelDoor {
         }
     }
 
-    /// Serves one connection until it ends. Calls that are under way then are broken off and recorded.
+    /// Serves one connection until it ends, or with one answer unless `keep_alive`. Calls that are under way then are broken off and recorded.
     ///
     /// # Errors
     /// Something cannot be recorded. The door is closed then, for all connections.
-    pub async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send) -> Result<(), AuditError> {
+    pub async fn serve(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+        keep_alive: bool,
+    ) -> Result<(), AuditError> {
         let calls = Mutex::new(JoinSet::new());
         let service = service_fn(|request| async {
             Ok::<_, std::convert::Infallible>(self.door.clone().answer(request, &calls).await)
@@ -109,6 +113,7 @@ impl ModelDoor {
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME)
             .max_buf_size(MAX_HEAD_BYTES)
+            .keep_alive(keep_alive)
             .serve_connection(TokioIo::new(stream), service);
         let mut broken = self.door.broken.subscribe();
         tokio::select! {

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     fn pipeline() -> Pipeline {
-        Pipeline::new(["sk-0123456789", "short"].map(|text| Secret::new(text.to_owned())))
+        Pipeline::new(["sk-0123456789", "short"].map(|text| Secret::new(text.to_owned()).unwrap()))
     }
 
     #[test]

@@ -223,7 +223,7 @@ impl Launcher {
         for (at, step) in plan.root.iter().enumerate() {
             let RootStep::Bind(bind) = step else { continue };
             let mount = source::open(bind, Some(&self.settings.state_dir), |uid, gid| {
-                if bind.kind != BindKind::Asked {
+                if !matches!(bind.kind, BindKind::Asked | BindKind::Own) {
                     return Ok(None);
                 }
                 let map = match maps.entry((uid, gid)) {

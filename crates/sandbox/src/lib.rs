@@ -30,5 +30,5 @@ pub mod wire;
 
 pub use cell::{CellDescriptors, InitEvent, InitHandle, LauncherEvent, LauncherHandle};
 pub use error::StepError;
-pub use spec::{CellSpec, TerminalSize};
+pub use spec::{CellSpec, Fittings, TerminalSize};
 pub use sys::landlock_abi;

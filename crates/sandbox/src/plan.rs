@@ -153,6 +153,8 @@ pub enum BindKind {
     Device,
     /// Asked for in the configuration: checked against the deny list, and its owner appears as the cell's user.
     Asked,
+    /// A place of NanoClaw's own state that belongs to this cell; its owner appears as the cell's user.
+    Own,
 }
 
 /// What Landlock allows on top of reading everything that is in the cell's root.
@@ -323,16 +325,23 @@ fn root_steps(spec: &CellSpec, host: &HostFacts, scratch: u64, no_exec: bool) ->
             steps.push(system(library.clone(), target));
         }
     }
+    if let Some(path) = spec.fittings.own_binary.as_ref().filter(|_| spec.rootfs != Rootfs::Minimal) {
+        steps.push(RootStep::OwnBinary(path.clone()));
+    }
+    for (path, text) in &spec.fittings.files {
+        steps.push(RootStep::File { path: path.clone(), text: text.clone() });
+    }
     // Shorter targets first, so that a mount inside another lands on top of it.
-    let mut asked: Vec<_> = spec.mounts.iter().collect();
-    asked.sort_by_key(|mount| mount.target.components().count());
-    steps.extend(asked.into_iter().map(|mount| {
+    let asked = spec.mounts.iter().map(|mount| (mount, BindKind::Asked));
+    let mut asked: Vec<_> = asked.chain(spec.fittings.places.iter().map(|place| (place, BindKind::Own))).collect();
+    asked.sort_by_key(|(mount, _)| mount.target.components().count());
+    steps.extend(asked.into_iter().map(|(mount, kind)| {
         RootStep::Bind(Bind {
             source: mount.source.clone(),
             target: mount.target.clone(),
             mode: mount.mode,
             no_exec: no_exec && mount.mode == MountMode::Rw,
-            kind: BindKind::Asked,
+            kind,
         })
     }));
     steps
@@ -418,7 +427,9 @@ fn workdir(spec: &CellSpec) -> PathBuf {
     let workspace = Path::new("/workspace");
     match &spec.workdir {
         Some(directory) => directory.clone(),
-        None if spec.mounts.iter().any(|mount| mount.target == workspace) => workspace.into(),
+        None if spec.mounts.iter().chain(&spec.fittings.places).any(|mount| mount.target == workspace) => {
+            workspace.into()
+        }
         None => "/tmp".into(),
     }
 }

@@ -71,7 +71,7 @@ pub(crate) fn open(
     // A source may lie in what another cell, or an earlier run of this one, can write: a link put there would lead
     // anywhere on the host.
     let resolve = match bind.kind {
-        BindKind::Asked => ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS,
+        BindKind::Asked | BindKind::Own => ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_SYMLINKS,
         BindKind::System | BindKind::Device => ResolveFlags::NO_MAGICLINKS,
     };
     let opened = rustix::fs::openat2(CWD, &bind.source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
@@ -101,7 +101,7 @@ pub(crate) fn open(
         no_exec: bind.no_exec,
         no_device: bind.kind != BindKind::Device,
     };
-    let owner = if bind.kind == BindKind::Asked { id_map(stat.st_uid, stat.st_gid)? } else { None };
+    let owner = if matches!(bind.kind, BindKind::Asked | BindKind::Own) { id_map(stat.st_uid, stat.st_gid)? } else { None };
     let recursive = kind == FileType::Directory;
     match (sys::set_mount_attributes(&tree, attributes, owner.as_ref().map(AsFd::as_fd), recursive), owner) {
         (Ok(()), _) => {}

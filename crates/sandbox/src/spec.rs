@@ -30,6 +30,19 @@ pub struct CellSpec {
     pub host_services: Vec<SocketAddr>,
     /// A terminal of this size for the command, instead of the standard descriptors that are handed over.
     pub terminal: Option<TerminalSize>,
+    /// What NanoClaw itself puts into it.
+    pub fittings: Fittings,
+}
+
+/// What NanoClaw puts into a cell for its own agents, besides what was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Fittings {
+    /// Where its own binary stands; a minimal root has it at `/nanoclaw` anyway.
+    pub own_binary: Option<PathBuf>,
+    /// Read-only files and their text.
+    pub files: BTreeMap<PathBuf, String>,
+    /// Places of NanoClaw's own state. They are not checked against the deny list, which keeps that state from cells.
+    pub places: Vec<Mount>,
 }
 
 /// Rows and columns of a terminal.

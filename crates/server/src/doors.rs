@@ -4,9 +4,10 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nanoclaw_config::SandboxMode;
+use nanoclaw_config::{ModelAccess, SandboxMode};
 use nanoclaw_egress::{Door, DoorError, DoorLimits, DoorSockets, Outside};
 use nanoclaw_identity::CellSockets;
+use nanoclaw_llm::ModelDoor;
 use nanoclaw_policy::Engine;
 use nanoclaw_request::{CellId, SessionId};
 use nanoclaw_sandbox::notify::{CellView, Listener};
@@ -18,7 +19,7 @@ use tokio::time::timeout;
 use crate::kernel_door::Starting;
 use crate::packet_door::PacketDoor;
 use crate::plane::Plane;
-use crate::{kernel_door, say};
+use crate::{kernel_door, model_door, say};
 
 /// How long the doors have to write down what happened last. The network door has a shorter time of its own.
 const FINISH: Duration = Duration::from_secs(10);
@@ -38,6 +39,7 @@ impl Doors {
         descriptors: CellDescriptors,
         starting: &Starting,
         engine: &Arc<Engine>,
+        models: Option<&ModelAccess>,
     ) -> Result<Self, StepError> {
         let CellDescriptors { tcp, proxy, dns, log, seccomp, root } = descriptors;
         let sockets = CellSockets::of(cell.0.clone(), cell.1);
@@ -52,10 +54,26 @@ impl Doors {
         let kernel =
             kernel_door::serve(listener, view, starting.clone(), sockets.clone(), engine.clone(), recorder.clone());
         tasks.spawn(async { Ok(kernel.await?) });
+        let services = match (&plane.models, models) {
+            (Some(all), Some(access)) => {
+                let door = ModelDoor::new(
+                    all,
+                    cell.0.clone(),
+                    access.clone(),
+                    sockets.clone(),
+                    engine.clone(),
+                    recorder.clone(),
+                );
+                vec![model_door::service(door).map_err(|error| StepError::new("open the model door", error, ""))?]
+            }
+            (None, _) | (_, None) => Vec::new(),
+        };
         let packets = PacketDoor::new(cell, engine.clone(), recorder.clone());
         let cell_gone = until(gone.subscribe());
         tasks.spawn(async move { Ok(packets.serve(log, inside, cell_gone).await?) });
-        let network = Door::new(sockets, engine.clone(), recorder.clone(), Outside::system(), DoorLimits::default());
+        let outside = Outside::system();
+        let limits = DoorLimits::default();
+        let network = Door::with_services(sockets, engine.clone(), recorder.clone(), outside, limits, services);
         let network_sockets = DoorSockets {
             tcp: tcp.into_iter().map(Into::into).collect(),
             proxy: proxy.into_iter().map(Into::into).collect(),

@@ -1,36 +1,33 @@
 //! The fleet: one supervised cell per agent of the configuration.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use nanoclaw_audit::Warrant;
-use nanoclaw_config::{Agent, AgentKind, Config, Health, Restart, SandboxMode};
+use nanoclaw_config::{Agent, Config, LlamaServer, ProviderKind, Restart, SandboxMode};
 use nanoclaw_policy::Engine;
-use nanoclaw_request::{CellId, Launch, SessionId};
-use nanoclaw_sandbox::CellSpec;
+use nanoclaw_request::CellId;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::cell::{Cell, End, Order, Steering, host_services, launch, launch_warrant};
+use crate::agents::{self, Fitted, Speech, llama};
+use crate::cell::{Cell, End, Steering, launch};
+use crate::log::{self, Log};
 use crate::plane::Plane;
-use crate::say;
+use crate::turn::Target;
+use crate::{health, say};
 
 /// First pause before a restart; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Longest pause before a restart.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// How long a model on this machine has to end.
+const MODEL_GRACE: Duration = Duration::from_secs(5);
 /// A run of this length counts as well, and the pauses start small again.
 const WELL_AFTER: Duration = Duration::from_secs(60);
-/// Longest log of an agent in bytes; the one before it is kept besides.
-const LOG_BYTES: u64 = 10 * 1024 * 1024;
 
 /// What an agent is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,19 +73,37 @@ pub struct Status {
 }
 
 struct Member {
-    agent: Agent,
+    id: CellId,
+    what: What,
+    restart: Restart,
+    stop_grace: Duration,
     engine: Engine,
     state: Mutex<State>,
     stop: watch::Sender<bool>,
+}
+
+/// What a member's cell is for.
+enum What {
+    /// An agent of the configuration.
+    Agent(Box<Agent>),
+    /// A model on this machine.
+    Model { provider: String, server: LlamaServer },
 }
 
 struct State {
     phase: Phase,
     restarts: u32,
     since: Instant,
-    running: Option<(Steering, SessionId)>,
+    running: Option<Running>,
     last_exit: Option<i32>,
     problem: Option<String>,
+}
+
+/// A run of a member's cell.
+#[derive(Clone)]
+struct Running {
+    steering: Steering,
+    speech: Speech,
 }
 
 /// A running fleet. Cheap to clone.
@@ -102,30 +117,36 @@ pub struct Fleet {
 impl Fleet {
     /// The fleet that `config` describes, not started yet.
     pub fn new(plane: Plane, config: &Config) -> Self {
-        let members = config.agents.iter().map(|agent| {
-            let state = State {
-                phase: Phase::Starting,
-                restarts: 0,
-                since: Instant::now(),
-                running: None,
-                last_exit: None,
-                problem: None,
-            };
+        let agents = config.agents.iter().map(|agent| {
             let engine = Engine::new(agent.id.clone(), agent.allowed_networks.clone());
-            let member =
-                Member { agent: agent.clone(), engine, state: Mutex::new(state), stop: watch::channel(false).0 };
-            (agent.id.clone(), Arc::new(member))
+            let what = What::Agent(Box::new(agent.clone()));
+            Member::new(agent.id.clone(), what, agent.restart, agent.stop_grace, engine)
         });
+        let models = config.models.providers.iter().filter_map(|provider| {
+            let ProviderKind::LlamaServer(server) = &provider.kind else { return None };
+            let id = llama::id(&provider.name).ok()?;
+            let what = What::Model { provider: provider.name.clone(), server: server.clone() };
+            let engine = Engine::new(id.clone(), Vec::new());
+            Some(Member::new(id, what, Restart::Always, MODEL_GRACE, engine))
+        });
+        let members = agents.chain(models).map(|member| (member.id.clone(), Arc::new(member)));
         Self { plane, mode: config.sandbox_mode, members: Arc::new(members.collect()) }
     }
 
     /// Runs it until every agent has ended for good.
     pub async fn run(&self) {
         let mut agents = JoinSet::new();
+        let mut models = JoinSet::new();
         for member in self.members.values() {
-            agents.spawn(self.clone().supervise(member.clone()));
+            match &member.what {
+                What::Agent(_) => agents.spawn(self.clone().supervise(member.clone())),
+                What::Model { .. } => models.spawn(self.clone().supervise(member.clone())),
+            };
         }
         while agents.join_next().await.is_some() {}
+        // Nobody is left to ask them.
+        self.stop_all();
+        while models.join_next().await.is_some() {}
     }
 
     /// Asks one agent to stop and not to be restarted; `false` where there is none of that name.
@@ -142,19 +163,25 @@ impl Fleet {
 
     /// The file that holds an agent's output, `None` where there is no such agent.
     pub fn log(&self, id: &CellId) -> Option<PathBuf> {
-        self.members.get(id).map(|member| self.plane.state.log(member.agent.id.as_str()))
+        self.members.get(id).map(|member| self.plane.state.log(member.id.as_str()))
     }
 
     /// The running cell of an agent.
     pub fn steering(&self, id: &CellId) -> Option<Steering> {
-        self.members.get(id).and_then(|member| member.state().running.as_ref().map(|(steering, _)| steering.clone()))
+        self.members.get(id).and_then(|member| member.state().running.as_ref().map(|running| running.steering.clone()))
+    }
+
+    /// The running agent, to be spoken to.
+    pub fn target(&self, id: &CellId) -> Option<Target> {
+        let Running { steering, speech } = self.members.get(id)?.state().running.clone()?;
+        Some(Target { id: id.clone(), speech, steering, models: self.plane.models.clone() })
     }
 
     /// What every agent is doing.
     pub async fn status(&self) -> Vec<Status> {
         let mut all = Vec::new();
         for (id, member) in self.members.iter() {
-            let running = member.state().running.as_ref().map(|(steering, _)| steering.clone());
+            let running = member.state().running.as_ref().map(|running| running.steering.clone());
             let usage = match running {
                 Some(steering) => steering.usage().await,
                 None => nanoclaw_sandbox::cgroup::Usage::default(),
@@ -184,6 +211,9 @@ impl Fleet {
             let failed = match self.start(&member).await {
                 Ok(cell) => {
                     let (end, unwell) = self.attend(&member, cell, &mut stop).await;
+                    if let What::Model { provider, .. } = &member.what {
+                        self.plane.providers.close(provider);
+                    }
                     let mut state = member.state();
                     state.running = None;
                     state.last_exit = Some(end.status);
@@ -196,7 +226,7 @@ impl Fleet {
                     true
                 }
             };
-            let again = match member.agent.restart {
+            let again = match member.restart {
                 Restart::Never => false,
                 Restart::OnFailure => failed,
                 Restart::Always => true,
@@ -220,15 +250,27 @@ impl Fleet {
 
     async fn start(&self, member: &Member) -> Result<Cell, String> {
         member.enter(Phase::Starting);
-        let agent = &member.agent;
-        let log = Log::open(self.plane.state.log(agent.id.as_str()))
-            .map_err(|error| format!("log of agent `{}`: {error}", agent.id))?;
-        let (stdio, output) = log_stdio().map_err(|error| format!("log of agent `{}`: {error}", agent.id))?;
+        let id = &member.id;
+        let log =
+            Log::open(self.plane.state.log(id.as_str())).map_err(|error| format!("log of agent `{id}`: {error}"))?;
+        let (stdio, output) = log::stdio().map_err(|error| format!("log of agent `{id}`: {error}"))?;
         std::thread::spawn(move || log.copy(output));
-        let order = Order { spec: spec(agent, self.mode), networks: agent.allowed_networks.clone() };
+        let Fitted { order, speech } = match &member.what {
+            What::Agent(agent) => agents::fit(&self.plane, agent, self.mode)
+                .map_err(|error| format!("cell `{id}` was not started: {error}"))?,
+            What::Model { server, .. } => {
+                let limits_memory = self.plane.launcher.cgroups().enforced().memory;
+                let order = llama::fit(id.clone(), server, self.mode, limits_memory);
+                Fitted { order, speech: Speech::None }
+            }
+        };
         let cell = launch(&self.plane, order, stdio).await.map_err(|error| error.to_string())?;
+        let steering = cell.steering(&self.plane);
+        if let What::Model { provider, .. } = &member.what {
+            self.plane.providers.open(provider, steering.clone());
+        }
         let mut state = member.state();
-        state.running = Some((cell.steering(&self.plane), cell.session));
+        state.running = Some(Running { steering, speech });
         state.problem = None;
         drop(state);
         member.enter(Phase::Running);
@@ -239,10 +281,19 @@ impl Fleet {
     async fn attend(&self, member: &Member, mut cell: Cell, stop: &mut watch::Receiver<bool>) -> (End, bool) {
         let steering = cell.steering(&self.plane);
         let session = cell.session;
+        let health = match &member.what {
+            What::Agent(agent) => agent.health.as_ref(),
+            What::Model { .. } => None,
+        };
         let unwell = async {
-            match &member.agent.health {
-                Some(health) => self.watch_health(member, health, &steering, session).await,
-                None => std::future::pending().await,
+            let told = |well| member.enter(if well { Phase::Running } else { Phase::Unwell });
+            match (health, self.target(&member.id)) {
+                (Some(health), _) => {
+                    let check = health::Check { plane: &self.plane, engine: &member.engine, id: &member.id, session };
+                    check.fails(health, &steering, told).await
+                }
+                (None, Some(target)) => health::goes_silent(&target, told).await,
+                (None, None) => std::future::pending().await,
             }
         };
         tokio::pin!(unwell);
@@ -253,67 +304,27 @@ impl Fleet {
         };
         member.enter(Phase::Stopping);
         steering.signal(0, Signal::TERM.as_raw());
-        if let Ok(end) = tokio::time::timeout(member.agent.stop_grace, cell.wait()).await {
+        if let Ok(end) = tokio::time::timeout(member.stop_grace, cell.wait()).await {
             return (end, was_unwell);
         }
         steering.kill();
         (cell.wait().await, was_unwell)
     }
-
-    /// Returns when the health check has failed too often in a row.
-    async fn watch_health(&self, member: &Member, health: &Health, steering: &Steering, session: SessionId) {
-        let mut failures = 0;
-        while failures < health.retries {
-            tokio::time::sleep(health.interval).await;
-            // A check is the operator's own order, and walks the path like every other.
-            let launch = Launch {
-                cell: member.agent.id.clone(),
-                session,
-                command: health.command.clone(),
-                summary: "health check".to_owned(),
-            };
-            let well = match launch_warrant(&self.plane, &member.engine, launch).await {
-                Ok(warrant) => {
-                    tokio::time::timeout(health.timeout, check(steering, warrant, health)).await.unwrap_or(false)
-                }
-                Err(_) => false,
-            };
-            failures = if well { 0 } else { failures + 1 };
-            member.enter(if well { Phase::Running } else { Phase::Unwell });
-        }
-    }
-}
-
-async fn check(steering: &Steering, warrant: Warrant, health: &Health) -> bool {
-    let Ok(null) = File::options().read(true).write(true).open("/dev/null") else { return false };
-    let Ok(stdio) =
-        [&null, &null, &null].into_iter().map(|f| f.try_clone().map(OwnedFd::from)).collect::<io::Result<Vec<_>>>()
-    else {
-        return false;
-    };
-    match steering.run(warrant, health.command.clone(), None, stdio).await {
-        Ok(program) => {
-            let n = program.n;
-            // A check that outlives its time is ended with it.
-            let _kill_on_drop = KillOnDrop { steering, n };
-            program.status.await == Ok(0)
-        }
-        Err(_) => false,
-    }
-}
-
-struct KillOnDrop<'a> {
-    steering: &'a Steering,
-    n: u64,
-}
-
-impl Drop for KillOnDrop<'_> {
-    fn drop(&mut self) {
-        self.steering.signal(self.n, Signal::KILL.as_raw());
-    }
 }
 
 impl Member {
+    fn new(id: CellId, what: What, restart: Restart, stop_grace: Duration, engine: Engine) -> Self {
+        let state = State {
+            phase: Phase::Starting,
+            restarts: 0,
+            since: Instant::now(),
+            running: None,
+            last_exit: None,
+            problem: None,
+        };
+        Self { id, what, restart, stop_grace, engine, state: Mutex::new(state), stop: watch::channel(false).0 }
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -324,71 +335,5 @@ impl Member {
             state.since = Instant::now();
         }
         state.phase = phase;
-    }
-}
-
-/// The cell that an agent of the configuration asks for.
-pub fn spec(agent: &Agent, mode: SandboxMode) -> CellSpec {
-    CellSpec {
-        id: agent.id.clone(),
-        mode,
-        command: match &agent.kind {
-            AgentKind::Command(command) => command.clone(),
-            AgentKind::Builtin(_) | AgentKind::OpenClaw { .. } => Vec::new(),
-        },
-        rootfs: agent.rootfs.clone(),
-        mounts: agent.mounts.clone(),
-        env: agent.env.clone(),
-        workdir: agent.workdir.clone(),
-        limits: agent.limits,
-        host_services: host_services(&agent.allowed_networks),
-        terminal: None,
-    }
-}
-
-/// No input, and one pipe for output and error.
-fn log_stdio() -> io::Result<(Vec<OwnedFd>, io::PipeReader)> {
-    let (reader, writer) = io::pipe()?;
-    Ok((vec![File::open("/dev/null")?.into(), writer.try_clone()?.into(), writer.into()], reader))
-}
-
-/// The output of an agent on disk, in two files of bounded size.
-struct Log {
-    path: PathBuf,
-    file: File,
-    bytes: u64,
-}
-
-impl Log {
-    fn open(path: PathBuf) -> io::Result<Self> {
-        if let Some(directory) = path.parent() {
-            std::fs::create_dir_all(directory)?;
-        }
-        let file = File::options().append(true).create(true).mode(0o600).open(&path)?;
-        let bytes = file.metadata()?.len();
-        Ok(Self { path, file, bytes })
-    }
-
-    /// Writes down what the cell says until it is gone. A full disk loses output, not the cell.
-    fn copy(mut self, mut output: io::PipeReader) {
-        use std::io::{Read, Write};
-        let mut buffer = [0; 16 * 1024];
-        while let Ok(n) = output.read(&mut buffer)
-            && n > 0
-        {
-            let text = buffer.get(..n).unwrap_or_default();
-            if self.bytes > LOG_BYTES && self.rotate().is_err() {
-                continue;
-            }
-            if self.file.write_all(text).is_ok() {
-                self.bytes += text.len() as u64;
-            }
-        }
-    }
-
-    fn rotate(&mut self) -> io::Result<()> {
-        std::fs::rename(&self.path, self.path.with_extension("log.1"))?;
-        *self = Self::open(std::mem::take(&mut self.path))?;
-        Ok(())
     }
 }

@@ -1,21 +1,29 @@
 //! The control plane: starts cells, keeps their doors, supervises the fleet and answers the operator.
 #![forbid(unsafe_code)]
 
+pub mod agents;
 pub mod cell;
+pub mod clock;
 pub mod control;
 mod disk;
 mod doors;
 pub mod fleet;
+mod health;
 mod kernel_door;
 mod launcher;
+pub mod listener;
+mod log;
 mod memory;
+mod model_door;
 mod packet_door;
 pub mod plane;
 pub mod program;
 pub mod proof;
+pub mod providers;
 mod readiness;
 pub mod state;
 pub mod stdio;
+pub mod turn;
 mod voice;
 
 pub use launcher::Launcher;

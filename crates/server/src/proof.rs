@@ -38,7 +38,7 @@ pub enum ProofError {
 pub async fn trial(plane: &Plane) -> Result<(), ProofError> {
     let spec = spec("doctor-trial", vec!["/nanoclaw".to_owned(), "--version".to_owned()], Rootfs::Minimal)?;
     let null = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from);
-    let mut cell = launch(plane, Order { spec, networks: Vec::new() }, vec![null()?, null()?, null()?]).await?;
+    let mut cell = launch(plane, Order { spec, networks: Vec::new(), models: None }, vec![null()?, null()?, null()?]).await?;
     match cell.wait().await.status {
         0 => Ok(()),
         status => Err(io::Error::other(format!("its program ended with {status}")).into()),
@@ -89,7 +89,7 @@ pub async fn attack(plane: &Plane) -> Result<(String, bool), ProofError> {
         reader.read_to_string(&mut text).map(|_| text)
     });
     let stdio = vec![File::open("/dev/null")?.into(), writer.into(), error_writer.into()];
-    let mut cell = launch(plane, Order { spec, networks }, stdio).await?;
+    let mut cell = launch(plane, Order { spec, networks, models: None }, stdio).await?;
     let end = cell.wait().await;
     let text = output.await.map_err(io::Error::other)??;
     copied.await.map_err(io::Error::other)??;
@@ -108,6 +108,7 @@ fn spec(name: &str, command: Vec<String>, rootfs: Rootfs) -> Result<CellSpec, Pr
         limits: Limits::default(),
         host_services: Vec::new(),
         terminal: None,
+        fittings: nanoclaw_sandbox::Fittings::default(),
     })
 }
 

@@ -110,6 +110,21 @@ impl State {
         self.directory.join("logs").join(format!("{agent}.log"))
     }
 
+    /// What belongs to an agent and outlives its cells.
+    pub fn agent(&self, agent: &str) -> PathBuf {
+        self.directory.join("agents").join(agent)
+    }
+
+    /// Where the use of budgets is kept.
+    pub fn budgets(&self) -> PathBuf {
+        self.directory.join("budgets")
+    }
+
+    /// Where bodies of model calls are kept, if they are.
+    pub fn bodies(&self) -> PathBuf {
+        self.directory.join("bodies")
+    }
+
     /// Claims the directory for one fleet. The kernel releases the claim when this process ends, however it ends.
     pub fn lock_fleet(&self) -> Result<FleetLock, StateError> {
         let unusable =

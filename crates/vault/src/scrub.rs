@@ -90,8 +90,7 @@ mod tests {
     const KEY: &str = "sk-proj-0123456789abcdefGHIJ_klm-xyz";
 
     fn scrubber(keys: &[&str]) -> Scrubber {
-        let secrets: Vec<Secret> =
-            keys.iter().map(|key| Secret::new(Zeroizing::new(key.as_bytes().to_vec())).unwrap()).collect();
+        let secrets: Vec<Secret> = keys.iter().map(|key| Secret::new((*key).to_owned()).unwrap()).collect();
         Scrubber::new(&secrets)
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use nanoclaw_config::SecretSource;
@@ -15,9 +16,10 @@ const MAX_SECRET_BYTES: usize = 64 * 1024;
 /// A key, a token, a password: at least one character, all of them visible ASCII, so that it can stand in an HTTP
 /// header.
 ///
-/// Prints itself as `***`, is compared in constant time, cannot be cloned, and is overwritten when it is dropped. What
-/// it is copied into (a header, the environment that it came from) is not.
-pub struct Secret(Zeroizing<String>);
+/// Prints itself as `***` and is compared in constant time. Clones share one place in memory, which is overwritten when
+/// the last of them is dropped. What it is copied into (a header, the environment that it came from) is not.
+#[derive(Clone)]
+pub struct Secret(Arc<Zeroizing<String>>);
 
 /// A secret that cannot be had. Never says what it is.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +66,7 @@ impl fmt::Display for Place {
 /// There is none, others could have read it, or it is not what [`Secret`] says.
 pub fn read(source: &SecretSource) -> Result<Secret, SecretError> {
     let place = || Place(source.clone());
-    let text = match source {
+    let mut text = match source {
         SecretSource::Env(name) => from_environment(name)?,
         SecretSource::File(path) => from_file(path)?,
     };
@@ -74,6 +76,11 @@ pub fn read(source: &SecretSource) -> Result<Secret, SecretError> {
     if text.len() > MAX_SECRET_BYTES {
         return Err(SecretError::TooLong(place()));
     }
+    let text = String::from_utf8(std::mem::take(&mut *text)).unwrap_or_else(|error| {
+        // Wiped like any other, though it is none.
+        drop(Zeroizing::new(error.into_bytes()));
+        String::new()
+    });
     Secret::new(text).ok_or_else(|| SecretError::Text(place()))
 }
 
@@ -94,12 +101,11 @@ fn from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
 }
 
 impl Secret {
-    /// `None` if `text` is empty or not all visible ASCII.
-    pub(crate) fn new(mut text: Zeroizing<Vec<u8>>) -> Option<Self> {
-        if text.is_empty() || !text.iter().all(u8::is_ascii_graphic) {
-            return None;
-        }
-        String::from_utf8(std::mem::take(&mut *text)).ok().map(|text| Self(Zeroizing::new(text)))
+    /// Takes `text` as a secret. `None` if it is empty or not all visible ASCII.
+    pub fn new(text: String) -> Option<Self> {
+        let text = Zeroizing::new(text);
+        let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then(|| Self(Arc::new(text)))
     }
 
     /// The secret itself. Only for the place where it is used: never for a message, a log or a cell.

@@ -9,15 +9,18 @@
 //! `/etc/ssl/certs`. Where there is nothing, the first handshake fails and says so; a program that never speaks TLS
 //! does not notice.
 
+use std::error::Error;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use rustls::ClientConfig;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, NamedGroup, RootCertStore, SignatureScheme};
+use rustls::{DigitallySignedStruct, NamedGroup, RootCertStore, SignatureScheme};
 
 use crate::file::{self, Access, FileError};
 
@@ -135,6 +138,20 @@ pub fn self_check() -> Result<(), TlsError> {
     let config = believing(RootCertStore::empty())?;
     let first = config.crypto_provider().kx_groups.first().map(|group| group.name());
     if first == Some(NamedGroup::X25519MLKEM768) { Ok(()) } else { Err(TlsError::NotHybrid) }
+}
+
+/// What TLS has against the server, if that is why a connection failed; `None` if it failed for another reason.
+pub fn failure(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<rustls::Error>() {
+            return Some(error.to_string());
+        }
+        // An error of input and output does not name the one that it wraps as its source, only that one's source.
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = wrapped.map(|wrapped| wrapped as &(dyn Error + 'static)).or_else(|| error.source());
+    }
+    None
 }
 
 /// Believes nobody, and says why.

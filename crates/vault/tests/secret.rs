@@ -1,4 +1,5 @@
 //! Where secrets come from, and what does not become one.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

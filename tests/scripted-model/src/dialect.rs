@@ -62,8 +62,8 @@ impl Dialect {
         }
     }
 
-    /// An answer in one piece.
-    pub fn whole(self, head: &Head<'_>, answer: &Answer) -> Value {
+    /// An answer in one piece, as JSON.
+    pub fn whole(self, head: &Head<'_>, answer: &Answer) -> String {
         match self {
             Dialect::Chat => chat::whole(head, answer),
             Dialect::Responses => responses::whole(head, answer),

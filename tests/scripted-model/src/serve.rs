@@ -178,9 +178,9 @@ impl Refusal {
 
 /// What is sent.
 enum Content {
-    Json(Value),
+    Json(String),
     /// A JSON answer of which half comes.
-    HalfJson(Value),
+    HalfJson(String),
     Events(Vec<String>, Option<Duration>, Option<usize>),
 }
 
@@ -260,12 +260,12 @@ impl Mock {
             Route::Answer(dialect) => self.scripted(dialect, asked, latency),
             Route::CountTokens => {
                 text(asked.body, "model")?;
-                Ok(Content::Json(json!({ "input_tokens": asked.size / 4 })))
+                Ok(Content::Json(json!({ "input_tokens": asked.size / 4 }).to_string()))
             }
-            Route::Embeddings => Ok(Content::Json(embedding::answer(asked.body)?)),
-            Route::Models(lister) => Ok(Content::Json(models::list(lister))),
+            Route::Embeddings => Ok(Content::Json(embedding::answer(asked.body)?.to_string())),
+            Route::Models(lister) => Ok(Content::Json(models::list(lister).to_string())),
             Route::Model(lister, name) => models::one(lister, name)
-                .map(Content::Json)
+                .map(|model| Content::Json(model.to_string()))
                 .ok_or_else(|| Refusal::new(404, format!("the model `{name}` does not exist"))),
             Route::Nothing => Err(Refusal::new(404, format!("there is nothing at `{}`", asked.uri.path()))),
         }
@@ -324,8 +324,8 @@ impl Mock {
 
     fn respond(&self, dialect: Dialect, answer: Result<Content, Refusal>) -> Response<Reply> {
         let (status, kind, body) = match answer {
-            Ok(Content::Json(value)) => (200, "application/json", Reply::whole(value.to_string(), false)),
-            Ok(Content::HalfJson(value)) => (200, "application/json", Reply::whole(value.to_string(), true)),
+            Ok(Content::Json(value)) => (200, "application/json", Reply::whole(value, false)),
+            Ok(Content::HalfJson(value)) => (200, "application/json", Reply::whole(value, true)),
             Ok(Content::Events(events, gap, cut)) => {
                 let kind =
                     if dialect == Dialect::Gemini { "text/event-stream" } else { "text/event-stream; charset=utf-8" };

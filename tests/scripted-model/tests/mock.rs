@@ -1,15 +1,20 @@
 //! The mock over HTTP, as its binary: that streams and whole answers say the same, and that it fails as told.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what a test cannot set up or read is a failed test"
+)]
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod process;
+
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
 
+use process::Process;
 use serde_json::{Value, json};
 
-struct Mock {
-    process: Child,
-    port: u16,
-}
+struct Mock(Process);
 
 struct Reply {
     status: u16,
@@ -33,19 +38,11 @@ impl Reply {
 
 impl Mock {
     fn start(options: &[&str]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_nanoclaw-scripted-model"))
-            .args(["--seconds", "60"])
-            .args(options)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { process, port: line.trim().parse().unwrap() }
+        Self(Process::start(options))
     }
 
     fn request(&self, request: &str) -> Reply {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", self.0.port)).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
@@ -92,13 +89,6 @@ impl Mock {
                 self.post(&format!("/v1beta/models/m:{method}"), &body)
             }
         }
-    }
-}
-
-impl Drop for Mock {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
     }
 }
 

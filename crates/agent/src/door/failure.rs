@@ -47,19 +47,29 @@ impl DoorError {
             .unwrap_or_else(|| String::from_utf8_lossy(body).trim().to_owned());
         let said: String = said.chars().take(LONGEST_MESSAGE).collect();
         let message = if said.is_empty() { format!("the model door answered {status}") } else { said };
-        let retry_after =
-            head.headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|s| s.parse().ok());
+        let retry_after = head
+            .headers
+            .get(http::header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|s| s.parse().ok());
         Self::Refused { status, message, retry_after }
     }
 
     /// What to do about it.
     pub(crate) fn help(&self) -> String {
         match self {
-            DoorError::Unreachable(_) => "see whether this agent has access to models: `nanoclaw doctor`, and the log of the control plane".to_owned(),
+            DoorError::Unreachable(_) => {
+                "see whether this agent has access to models: `nanoclaw doctor`, and the log of the control plane"
+                    .to_owned()
+            }
             DoorError::Silent(_) => "see whether the provider answers, then ask again".to_owned(),
             DoorError::Refused { status: 429, retry_after: Some(seconds), .. } => format!("ask again in {seconds} s"),
-            DoorError::Refused { status: 429, retry_after: None, .. } => "raise the budget, or wait until it returns".to_owned(),
-            DoorError::Refused { status: 401 | 403, .. } => "change what the configuration allows this agent, or ask for something else".to_owned(),
+            DoorError::Refused { status: 429, retry_after: None, .. } => {
+                "raise the budget, or wait until it returns".to_owned()
+            }
+            DoorError::Refused { status: 401 | 403, .. } => {
+                "change what the configuration allows this agent, or ask for something else".to_owned()
+            }
             DoorError::Refused { status: 404, .. } => "name a model that the configuration has".to_owned(),
             DoorError::Refused { status: 413, .. } => "ask with less, or set `context_tokens` lower".to_owned(),
             DoorError::Refused { status: 400..=499, .. } => "the audit log has the record of this call".to_owned(),
@@ -85,7 +95,8 @@ mod tests {
 
     #[test]
     fn the_doors_own_words_are_passed_on() {
-        let chat = refused(429, Some("7"), r#"{"error":{"message":"the budget is used up","code":"budget-exhausted"}}"#);
+        let chat =
+            refused(429, Some("7"), r#"{"error":{"message":"the budget is used up","code":"budget-exhausted"}}"#);
         assert_eq!(chat.to_string(), "the budget is used up");
         assert_eq!(chat.help(), "ask again in 7 s");
         let messages = refused(403, None, r#"{"type":"error","error":{"type":"permission_error","message":"no"}}"#);

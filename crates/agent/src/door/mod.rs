@@ -264,7 +264,8 @@ impl Stream<'_> {
     }
 
     async fn read_more(&mut self) -> Result<(), DoorError> {
-        let frame = timeout(LONGEST_SILENCE, self.body.frame()).await.map_err(|_| DoorError::Silent(LONGEST_SILENCE))?;
+        let frame =
+            timeout(LONGEST_SILENCE, self.body.frame()).await.map_err(|_| DoorError::Silent(LONGEST_SILENCE))?;
         let frame = match frame {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => return Err(DoorError::BrokeOff(error.to_string())),

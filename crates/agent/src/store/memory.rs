@@ -57,9 +57,8 @@ impl Store {
     /// Deletes a memory and gives its text; `None` where there is none of this number.
     pub(crate) fn forget(&self, id: i64) -> Result<Option<String>, StoreError> {
         let step = self.db.unchecked_transaction()?;
-        let text = step
-            .query_row("DELETE FROM memories WHERE id = ?1 RETURNING text", [id], |row| row.get(0))
-            .optional()?;
+        let text =
+            step.query_row("DELETE FROM memories WHERE id = ?1 RETURNING text", [id], |row| row.get(0)).optional()?;
         step.execute("DELETE FROM memory_words WHERE rowid = ?1", [id])?;
         step.commit()?;
         Ok(text)
@@ -110,7 +109,9 @@ mod tests {
     fn store() -> (tempfile::TempDir, Store) {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
-        for text in ["The report is due on Friday", "Ms Meier approves credit limits", "客户的信用额度是五百万", "Größe: XL"] {
+        for text in
+            ["The report is due on Friday", "Ms Meier approves credit limits", "客户的信用额度是五百万", "Größe: XL"]
+        {
             store.remember(text).unwrap().unwrap();
         }
         (directory, store)
@@ -141,7 +142,9 @@ mod tests {
     #[test]
     fn operators_and_quotes_in_a_query_are_only_text() {
         let (_directory, store) = store();
-        for query in ["\"", "a\" OR rowid:1", "NEAR(", "* ^ -", "words:credit", "credit AND", "'; DROP TABLE memories; --"] {
+        for query in
+            ["\"", "a\" OR rowid:1", "NEAR(", "* ^ -", "words:credit", "credit AND", "'; DROP TABLE memories; --"]
+        {
             store.recall(query, 10).unwrap();
         }
         assert_eq!(found(&store, "words:credit"), [2]);

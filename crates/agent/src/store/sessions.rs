@@ -66,7 +66,8 @@ impl Store {
         let sql = "SELECT entries, replaced FROM sessions WHERE id = ?1";
         let (count, replaced) = self.db.prepare_cached(sql)?.query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let mut session = Session { id: id.to_owned(), count, replaced, summary: None, recent: Vec::new() };
-        let mut after = self.db.prepare_cached("SELECT seq, body FROM entries WHERE session = ?1 AND seq > ?2 ORDER BY seq")?;
+        let mut after =
+            self.db.prepare_cached("SELECT seq, body FROM entries WHERE session = ?1 AND seq > ?2 ORDER BY seq")?;
         let mut rows = after.query(params![id, replaced])?;
         while let Some(row) = rows.next()? {
             match entry(id, row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)? {
@@ -81,8 +82,8 @@ impl Store {
 
     /// Adds an entry: to the database, and when it is on disk to the session.
     pub(crate) fn append(&self, session: &mut Session, entry: Entry) -> Result<(), StoreError> {
-        let body = serde_json::to_string(&entry)
-            .map_err(|cause| StoreError::Entry { session: session.id.clone(), cause })?;
+        let body =
+            serde_json::to_string(&entry).map_err(|cause| StoreError::Entry { session: session.id.clone(), cause })?;
         let seq = session.count + 1;
         let replaced = match &entry {
             Entry::Summary { replaces, .. } => *replaces,
@@ -106,16 +107,12 @@ impl Store {
         Ok(())
     }
 
-    /// Gives every entry of a session with its time, oldest first, until `each` says no more.
-    pub(crate) fn entries(&self, id: &str, mut each: impl FnMut(i64, Entry) -> bool) -> Result<(), StoreError> {
-        let mut all = self.db.prepare_cached("SELECT at, body FROM entries WHERE session = ?1 ORDER BY seq")?;
-        let mut rows = all.query([id])?;
-        while let Some(row) = rows.next()? {
-            if !each(row.get(0)?, entry(id, row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?) {
-                break;
-            }
-        }
-        Ok(())
+    /// The first entry of a session behind number `after`, with its number and its time.
+    pub(crate) fn entry_after(&self, id: &str, after: u64) -> Result<Option<(u64, i64, Entry)>, StoreError> {
+        let sql = "SELECT seq, at, body FROM entries WHERE session = ?1 AND seq > ?2 ORDER BY seq LIMIT 1";
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?));
+        let found = self.db.prepare_cached(sql)?.query_row(params![id, after], row).optional()?;
+        found.map(|(seq, at, body)| Ok((seq, at, entry(id, &body)?))).transpose()
     }
 
     /// The to-do list of a session; empty where there is none.
@@ -189,15 +186,9 @@ mod tests {
         assert_eq!(session.summary.as_deref(), Some("sum 2"));
         assert_eq!(session.recent, [(5, note("four"))]);
         assert_eq!(store.session("s").unwrap(), session);
-        let mut texts = Vec::new();
-        store
-            .entries("s", |_, entry| {
-                texts.push(entry);
-                true
-            })
-            .unwrap();
-        assert_eq!(texts.len(), 6);
-        assert_eq!(texts[0], note("one"));
+        assert_eq!(store.entry_after("s", 0).unwrap().map(|(seq, _, entry)| (seq, entry)), Some((1, note("one"))));
+        assert_eq!(store.entry_after("s", 4).unwrap().map(|(seq, _, entry)| (seq, entry)), Some((5, note("four"))));
+        assert_eq!(store.entry_after("s", 6).unwrap(), None);
     }
 
     #[test]

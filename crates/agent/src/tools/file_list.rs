@@ -44,7 +44,8 @@ pub(super) fn run(job: &Job, room: &Room) -> Result<String, ToolError> {
     let mut list = List { room, lines: Vec::new(), cut: false };
     list.directory(&path, "", depth.unwrap_or(1).clamp(1, MAX_DEPTH))?;
     if list.cut {
-        list.lines.push(format!("[cut: only the first {} entries are listed; list a directory below]", list.lines.len()));
+        list.lines
+            .push(format!("[cut: only the first {} entries are listed; list a directory below]", list.lines.len()));
     }
     if list.lines.is_empty() {
         list.lines.push("[the directory is empty]".to_owned());
@@ -128,10 +129,7 @@ mod tests {
     async fn what_is_no_directory_is_named() {
         let bench = Bench::new();
         bench.put("f", "");
-        assert_eq!(
-            bench.fails("file_list", json!({"path": "f"})).await,
-            "`f` is not a directory; file_read reads it"
-        );
+        assert_eq!(bench.fails("file_list", json!({"path": "f"})).await, "`f` is not a directory; file_read reads it");
         assert_eq!(
             bench.fails("file_list", json!({"path": "no"})).await,
             "`no` does not exist; file_list shows what does"

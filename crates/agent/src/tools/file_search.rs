@@ -180,7 +180,9 @@ mod tests {
             "[no line found in 2 files]\n[1 files are not text, too long or unreadable]"
         );
         assert!(bench.fails("file_search", json!({"text": ""})).await.starts_with("`text` is empty"));
-        assert!(bench.fails("file_search", json!({"text": "x", "path": "no"})).await.starts_with("`no` does not exist"));
+        assert!(
+            bench.fails("file_search", json!({"text": "x", "path": "no"})).await.starts_with("`no` does not exist")
+        );
     }
 
     #[tokio::test]

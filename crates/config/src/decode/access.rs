@@ -166,7 +166,7 @@ pub(super) fn groups(r: &mut Reader<'_>, field: Option<Field<'_>>, names: &mut N
     let Some(field) = field else { return Vec::new() };
     let help = "write a list such as `[{ name: trading, budget: { tokens_per_day: 1000000 } }]`";
     let Some(items) = r.list(&field, MAX_GROUPS, help) else {
-        names.groups.add(None);
+        names.groups.cut();
         return Vec::new();
     };
     let mut groups = Vec::new();
@@ -175,11 +175,11 @@ pub(super) fn groups(r: &mut Reader<'_>, field: Option<Field<'_>>, names: &mut N
         let item = field.element(node);
         let Some(fields) = r.fields(&item, &GROUP, "write `{ name: trading, budget: { tokens_per_day: 1000000 } }`")
         else {
-            names.groups.add(None);
+            names.groups.cut();
             continue;
         };
         let name = name(r, &fields, &Naming::GROUP, &mut seen);
-        names.groups.add(name.as_ref().map(|name| name.as_str()));
+        names.groups.add_from(&fields);
         let budget = match fields.get("budget") {
             Some(field) => Some(budget(r, &field)),
             None => {

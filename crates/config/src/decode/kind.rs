@@ -128,7 +128,7 @@ fn transport(r: &mut Reader<'_>, fields: &Fields<'_>) -> Option<McpTransport> {
             }
             let example = "https://mcp.example.com/mcp";
             let text = r.text(&field, &format!("write a URL such as `{example}`"))?;
-            r.address(&field, url(text, example))?;
+            r.check(field.place(), url(text, example))?;
             // With its last slash: the server decides what that means.
             Some(McpTransport::Http { url: text.to_owned() })
         }

@@ -67,8 +67,12 @@ impl Decoded<'_> {
 pub(crate) fn decode<'s>(text: &str, source: &'s Source<'s>, base: &'s std::path::Path) -> Decoded<'s> {
     let mut mistakes = Mistakes::new(source);
     let root = crate::tree::read(text, source, &mut mistakes);
-    if root.is_none() {
+    // Keys that are there twice are not in the tree, and a file that is not YAML has none.
+    if root.is_none() || !mistakes.is_empty() {
         secret::hide_likely(source, &mut mistakes);
+    }
+    if let Some(root) = &root {
+        secret::hide(root, &mut mistakes);
     }
     let mut reader = Reader { mistakes, base, notices: Vec::new(), host_places: Vec::new() };
     let config = root.as_ref().map(|root| top(&mut reader, root)).unwrap_or_else(empty);
@@ -186,6 +190,14 @@ impl Reader<'_> {
     fn notice(&mut self, place: Place, loud: bool, message: impl Into<String>) {
         self.notices.push(Notice { line: place.line, column: place.column, loud, message: message.into() });
     }
+}
+
+/// What the published schema says too.
+#[cfg(test)]
+pub(crate) mod bounds {
+    pub(crate) use super::access::COUNT;
+    pub(crate) use super::kind::{DEFAULT_STEPS, STEPS};
+    pub(crate) use super::models::{CONTEXT, DEFAULT_CONTEXT, RETRIES};
 }
 
 #[cfg(test)]

@@ -45,8 +45,8 @@ pub(super) fn models(r: &mut Reader<'_>, field: Option<Field<'_>>) -> (Models, N
     let Some(field) = field else { return (models, names) };
     let help = "write a mapping such as `models: { providers: [{ name: main, … }], default: main/MODEL }`";
     let Some(fields) = r.fields(&field, &MODELS, help) else {
-        names.providers.add(None);
-        names.aliases.add(None);
+        names.providers.cut();
+        names.aliases.cut();
         names.default = true;
         return (models, names);
     };
@@ -71,7 +71,7 @@ pub(super) fn models(r: &mut Reader<'_>, field: Option<Field<'_>>) -> (Models, N
 fn providers(r: &mut Reader<'_>, field: &Field<'_>, names: &mut Names) -> Vec<Provider> {
     let help = "write a list such as `[{ name: main, kind: openai, base_url: \"https://api.example.com/v1\" }]`";
     let Some(items) = r.list(field, MAX_PROVIDERS, help) else {
-        names.providers.add(None);
+        names.providers.cut();
         return Vec::new();
     };
     let mut providers = Vec::new();
@@ -80,11 +80,11 @@ fn providers(r: &mut Reader<'_>, field: &Field<'_>, names: &mut Names) -> Vec<Pr
         let item = field.element(node);
         let Some(fields) = r.fields(&item, &PROVIDER, "write `- name: main`, and `kind` and `base_url` below it")
         else {
-            names.providers.add(None);
+            names.providers.cut();
             continue;
         };
         let name = name(r, &fields, &Naming::PROVIDER, &mut seen);
-        names.providers.add(name.as_ref().map(|name| name.as_str()));
+        names.providers.add_from(&fields);
         let who = name.as_ref().map_or_else(|| "a provider".to_owned(), |name| format!("provider `{name}`"));
         let kind = kind(r, &fields, &who);
         let mut time = |key: &str, range, default| {
@@ -124,7 +124,7 @@ fn remote(r: &mut Reader<'_>, fields: &Fields<'_>, who: &str, openai: bool) -> O
     let base = match fields.get("base_url") {
         Some(field) => r
             .text(&field, &format!("write a URL such as `{EXAMPLE}`"))
-            .and_then(|text| r.address(&field, url(text, EXAMPLE)))
+            .and_then(|text| r.check(field.place(), url(text, EXAMPLE)))
             .map(|base| (field.place(), base)),
         None => {
             r.error(fields.place, format!("{who} has no `base_url`"), format!("add `base_url: \"{EXAMPLE}\"`"));
@@ -208,17 +208,17 @@ fn aliases(r: &mut Reader<'_>, field: &Field<'_>, names: &mut Names) -> BTreeMap
     let mut aliases = BTreeMap::new();
     let Kind::Map(entries) = &field.node.kind else {
         r.mismatch(field, "a mapping", "write a mapping such as `{ fast: main/MODEL }`");
-        names.aliases.add(None);
+        names.aliases.cut();
         return aliases;
     };
     if let Some(extra) = entries.get(MAX_ALIASES) {
         let message = format!("`aliases` has {} names, and at most {MAX_ALIASES} are allowed", entries.len());
         r.error(extra.place, message, "remove the rest");
-        names.aliases.add(None);
+        names.aliases.cut();
         return aliases;
     }
     for entry in entries {
-        names.aliases.add(Some(&entry.key));
+        names.aliases.add(&entry.key);
     }
     for entry in entries {
         let item = Field::new(&entry.key, entry.place, &entry.value);

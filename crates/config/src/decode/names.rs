@@ -7,6 +7,7 @@ use nanoclaw_request::CellId;
 use super::keys::nearest;
 use super::reader::{Fields, Reader};
 use crate::display::shown;
+use crate::tree::Kind;
 use crate::{ModelRef, ValueError};
 
 /// Longest name of a model, with its provider, in bytes.
@@ -77,11 +78,21 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn add(&mut self, name: Option<&str>) {
-        match name {
-            Some(name) => self.names.push(name.to_owned()),
-            None => self.partial = true,
+    pub(super) fn add(&mut self, name: &str) {
+        self.names.push(name.to_owned());
+    }
+
+    /// Adds what stands as `name`, also where it is not fit to be one: who refers to it makes no second mistake.
+    pub(super) fn add_from(&mut self, fields: &Fields<'_>) {
+        match fields.get("name").map(|field| &field.node.kind) {
+            Some(Kind::Plain(name) | Kind::Quoted(name)) => self.add(name),
+            _ => self.partial = true,
         }
+    }
+
+    /// Says that there are more, which could not be read.
+    pub(super) fn cut(&mut self) {
+        self.partial = true;
     }
 
     fn has(&self, name: &str) -> bool {

@@ -7,14 +7,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::keys::{Kinds, Level, advice, nearest};
-use super::secret::likely;
 use super::{HostPlace, Wants};
 use crate::ValueError;
 use crate::display::shown;
 use crate::report::Mistakes;
-use crate::source::{Hidden, Place};
+use crate::source::Place;
 use crate::tree::{Entry, Kind, Node};
-use crate::value::{Url, count, duration, host_path};
+use crate::value::{count, duration, host_path};
 
 /// What decoding needs and collects.
 pub(crate) struct Reader<'s> {
@@ -109,9 +108,6 @@ impl Reader<'_> {
                 known.push(entry);
                 continue;
             }
-            if likely(entry) {
-                self.hide(&entry.value);
-            }
             if let Some((key, help)) = level.later.iter().find(|(key, _)| *key == entry.key) {
                 self.error(entry.place, format!("`{key}` is not supported by this version"), *help);
             } else {
@@ -120,17 +116,6 @@ impl Reader<'_> {
             }
         }
         Some(Fields { level, place: field.node.place, entries: known })
-    }
-
-    /// Keeps a URL, or reports why it cannot be used, without what may be a secret in it.
-    pub(crate) fn address(&mut self, field: &Field<'_>, url: Result<Url, ValueError>) -> Option<Url> {
-        if let Kind::Plain(text) | Kind::Quoted(text) = &field.node.kind
-            && url.is_err()
-            && text.contains(['@', '?', '#'])
-        {
-            self.hide(field.node);
-        }
-        self.check(field.place(), url)
     }
 
     /// Reports keys that mappings of another kind have, and says whether there are any.
@@ -150,13 +135,6 @@ impl Reader<'_> {
             found = true;
         }
         found
-    }
-
-    /// Keeps a value out of every message.
-    pub(crate) fn hide(&mut self, node: &Node) {
-        let nested = matches!(node.kind, Kind::List(_) | Kind::Map(_));
-        let width = if nested { usize::MAX } else { node.place.width };
-        self.mistakes.hide(Hidden { place: Place { width, ..node.place }, last: node.last });
     }
 
     /// A list of at most `most` elements.

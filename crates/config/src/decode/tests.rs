@@ -1,19 +1,44 @@
 use std::path::Path;
 
-use super::keys::{AGENT, ALL, HEALTH, LIMITS, Level, MOUNT, NET_RULE, TOP};
+use super::keys::{
+    AGENT, ALL, BUDGET, GROUP, HEALTH, LIMITS, Level, MCP, MODEL_RULES, MODELS, MOUNT, NET_RULE, PROVIDER, SCHEDULE,
+    SECRET, TOOL_RULE, TOOLS, TOP, WEBHOOK,
+};
 
-/// A file in which the mapping of `level` is `body`, otherwise valid.
-fn file(level: &Level, body: &str) -> String {
-    let agent = |key: &str| format!("agents: [{{ id: a, command: [x], {key} }}]");
+/// Files in which the mapping of `level` has `entry`, otherwise valid; several where the keys depend on the kind.
+fn files(level: &Level, entry: &str) -> Vec<String> {
+    let agent = |entry: &str| vec![format!("agents: [{{ id: a, command: [x], {entry} }}]")];
+    let builtin = |entry: &str| vec![format!("agents: [{{ id: a, kind: builtin, model: m/x, {entry} }}]")];
+    let kinds = |list: &str, words: &[&str]| {
+        words
+            .iter()
+            .map(|word| format!("{list}: [{{ {word}{entry} }}]{}", if list == "agents" { "" } else { " }" }))
+            .collect()
+    };
     match level.name {
-        name if name == TOP.name => body.to_owned(),
-        name if name == AGENT.name => format!("agents: [{body}]"),
-        name if name == LIMITS.name => format!("limits: {body}"),
-        name if name == MOUNT.name => agent(&format!("mounts: [{body}]")),
-        name if name == NET_RULE.name => format!("allowed_networks: [{body}]"),
-        name if name == HEALTH.name => agent(&format!("health: {body}")),
+        name if name == TOP.name => vec![entry.to_owned()],
+        name if name == AGENT.name => kinds("agents", &["", "kind: builtin, ", "kind: openclaw, "]),
+        name if name == LIMITS.name => vec![format!("limits: {{ {entry} }}")],
+        name if name == MOUNT.name => agent(&format!("mounts: [{{ {entry} }}]")),
+        name if name == NET_RULE.name => vec![format!("allowed_networks: [{{ {entry} }}]")],
+        name if name == HEALTH.name => agent(&format!("health: {{ {entry} }}")),
+        name if name == MODELS.name => vec![format!("models: {{ {entry} }}")],
+        name if name == PROVIDER.name => kinds("models: { providers", &["", "kind: openai, ", "kind: llama-server, "]),
+        name if name == SECRET.name => builtin(&format!("webhook: {{ token: {{ {entry} }} }}")),
+        name if name == BUDGET.name => vec![format!("budget: {{ {entry} }}")],
+        name if name == GROUP.name => vec![format!("groups: [{{ {entry} }}]")],
+        name if name == MODEL_RULES.name => builtin(&format!("models: {{ {entry} }}")),
+        name if name == TOOLS.name => builtin(&format!("tools: {{ {entry} }}")),
+        name if name == TOOL_RULE.name => builtin(&format!("tools: {{ allow: [{{ {entry} }}] }}")),
+        name if name == MCP.name => builtin(&format!("mcp: [{{ {entry} }}]")),
+        name if name == SCHEDULE.name => builtin(&format!("schedule: [{{ {entry} }}]")),
+        name if name == WEBHOOK.name => builtin(&format!("webhook: {{ {entry} }}")),
         name => panic!("no example for {name}"),
     }
+}
+
+fn report(text: &str) -> crate::Report {
+    crate::parse(text, Path::new("f"), Path::new("/")).unwrap_err()
 }
 
 /// No value may be a list of lists, so a key that is read complains at its value.
@@ -21,15 +46,14 @@ fn file(level: &Level, body: &str) -> String {
 fn every_key_of_the_tables_is_read() {
     for level in ALL {
         for key in level.keys {
-            let text = file(level, &format!("{{ {key}: [[[]]] }}"));
-            let report = crate::parse(&text, Path::new("f"), Path::new("/")).unwrap_err();
-            let column = text.find("[[[").unwrap() + 1;
-            assert!(
-                report.mistakes().iter().any(|m| m.column >= column),
-                "`{key}` of {} is not read: {report}",
-                level.name
-            );
-            assert!(!report.mistakes().iter().any(|m| m.message.contains("unknown")), "{report}");
+            let read = |text: &String| {
+                let report = report(text);
+                let column = text.find("[[[").unwrap() + 1;
+                assert!(!report.mistakes().iter().any(|m| m.message.contains("unknown")), "{report}");
+                report.mistakes().iter().any(|m| m.column >= column)
+            };
+            let files = files(level, &format!("{key}: [[[]]]"));
+            assert!(files.iter().any(read), "`{key}` of {} is not read: {}", level.name, report(&files[0]));
         }
     }
 }
@@ -38,8 +62,7 @@ fn every_key_of_the_tables_is_read() {
 fn keys_of_later_versions_are_refused_as_such() {
     for level in ALL {
         for (key, _) in level.later {
-            let text = file(level, &format!("{{ {key}: x }}"));
-            let report = crate::parse(&text, Path::new("f"), Path::new("/")).unwrap_err();
+            let report = report(&files(level, &format!("{key}: x"))[0]);
             let message = format!("`{key}` is not supported by this version");
             assert!(report.mistakes().iter().any(|m| m.message == message), "{report}");
         }
@@ -61,7 +84,7 @@ fn the_reference_has_a_row_for_every_key() {
 fn the_examples_of_the_reference_are_valid() {
     let examples: Vec<&str> =
         REFERENCE.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 3);
+    assert_eq!(examples.len(), 4);
     for example in examples {
         if let Err(report) = crate::parse(example, Path::new("f"), Path::new("/")) {
             panic!("{report}");

@@ -89,7 +89,10 @@ pub(super) fn listen(r: &mut Reader<'_>, field: &Field<'_>) -> Option<SocketAddr
 fn loopback(text: &str) -> Result<SocketAddr, ValueError> {
     let bad = |what: &str, help: String| Err(ValueError::new(format!("`{}` {what}", shown(text)), help));
     let Ok(address) = text.parse::<SocketAddr>() else {
-        let port = text.rsplit_once(':').map_or(text, |(_, port)| port);
+        let port = match text.split_once(':') {
+            Some((_, port)) => port,
+            None => text,
+        };
         let port = port.parse::<u16>().ok().filter(|port| *port != 0).unwrap_or(7280);
         return bad("is not an address and a port", format!("write `127.0.0.1:{port}` or `\"[::1]:{port}\"`"));
     };

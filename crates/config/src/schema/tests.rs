@@ -2,7 +2,11 @@ use serde_json::{Map, Value};
 
 use super::schema;
 use crate::Limits;
-use crate::decode::keys::{AGENT, HEALTH, LIMITS, Level, MOUNT, NET_RULE, TOP};
+use crate::decode::bounds::{CONTEXT, COUNT, DEFAULT_CONTEXT, DEFAULT_STEPS, RETRIES, STEPS};
+use crate::decode::keys::{
+    AGENT, AGENT_KINDS, BUDGET, GROUP, HEALTH, Kinds, LIMITS, Level, MCP, MODEL_RULES, MODELS, MOUNT, NET_RULE,
+    PROVIDER, PROVIDER_KINDS, SCHEDULE, SECRET, TOOL_RULE, TOOLS, TOP, WEBHOOK,
+};
 use crate::report::Mistakes;
 use crate::source::Source;
 use crate::tree::{Kind, Node};
@@ -19,6 +23,17 @@ fn at<'v>(schema: &'v Value, level: &Level) -> &'v Value {
         name if name == MOUNT.name => "mount",
         name if name == NET_RULE.name => "network_rule",
         name if name == HEALTH.name => "health",
+        name if name == MODELS.name => "models",
+        name if name == PROVIDER.name => "provider",
+        name if name == SECRET.name => "secret",
+        name if name == BUDGET.name => "budget",
+        name if name == GROUP.name => "group",
+        name if name == MODEL_RULES.name => "model_rules",
+        name if name == TOOLS.name => "tools",
+        name if name == TOOL_RULE.name => "tool_rule",
+        name if name == MCP.name => "mcp",
+        name if name == SCHEDULE.name => "schedule",
+        name if name == WEBHOOK.name => "webhook",
         name => panic!("{name} is not in the schema"),
     };
     &schema["$defs"][name]
@@ -60,9 +75,70 @@ fn the_schema_has_the_bounds_and_defaults_of_the_limits() {
     assert_eq!((*Limits::DISK.start(), *Limits::DISK.end()), (64 << 10, 16 << 40));
 }
 
+#[test]
+fn the_schema_refuses_the_keys_of_other_kinds_as_the_decoder_does() {
+    let schema = parsed();
+    let check = |level: &Level, kinds: &Kinds, words: &[&str]| {
+        let object = at(&schema, level);
+        assert_eq!(object["properties"]["kind"]["enum"], Value::from(words), "{}", level.name);
+        for word in words {
+            let options = object["anyOf"].as_array().unwrap();
+            let fits =
+                |option: &&Value| option["properties"]["kind"]["enum"].as_array().unwrap().contains(&(*word).into());
+            let [option] = options.iter().filter(fits).collect::<Vec<_>>()[..] else { panic!("{word}") };
+            let refused =
+                option["properties"].as_object().unwrap().iter().filter(|(_, value)| **value == Value::Bool(false));
+            let mut in_schema: Vec<&str> = refused.map(|(key, _)| key.as_str()).collect();
+            let mut in_decoder: Vec<&str> =
+                kinds.own.iter().map(|(key, _)| *key).filter(|key| kinds.elsewhere(key, word).is_some()).collect();
+            in_schema.sort_unstable();
+            in_decoder.sort_unstable();
+            assert_eq!(in_schema, in_decoder, "{} of kind {word}", level.name);
+        }
+    };
+    check(&AGENT, &AGENT_KINDS, &["command", "builtin", "openclaw"]);
+    check(&PROVIDER, &PROVIDER_KINDS, &["openai", "anthropic", "gemini", "llama-server"]);
+}
+
+#[test]
+fn the_schema_has_the_bounds_and_defaults_of_models() {
+    let schema = parsed();
+    let defs = &schema["$defs"];
+    for (value, range) in [
+        (&defs["agent"]["properties"]["max_steps"], &STEPS),
+        (&defs["provider"]["properties"]["context"], &CONTEXT),
+        (&defs["provider"]["properties"]["retries"], &RETRIES),
+    ] {
+        assert_eq!((&value["minimum"], &value["maximum"]), (&(*range.start()).into(), &(*range.end()).into()));
+    }
+    assert_eq!(
+        (&defs["count"]["minimum"], &defs["count"]["maximum"]),
+        (&(*COUNT.start()).into(), &(*COUNT.end()).into())
+    );
+    let file = "
+        models: { providers: [{ name: a, kind: openai, base_url: 'https://a.example' }], default: a/b }
+        agents: [{ id: x, kind: builtin }]";
+    let config = crate::parse(file, std::path::Path::new("f"), std::path::Path::new("/")).unwrap().config;
+    let [provider] = config.models.providers.as_slice() else { panic!("{config:?}") };
+    let default = |level: &Level, key: &str| at(&schema, level)["properties"][key]["default"].clone();
+    for (key, time) in [
+        ("connect_timeout", provider.connect_timeout),
+        ("idle_timeout", provider.idle_timeout),
+        ("timeout", provider.timeout),
+    ] {
+        assert_eq!(crate::parse_duration(default(&PROVIDER, key).as_str().unwrap()), Ok(time), "{key}");
+    }
+    assert_eq!(default(&PROVIDER, "retries"), provider.retries);
+    assert_eq!(default(&PROVIDER, "context"), DEFAULT_CONTEXT);
+    assert_eq!(default(&AGENT, "max_steps"), DEFAULT_STEPS);
+}
+
 /// The part of JSON Schema that the schema uses, patterns aside. Says where a value does not fit.
 fn fits(root: &Value, schema: &Value, value: &Value, path: &str) -> Result<(), String> {
     let wrong = |what: &str| Err(format!("{path}: {what}: {value}"));
+    if *schema == Value::Bool(false) {
+        return wrong("cannot stand here");
+    }
     if let Some(reference) = schema["$ref"].as_str() {
         fits(root, root.pointer(reference.strip_prefix('#').unwrap()).unwrap(), value, path)?;
     }
@@ -151,7 +227,11 @@ fn check(text: &str) -> Result<(), String> {
 
 #[test]
 fn the_examples_fit_the_schema() {
-    for example in [include_str!("../../tests/data/seed.yaml"), include_str!("../../tests/data/full.yaml")] {
+    for example in [
+        include_str!("../../tests/data/seed.yaml"),
+        include_str!("../../tests/data/full.yaml"),
+        include_str!("../../tests/data/models.yaml"),
+    ] {
         assert_eq!(check(example), Ok(()));
     }
 }
@@ -176,6 +256,28 @@ fn what_the_decoder_refuses_by_type_the_schema_refuses_too() {
         "agents: [{ id: a, command: [x], image: y }]",
         "agents: [{ id: a, command: [x], env: { A: ~ } }]",
         "agents: [{ id: a, command: [x], mounts: [{ source: x }] }]",
+        "agents: [{ id: a, kind: builtin, model: m/x, command: [x] }]",
+        "agents: [{ id: a, kind: openclaw, model: m/x, max_steps: 3 }]",
+        "agents: [{ id: a, command: [x], instructions: x }]",
+        "agents: [{ id: a, kind: builtin, model: 7 }]",
+        "agents: [{ id: a, kind: builtin, model: m/x, tools: [shell] }]",
+        "agents: [{ id: a, kind: builtin, model: m/x, tools: { allow: [7] } }]",
+        "agents: [{ id: a, kind: builtin, model: m/x, mcp: [{ name: n }] }]",
+        "agents: [{ id: a, kind: builtin, model: m/x, mcp: [{ name: n, url: 'http://a.example', env: {} }] }]",
+        "agents: [{ id: a, kind: builtin, model: m/x, schedule: [{ prompt: x }] }]",
+        "agents: [{ id: a, kind: builtin, model: m/x, schedule: [{ cron: '@daily', every: 1d, prompt: x }] }]",
+        "agents: [{ id: a, kind: builtin, model: m/x, webhook: { prompt: x } }]",
+        "models: { providers: [{ name: m }] }",
+        "models: { providers: [{ name: m, kind: openai }] }",
+        "models: { providers: [{ name: m, kind: gemini, base_url: 'https://a.example', responses: true }] }",
+        "models: { providers: [{ name: m, kind: llama-server, model_file: ./m.gguf }] }",
+        "models: { providers: [{ name: m, kind: openai, base_url: 'https://a.example', api_key: sk-1 }] }",
+        "models: { providers: [{ name: m, kind: openai, base_url: 'https://a.example', api_key: {} }] }",
+        "models: { aliases: { fast: [] } }",
+        "budget: { tokens_per_day: \"5\" }",
+        "budget: { usd_per_day: [5] }",
+        "groups: [{ name: a }]",
+        "listen: 7280",
         "audit: true",
         "- a",
     ] {

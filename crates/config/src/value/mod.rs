@@ -14,7 +14,7 @@ pub(crate) use cron::cron;
 pub(crate) use money::usd;
 pub(crate) use path::{cell_path, env_name, host_path, mount_target, nested, no_nul};
 pub use path::{parse_env, parse_mount, parse_rootfs};
-pub(crate) use url::{Url, url};
+pub(crate) use url::url;
 
 /// Why a value cannot be used, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -98,9 +98,7 @@ fn exact_keys(object: &Map<String, Value>, known: &[&str], at: &str) -> Result<(
 /// Whether a value that is read nowhere else has a list or object in it under a key that names calls.
 pub(super) fn hides_call(key: &str, value: &Value) -> bool {
     match value {
-        Value::Array(items) => {
-            (names_call(key) && !items.is_empty()) || items.iter().any(|item| hides_call("", item))
-        }
+        Value::Array(items) => (names_call(key) && !items.is_empty()) || items.iter().any(|item| hides_call("", item)),
         Value::Object(fields) => {
             (names_call(key) && !fields.is_empty()) || fields.iter().any(|(key, value)| hides_call(key, value))
         }

@@ -89,10 +89,12 @@ fn write_tool(tool: &Tool) -> Value {
 /// A neutral message is several here where it has tool results: these are messages of their own, right after the
 /// calls.
 fn write_message(message: &Message) -> Vec<Value> {
-    let results = || message.parts.iter().filter_map(|part| match part {
-        Part::Result(result) => Some(result),
-        _ => None,
-    });
+    let results = || {
+        message.parts.iter().filter_map(|part| match part {
+            Part::Result(result) => Some(result),
+            _ => None,
+        })
+    };
     let pictures = |part: &&Part| matches!(part, Part::Image(_));
     let mut content: Vec<&Part> = results().flat_map(|result| &result.parts).filter(pictures).collect();
     content.extend(message.parts.iter().filter(|part| matches!(part, Part::Text(_) | Part::Image(_))));

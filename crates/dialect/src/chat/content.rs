@@ -64,8 +64,12 @@ impl Said {
 /// Adds the strings under `keys` of an object, or of each object of a list.
 fn add_strings(value: &Value, keys: &[&str], out: &mut String) {
     match value {
-        Value::Array(items) => items.iter().filter(|item| item.is_object()).for_each(|item| add_strings(item, keys, out)),
-        Value::Object(fields) => keys.iter().filter_map(|key| fields.get(*key)?.as_str()).for_each(|text| out.push_str(text)),
+        Value::Array(items) => {
+            items.iter().filter(|item| item.is_object()).for_each(|item| add_strings(item, keys, out))
+        }
+        Value::Object(fields) => {
+            keys.iter().filter_map(|key| fields.get(*key)?.as_str()).for_each(|text| out.push_str(text))
+        }
         _ => {}
     }
 }

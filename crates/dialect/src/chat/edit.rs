@@ -29,10 +29,7 @@ pub(super) fn end_without_calls(choice: &mut Map<String, Value>) {
 
 /// Goes through the calls of a message, or of a delta of one, with their places in `tool_calls` (`None` for a
 /// `function_call`). Those for which `keep` is false are taken out, and the field with the last of them.
-pub(super) fn retain_calls(
-    message: &mut Map<String, Value>,
-    mut keep: impl FnMut(Option<usize>, &mut Value) -> bool,
-) {
+pub(super) fn retain_calls(message: &mut Map<String, Value>, mut keep: impl FnMut(Option<usize>, &mut Value) -> bool) {
     if let Some(Value::Array(entries)) = message.get_mut("tool_calls") {
         let mut place = 0..;
         entries.retain_mut(|entry| keep(place.next(), entry));

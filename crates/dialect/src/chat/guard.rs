@@ -71,15 +71,7 @@ struct Choice {
 
 impl Choice {
     fn new(number: u64) -> Self {
-        Self {
-            number,
-            ended: false,
-            begun: false,
-            end_passed: false,
-            open_line: false,
-            changed: false,
-            next_index: 0,
-        }
+        Self { number, ended: false, begun: false, end_passed: false, open_line: false, changed: false, next_index: 0 }
     }
 }
 
@@ -153,8 +145,7 @@ impl Guard {
                 return Ok(());
             }
         }
-        let mut waiting =
-            Waiting { event, text: String::new(), seen: Vec::new(), usage: usage.is_some(), last: false };
+        let mut waiting = Waiting { event, text: String::new(), seen: Vec::new(), usage: usage.is_some(), last: false };
         for (number, choice) in choices.iter().enumerate() {
             let seen = self.read_choice(choice, &format!("choices[{number}]"), &mut waiting.text)?;
             waiting.seen.push(seen);
@@ -289,7 +280,8 @@ impl Guard {
         if self.open == 0 {
             return Ok(());
         }
-        let open: Vec<usize> = (0..).zip(&self.calls).filter(|(_, call)| call.state == State::Open).map(|(n, _)| n).collect();
+        let open: Vec<usize> =
+            (0..).zip(&self.calls).filter(|(_, call)| call.state == State::Open).map(|(n, _)| n).collect();
         if !answer_ended && !open.iter().all(|call| self.choice_of(*call).is_some_and(|choice| choice.ended)) {
             return Ok(());
         }

@@ -42,7 +42,8 @@ pub fn retarget(body: &mut Value, model: &str, max_output: Option<u64>) {
     let Value::Object(body) = body else { return };
     body.insert("model".to_owned(), model.into());
     if let Some(tokens) = max_output {
-        let used: Vec<&str> = LIMITS.into_iter().filter(|key| body.get(*key).is_some_and(|old| !old.is_null())).collect();
+        let used: Vec<&str> =
+            LIMITS.into_iter().filter(|key| body.get(*key).is_some_and(|old| !old.is_null())).collect();
         for key in if used.is_empty() { vec![limit_name(model)] } else { used } {
             body.insert(key.to_owned(), tokens.into());
         }

@@ -96,8 +96,7 @@ pub fn write_response(response: &Response) -> Value {
     if !calls.is_empty() {
         message.insert("tool_calls".to_owned(), Value::Array(calls));
     }
-    let choice =
-        json!({"index": 0, "message": message, "logprobs": null, "finish_reason": write_stop(&response.stop)});
+    let choice = json!({"index": 0, "message": message, "logprobs": null, "finish_reason": write_stop(&response.stop)});
     let mut body = json!({
         "id": response.id, "object": "chat.completion", "created": 0, "model": response.model, "choices": [choice],
     });

@@ -46,7 +46,8 @@ impl StreamReader for Reader {
             deltas.push(Delta::End);
             return Ok(deltas);
         }
-        let body: Value = serde_json::from_str(data).map_err(|error| Malformed::new("", format!("is not JSON: {error}")))?;
+        let body: Value =
+            serde_json::from_str(data).map_err(|error| Malformed::new("", format!("is not JSON: {error}")))?;
         let Some(fields) = body.as_object() else {
             return Err(Malformed::new("", "the event is not an object"));
         };

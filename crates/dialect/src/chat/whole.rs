@@ -49,7 +49,8 @@ impl Whole {
         for (number, choice) in choices.iter().enumerate() {
             whole.read_choice(number, choice)?;
         }
-        whole.facts.model = body.get("model").and_then(Value::as_str).filter(|name| !name.is_empty()).map(str::to_owned);
+        whole.facts.model =
+            body.get("model").and_then(Value::as_str).filter(|name| !name.is_empty()).map(str::to_owned);
         whole.facts.usage = body.get("usage").and_then(read_usage);
         whole.facts.complete = true;
         whole.body = body;

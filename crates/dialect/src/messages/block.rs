@@ -27,8 +27,7 @@ impl Kind {
             "thinking" => Kind::Thinking,
             "server_tool_use" | "mcp_tool_use" => Kind::ProviderCall,
             _ if kind.ends_with("tool_use") => Kind::Call,
-            "tool_result" => Kind::Other,
-            _ if kind.ends_with("_tool_result") => Kind::ProviderResult,
+            _ if kind.ends_with("tool_result") => Kind::ProviderResult,
             _ => Kind::Other,
         }
     }
@@ -52,7 +51,7 @@ pub(super) fn may_hide_call(value: &Value) -> bool {
     }
 }
 
-/// What a provider's tool gave, as far as it can be read: texts, titles and addresses of pages, output of programs.
+/// What the `content` of a block says, as far as it can be read: texts, titles and addresses of pages, output of programs.
 pub(super) fn words(value: &Value) -> String {
     fn gather<'v>(value: &'v Value, key: &str, found: &mut Vec<&'v str>) {
         const READABLE: [&str; 8] = ["text", "content", "title", "url", "stdout", "stderr", "data", "error_code"];
@@ -66,7 +65,7 @@ pub(super) fn words(value: &Value) -> String {
         }
     }
     let mut found = Vec::new();
-    gather(value, "", &mut found);
+    gather(value, "content", &mut found);
     found.join("\n")
 }
 
@@ -108,7 +107,7 @@ pub(super) struct Tokens {
 impl Tokens {
     pub(super) fn take(&mut self, usage: Option<&Value>) {
         let Some(usage) = usage else { return };
-        let mut set = |name: &str, number: &mut u64| {
+        let set = |name: &str, number: &mut u64| {
             if let Some(value) = usage.get(name).and_then(Value::as_u64) {
                 *number = value;
             }

@@ -7,9 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
 
-use super::block::{
-    Kind, Tokens, begin_message, end_block, end_message, may_hide_call, read_stop, text_block, words,
-};
+use super::block::{Kind, Tokens, begin_message, end_block, end_message, may_hide_call, read_stop, text_block, words};
 use crate::fields::{At, Fields};
 use crate::guard::{Facts, HeldCall, Piece, StreamGuard};
 use crate::sse::Event;
@@ -23,7 +21,9 @@ pub struct Guard {
     facts: Facts,
     tokens: Tokens,
     begun: bool,
-    /// The blocks that have begun and not ended, apart from the held call.
+    /// How many blocks have begun.
+    blocks: u64,
+    /// Those that have not ended, apart from the held call.
     open: BTreeMap<u64, Kind>,
     /// The call that is not complete.
     held: Option<Held>,
@@ -86,6 +86,7 @@ impl Given {
             Effect::None => {}
             Effect::Begin => self.begun = true,
             Effect::Open(index) => {
+                self.begun = true;
                 self.open.insert(index);
                 self.next = self.next.max(index.saturating_add(1));
             }
@@ -269,9 +270,11 @@ impl Guard {
 
     fn block_begins(&mut self, event: Event, fields: Fields<'_, '_>, root: &At<'_>) -> Result<(), Malformed> {
         let index = index_of(fields)?;
-        if self.held.is_some() || self.open.contains_key(&index) {
-            return Err(fields.wrong("index", "begins before what came before it has ended"));
+        // Client libraries count blocks as they come, so another index would lead later events to another block.
+        if self.held.is_some() || index != self.blocks {
+            return Err(fields.wrong("index", "is not that of the next block"));
         }
+        self.blocks += 1;
         let at = At::Field(root, "content_block");
         let value = fields.get("content_block").ok_or_else(|| at.wrong("is missing"))?;
         let block = Fields::of(value, &at)?;
@@ -295,12 +298,11 @@ impl Guard {
             }
             Kind::Text => block.text("text")?.unwrap_or_default().to_owned(),
             Kind::Thinking => block.text("thinking")?.unwrap_or_default().to_owned(),
-            Kind::ProviderResult => block.get("content").map(words).unwrap_or_default(),
             Kind::ProviderCall => String::new(),
             Kind::Other if may_hide_call(value) => {
                 return Err(at.wrong("is of an unknown type that may be a tool call"));
             }
-            Kind::Other => String::new(),
+            Kind::ProviderResult | Kind::Other => block.get("content").map(words).unwrap_or_default(),
         };
         self.open.insert(index, kind);
         self.pass_text(event, text, Effect::Open(index));
@@ -333,7 +335,8 @@ impl Guard {
             }
             "input_json_delta" => "",
             _ if may_hide_call(value) => return Err(at.wrong("is of an unknown type that may be a tool call")),
-            _ => "",
+            // Such as `compaction_delta`.
+            _ => value.get("content").and_then(Value::as_str).unwrap_or_default(),
         };
         let text = text.to_owned();
         self.pass_text(event, text, Effect::None);

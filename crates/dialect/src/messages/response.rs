@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::block::{Kind, Tokens, read_stop, write_stop, write_usage};
 use crate::fields::{At, Fields, arguments_object};
-use crate::{Malformed, Part, Reasoning, Response, Stop, ToolCall, Usage};
+use crate::{Malformed, Part, Reasoning, Response, Stop, ToolCall};
 
 /// Reads an answer. What the provider executed itself is left out: to an agent it would look like calls to execute.
 ///
@@ -74,7 +74,7 @@ pub fn write_response(response: &Response) -> Value {
         "content": content,
         "stop_reason": write_stop(&response.stop, has_calls),
         "stop_sequence": null,
-        "usage": write_usage(&response.usage.unwrap_or(Usage::default())),
+        "usage": write_usage(&response.usage.unwrap_or_default()),
     })
 }
 

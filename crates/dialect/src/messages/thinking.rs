@@ -92,12 +92,7 @@ pub(super) fn plan(request: &Request, messages: &[Value]) -> Plan {
     if budget < LEAST_BUDGET {
         return plan;
     }
-    Plan {
-        thinking: Some(json!({"type": "enabled", "budget_tokens": budget})),
-        effort,
-        max_tokens,
-        samples: false,
-    }
+    Plan { thinking: Some(json!({"type": "enabled", "budget_tokens": budget})), effort, max_tokens, samples: false }
 }
 
 /// Makes a budget fit below `max_tokens`, as the API wants, or takes it away.
@@ -115,9 +110,8 @@ pub(super) fn fit_budget(body: &mut Value, max_tokens: u64) {
 }
 
 fn continues_without_thoughts(messages: &[Value]) -> bool {
-    let first_type = |message: &Value| -> Option<String> {
-        Some(message.get("content")?.get(0)?.get("type")?.as_str()?.to_owned())
-    };
+    let first_type =
+        |message: &Value| -> Option<String> { Some(message.get("content")?.get(0)?.get("type")?.as_str()?.to_owned()) };
     let [.., answer, results] = messages else { return false };
     first_type(results).as_deref() == Some("tool_result") && first_type(answer).as_deref() != Some("thinking")
 }

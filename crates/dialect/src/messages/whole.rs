@@ -80,8 +80,8 @@ impl WholeGuard for Whole {
             match Kind::of(block.get("type")?.as_str()?) {
                 Kind::Text => text("text"),
                 Kind::Thinking => text("thinking"),
-                Kind::ProviderResult => block.get("content").map(words),
-                Kind::Call | Kind::ProviderCall | Kind::Other => None,
+                Kind::ProviderResult | Kind::Other => block.get("content").map(words),
+                Kind::Call | Kind::ProviderCall => None,
             }
         });
         texts.filter(|text| !text.is_empty()).collect()

@@ -186,7 +186,9 @@ impl Block {
     fn takes(&self, next: &Block) -> bool {
         match (self, next) {
             (Block::Text(_), Block::Text(_)) => true,
-            (Block::Thinking { signature, .. }, Block::Thinking { text, .. }) => signature.is_empty() || text.is_empty(),
+            (Block::Thinking { signature, .. }, Block::Thinking { text, .. }) => {
+                signature.is_empty() || text.is_empty()
+            }
             _ => false,
         }
     }

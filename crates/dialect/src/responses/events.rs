@@ -60,14 +60,14 @@ impl Pen {
     /// More of a text. The clients need `logprobs`, empty or not.
     pub(super) fn text_delta(&mut self, at: &TextAt<'_>, delta: &str) -> Event {
         let mut fields = at.with("delta", delta.into());
-        fields["logprobs"] = json!([]);
+        items::set(&mut fields, "logprobs", json!([]));
         self.event("response.output_text.delta", fields)
     }
 
     /// A text is complete.
     pub(super) fn text_done(&mut self, at: &TextAt<'_>, text: &str) -> [Event; 2] {
         let mut fields = at.with("text", text.into());
-        fields["logprobs"] = json!([]);
+        items::set(&mut fields, "logprobs", json!([]));
         [
             self.event("response.output_text.done", fields),
             self.event("response.content_part.done", at.with("part", items::text_part(text))),

@@ -55,6 +55,20 @@ pub(super) fn list_at<'a>(value: &'a Value, key: &str) -> &'a [Value] {
     value.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
+/// Sets the field at `key` of an object.
+pub(super) fn set(object: &mut Value, key: &str, value: impl Into<Value>) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert(key.into(), value.into());
+    }
+}
+
+/// Takes the field at `key` away from an object.
+pub(super) fn unset(object: &mut Value, key: &str) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.shift_remove(key);
+    }
+}
+
 /// What `item` is.
 ///
 /// # Errors
@@ -92,12 +106,17 @@ pub(super) fn hides_call(value: &Value) -> bool {
     match value {
         Value::Array(values) => values.iter().any(hides_call),
         Value::Object(fields) => {
-            fields.get("type").and_then(Value::as_str).is_some_and(names_call)
+            fields.get("type").and_then(Value::as_str).is_some_and(is_call_shape)
                 || (fields.contains_key("name") && fields.contains_key("arguments"))
                 || fields.iter().any(|(_, value)| hides_call(value))
         }
         _ => false,
     }
+}
+
+/// Types of parts of other dialects, and of this one, that are calls.
+fn is_call_shape(name: &str) -> bool {
+    name == "function" || ["call", "tool_use", "approval_request"].iter().any(|end| name.ends_with(end))
 }
 
 /// The call that `item` is, of [`Kind::Call`]. Calls of the provider's own tools are named by their type, and their

@@ -7,6 +7,7 @@
 //! Source: OpenAI API reference, "Responses" and "Streaming events", and the accumulators of the official clients
 //! (openai for Python and Node), which are stricter than the reference.
 
+mod compose;
 mod events;
 mod guard;
 mod items;
@@ -24,9 +25,10 @@ use serde_json::{Map, Value, json};
 use crate::sse::Event;
 use crate::{Fault, chat};
 
+pub use compose::write_request;
 pub use guard::Guard;
 pub use reader::Reader;
-pub use request::{read_request, write_request};
+pub use request::read_request;
 pub use response::{read_response, write_response};
 pub use whole::Whole;
 pub use writer::Writer;

@@ -192,7 +192,7 @@ impl Reader {
             None => {
                 let mut whole = item.clone();
                 if item.get("arguments").is_none_or(Value::is_null) {
-                    whole["arguments"] = "".into();
+                    items::set(&mut whole, "arguments", "");
                 }
                 let call = items::call(if text_at(item, "type") == Some("function_call") { &whole } else { item })?;
                 let number = self.calls.len();
@@ -214,13 +214,7 @@ impl Reader {
         })
     }
 
-    fn arguments(
-        &mut self,
-        value: &Value,
-        json: &str,
-        whole: bool,
-        deltas: &mut Vec<Delta>,
-    ) -> Result<(), Malformed> {
+    fn arguments(&mut self, value: &Value, json: &str, whole: bool, deltas: &mut Vec<Delta>) -> Result<(), Malformed> {
         let Some(number) = self.find(index_of(value), text_at(value, "item_id")) else {
             return Err(Malformed::new("output_index", "is not that of a call"));
         };
@@ -231,10 +225,11 @@ impl Reader {
     /// `whole` arguments are read only where no piece of them has come.
     fn arguments_of(&mut self, number: usize, json: &str, whole: bool, deltas: &mut Vec<Delta>) {
         let Some(call) = self.calls.get_mut(number) else { return };
-        if !json.is_empty() && !(whole && call.arguments) {
-            call.arguments = true;
-            deltas.push(Delta::CallArguments { index: number, json: json.into() });
+        if json.is_empty() || (whole && call.arguments) {
+            return;
         }
+        call.arguments = true;
+        deltas.push(Delta::CallArguments { index: number, json: json.into() });
     }
 
     fn done(&mut self, value: &Value, deltas: &mut Vec<Delta>) -> Result<(), Malformed> {

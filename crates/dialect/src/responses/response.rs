@@ -105,7 +105,8 @@ pub fn write_response(response: &Response) -> Value {
     for part in &response.parts {
         let number = output.len();
         match part {
-            Part::Text(text) => match output.last_mut().filter(|_| in_message).and_then(|item| item.get_mut("content")) {
+            Part::Text(text) => match output.last_mut().filter(|_| in_message).and_then(|item| item.get_mut("content"))
+            {
                 Some(Value::Array(content)) => content.push(items::text_part(text)),
                 _ => output.push(items::message(&items::id("msg", &response.id, number), text)),
             },
@@ -129,7 +130,7 @@ pub(super) fn reasoning_item(id: &str, thought: &Reasoning) -> Value {
     };
     let mut item = json!({"id": id, "type": "reasoning", "summary": summary});
     if let Some(signature) = &thought.signature {
-        item["encrypted_content"] = signature.as_str().into();
+        items::set(&mut item, "encrypted_content", signature.as_str());
     }
     item
 }
@@ -177,23 +178,18 @@ pub(super) fn envelope(id: &str, model: &str) -> Value {
 }
 
 /// Ends `response`, and returns the type of the event that says so.
-pub(super) fn close(
-    response: &mut Value,
-    stop: &Stop,
-    output: Vec<Value>,
-    usage: Option<&Usage>,
-) -> &'static str {
+pub(super) fn close(response: &mut Value, stop: &Stop, output: Vec<Value>, usage: Option<&Usage>) -> &'static str {
     let reason = match stop {
         Stop::End | Stop::ToolCalls | Stop::Sequence => None,
         Stop::Length => Some("max_output_tokens"),
         Stop::Filtered => Some("content_filter"),
         Stop::Other(reason) => Some(reason.as_str()),
     };
-    response["status"] = if reason.is_some() { "incomplete" } else { "completed" }.into();
-    response["error"] = Value::Null;
-    response["incomplete_details"] = reason.map_or(Value::Null, |reason| json!({"reason": reason}));
-    response["output"] = output.into();
-    response["usage"] = write_usage(usage);
+    items::set(response, "status", if reason.is_some() { "incomplete" } else { "completed" });
+    items::set(response, "error", Value::Null);
+    items::set(response, "incomplete_details", reason.map_or(Value::Null, |reason| json!({"reason": reason})));
+    items::set(response, "output", output);
+    items::set(response, "usage", write_usage(usage));
     if reason.is_some() { "response.incomplete" } else { "response.completed" }
 }
 

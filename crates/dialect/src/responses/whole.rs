@@ -47,19 +47,6 @@ impl Whole {
     fn stem(&self) -> &str {
         items::text_at(&self.body, "id").unwrap_or_default()
     }
-
-    fn set(&mut self, key: &str, value: Value) {
-        if let Some(fields) = self.body.as_object_mut() {
-            fields.insert(key.into(), value);
-        }
-    }
-
-    /// Takes away the copy of all texts that some servers add: it no longer fits.
-    fn drop_copy(&mut self) {
-        if let Some(fields) = self.body.as_object_mut() {
-            fields.shift_remove("output_text");
-        }
-    }
 }
 
 impl WholeGuard for Whole {
@@ -85,16 +72,18 @@ impl WholeGuard for Whole {
         if let Some(item) = self.body.get_mut("output").and_then(|output| output.get_mut(place)) {
             *item = message;
         }
-        self.drop_copy();
+        // A copy of all texts, which some servers add, no longer fits.
+        items::unset(&mut self.body, "output_text");
     }
 
     fn cut(&mut self, text: &str) {
         let message = items::message(&items::id("msg", self.stem(), 0), text);
-        self.set("output", json!([message]));
-        self.set("status", "completed".into());
-        self.set("error", Value::Null);
-        self.set("incomplete_details", Value::Null);
-        self.drop_copy();
+        items::set(&mut self.body, "output", json!([message]));
+        items::set(&mut self.body, "status", "completed");
+        items::set(&mut self.body, "error", Value::Null);
+        items::set(&mut self.body, "incomplete_details", Value::Null);
+        // A copy of all texts, which some servers add, no longer fits.
+        items::unset(&mut self.body, "output_text");
     }
 
     fn facts(&self) -> &Facts {

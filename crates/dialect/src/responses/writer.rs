@@ -149,7 +149,7 @@ impl Writer {
         let number = self.begin(Item::Call(call.clone()), events);
         self.calls.push(number);
         let mut item = response::call_item(&self.item_id(number), &call);
-        item["status"] = "in_progress".into();
+        items::set(&mut item, "status", "in_progress");
         events.push(self.pen.item_added(number as u64, &item));
     }
 

@@ -38,6 +38,7 @@ impl Serve for Echo {
             while !bytes.is_empty() || stream.read_buf(&mut bytes).await.is_ok_and(|count| count > 0) {
                 if bytes == b"record" {
                     self.recorder.note(Note::of_control(Fact::Notice("a request".to_owned()))).await?;
+                    self.recorder.flush().await?;
                 }
                 if stream.write_all(&bytes).await.is_err() {
                     break;

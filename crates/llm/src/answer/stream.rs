@@ -296,6 +296,9 @@ impl Passage<'_> {
         let (last, mut error) = match ended {
             Ok(()) => (Vec::new(), None),
             Err(Ended::Refused(refusal)) => {
+                // What holds no text keeps the form of the answer whole.
+                let form = self.waiting.drain(..).filter(|(_, text)| text.is_empty());
+                form.for_each(|(event, _)| event.write(&mut self.out));
                 let text = of_refusal(&refusal).message;
                 (self.guard.cut(&format!("[{text}]")), Some(refusal))
             }

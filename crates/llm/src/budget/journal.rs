@@ -10,6 +10,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::period::Count;
@@ -27,6 +29,12 @@ pub enum JournalError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// Another control plane counts in it.
+    #[error("`{}`, where the use of budgets is kept, is in use by another control plane; end that one, or choose another directory with `--state-dir`", .path.display())]
+    InUse {
+        /// Which file.
+        path: PathBuf,
     },
     /// It does not hold what was written to it.
     #[error("`{}`, where the use of budgets is kept, is damaged at line {line}: {source}; move it away to begin with nothing used", .path.display())]
@@ -53,12 +61,20 @@ pub(super) struct Journal {
     path: PathBuf,
     file: File,
     bytes: u64,
+    /// Keeps other control planes from the journal as long as this one has it.
+    _lock: File,
 }
 
 impl Journal {
     /// Opens it and gives every amount to `take`. A last line without its end was cut off by a crash and counts as not written.
     pub(super) fn open(path: PathBuf, mut take: impl FnMut(Change)) -> Result<Self, JournalError> {
         let failed = |source| JournalError::File { path: path.clone(), source };
+        let lock = open(&path.with_extension("lock")).map_err(failed)?;
+        match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(JournalError::InUse { path }),
+            Err(error) => return Err(failed(error.into())),
+        }
         let file = open(&path).map_err(failed)?;
         let mut reader = BufReader::new(&file);
         let mut text = Vec::new();
@@ -72,7 +88,7 @@ impl Journal {
             take(change.map_err(|source| JournalError::Damaged { path: path.clone(), line, source })?);
         }
         let bytes = file.metadata().map_err(failed)?.len();
-        Ok(Self { path, file, bytes })
+        Ok(Self { path, file, bytes, _lock: lock })
     }
 
     pub(super) fn append(&mut self, changes: impl IntoIterator<Item = Change>) -> Result<(), JournalError> {

@@ -30,6 +30,8 @@ struct Book {
     accounts: Vec<Account>,
     of_cell: HashMap<CellId, Vec<usize>>,
     journal: Journal,
+    /// The latest moment that was ever seen. A clock that is put back stands still here, so that it gives nothing back.
+    latest: Timestamp,
 }
 
 struct Account {
@@ -106,7 +108,9 @@ impl Budgets {
         groups: &[Group],
         agents: &[(CellId, Budget, Option<String>)],
     ) -> Result<Self, JournalError> {
-        let now = Timestamp::now();
+        let mut changes = Vec::new();
+        let journal = Journal::open(journal, |change| changes.push(change))?;
+        let now = changes.iter().map(|change| change.at).fold(Timestamp::now(), Timestamp::max);
         let account = |key: String, owner: String, limits| Account {
             key,
             owner,
@@ -125,14 +129,14 @@ impl Budgets {
             let shared = group.as_ref().and_then(|name| groups.iter().position(|group| group.name == *name));
             of_cell.insert(id.clone(), [Some(own), shared.map(|index| index + 1), Some(0)].into_iter().flatten().collect());
         }
-        let journal = Journal::open(journal, |change| {
+        for Change { account: key, at, count } in changes {
             // Accounts that the configuration no longer has are forgotten with the next compaction.
-            if let Some(account) = accounts.iter_mut().find(|account| account.key == change.account) {
-                account.used.change(change.at, change.count);
+            if let Some(account) = accounts.iter_mut().find(|account| account.key == key) {
+                account.used.change(at, count);
             }
-        })?;
-        let mut book = Book { accounts, of_cell, journal };
-        book.compact(now)?;
+        }
+        let mut book = Book { accounts, of_cell, journal, latest: now };
+        book.compact()?;
         Ok(Self { book: Arc::new(Mutex::new(book)) })
     }
 
@@ -170,6 +174,8 @@ impl Budgets {
         now: Timestamp,
     ) -> Result<Reservation, Exhausted> {
         let mut book = self.book();
+        let now = now.max(book.latest);
+        book.latest = now;
         let concerned = book.concerned(cell);
         let count = Count::call(estimate.tokens, estimate.cost.unwrap_or_default().0);
         for account in book.accounts_mut(&concerned) {
@@ -246,13 +252,13 @@ impl Book {
         let keys: Vec<String> =
             concerned.iter().filter_map(|index| Some(self.accounts.get(*index)?.key.clone())).collect();
         self.journal.append(keys.into_iter().map(|account| Change { account, at, count }))?;
-        if self.journal.is_long() { self.compact(Timestamp::now()) } else { Ok(()) }
+        if self.journal.is_long() { self.compact() } else { Ok(()) }
     }
 
-    fn compact(&mut self, now: Timestamp) -> Result<(), JournalError> {
+    fn compact(&mut self) -> Result<(), JournalError> {
         let mut totals = Vec::new();
         for account in &mut self.accounts {
-            account.used.advance(now);
+            account.used.advance(self.latest);
             let changes = account.used.totals().into_iter().filter(|(_, count)| *count != Count::default());
             totals.extend(changes.map(|(at, count)| Change { account: account.key.clone(), at, count }));
         }

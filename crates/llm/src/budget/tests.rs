@@ -24,7 +24,7 @@ fn tokens(tokens: u64) -> Estimate {
     Estimate { tokens, cost: Some(NanoUsd(tokens)) }
 }
 
-const NOON: &str = "2026-05-05T12:00:00Z";
+const NOON: &str = "2126-05-05T12:00:00Z";
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -68,8 +68,22 @@ fn what_was_not_used_is_given_back_and_what_was_used_stays() {
     drop(second);
     drop(budgets.reserve_at(&cell("a"), tokens(30), "m", at(NOON)).unwrap());
     let refused = budgets.reserve_at(&cell("a"), tokens(31), "m", at(NOON));
-    assert_eq!(limit(refused), ("tokens_per_hour", "agent `a`".to_owned(), Some(at("2026-05-05T13:00:00Z"))));
-    assert!(budgets.reserve_at(&cell("a"), tokens(31), "m", at("2026-05-05T13:00:00Z")).is_ok());
+    assert_eq!(limit(refused), ("tokens_per_hour", "agent `a`".to_owned(), Some(at("2126-05-05T13:00:00Z"))));
+    assert!(budgets.reserve_at(&cell("a"), tokens(31), "m", at("2126-05-05T13:00:00Z")).is_ok());
+}
+
+#[test]
+fn a_clock_that_is_put_back_gives_nothing_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let own = Budget { tokens_per_minute: Some(10), ..Budget::default() };
+    let budgets = open(directory.path(), Budget::default(), Budget::default(), own);
+    let later = Timestamp::now() + jiff::SignedDuration::from_hours(1);
+    budgets.reserve_at(&cell("a"), tokens(6), "m", later).unwrap().settle(6, NanoUsd(0));
+    assert!(budgets.reserve_at(&cell("a"), tokens(6), "m", Timestamp::now()).is_err());
+    budgets.reserve_at(&cell("a"), tokens(4), "m", Timestamp::now()).unwrap().settle(4, NanoUsd(0));
+    drop(budgets);
+    let budgets = open(directory.path(), Budget::default(), Budget::default(), own);
+    assert!(budgets.reserve(&cell("a"), tokens(1), "m").is_err());
 }
 
 #[test]
@@ -81,12 +95,12 @@ fn groups_and_the_fleet_are_charged_too() {
     let spend = |name, n| Ok::<_, Exhausted>(budgets.reserve_at(&cell(name), tokens(n), "m", at(NOON))?.settle(n, NanoUsd(n)));
     spend("a", 60).unwrap();
     let refused = budgets.reserve_at(&cell("b"), tokens(41), "m", at(NOON));
-    assert_eq!(limit(refused), ("usd_per_month", "group `g`".to_owned(), Some(at("2026-06-01T00:00:00Z"))));
+    assert_eq!(limit(refused), ("usd_per_month", "group `g`".to_owned(), Some(at("2126-06-01T00:00:00Z"))));
     spend("b", 40).unwrap();
     spend("c", 1000).unwrap();
     let refused = budgets.reserve_at(&cell("c"), tokens(1), "m", at(NOON));
-    assert_eq!(limit(refused), ("requests_per_minute", "the fleet".to_owned(), Some(at("2026-05-05T12:01:00Z"))));
-    let later = budgets.reserve_at(&cell("c"), tokens(1), "m", at("2026-05-05T12:01:00Z"));
+    assert_eq!(limit(refused), ("requests_per_minute", "the fleet".to_owned(), Some(at("2126-05-05T12:01:00Z"))));
+    let later = budgets.reserve_at(&cell("c"), tokens(1), "m", at("2126-05-05T12:01:00Z"));
     assert!(later.is_ok());
 }
 
@@ -135,7 +149,16 @@ fn a_torn_last_line_is_ignored_and_a_damaged_one_is_not() {
     let budgets = open(directory.path(), Budget::default(), Budget::default(), own);
     assert!(budgets.reserve(&cell("a"), tokens(2), "m").is_err());
     assert!(budgets.reserve(&cell("a"), tokens(1), "m").is_ok());
+    drop(budgets);
     std::fs::write(&path, format!("{line}\nnonsense\n")).unwrap();
     let damaged = Budgets::open(path, Budget::default(), &[], &[]);
     assert!(matches!(damaged.err(), Some(JournalError::Damaged { line: 2, .. })));
+}
+
+#[test]
+fn two_control_planes_do_not_count_in_one_journal() {
+    let directory = tempfile::tempdir().unwrap();
+    let _first = open(directory.path(), Budget::default(), Budget::default(), Budget::default());
+    let second = Budgets::open(directory.path().join("budgets"), Budget::default(), &[], &[]);
+    assert!(matches!(second.err(), Some(JournalError::InUse { .. })));
 }

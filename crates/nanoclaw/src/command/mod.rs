@@ -16,10 +16,12 @@ use std::sync::Arc;
 
 use nanoclaw_audit::{Fact, Note, Options, Recorder};
 use nanoclaw_config::{Loaded, Notice};
+use nanoclaw_llm::{Models, SetUp};
 use nanoclaw_sandbox::LauncherHandle;
 use nanoclaw_sandbox::cgroup::Support;
 use nanoclaw_server::Launcher;
 use nanoclaw_server::plane::Plane;
+use nanoclaw_server::providers::Providers;
 use nanoclaw_server::state::State;
 use rustix::process::{Resource, Rlimit};
 
@@ -46,7 +48,17 @@ fn with_plane<T>(
     let recorder = Recorder::open(Options { enabled, ..Options::new(state.audit()) })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let plane = Plane { launcher: Launcher::new(handle)?, recorder: recorder.clone(), state: Arc::new(state) };
+        let providers = Providers::default();
+        let models = match loaded.map(|loaded| &loaded.config).filter(|config| !config.models.providers.is_empty()) {
+            Some(config) => {
+                nanoclaw_vault::tls::self_check()?;
+                let set_up = SetUp { journal: state.budgets(), bodies: state.bodies(), dial: Some(providers.dial()) };
+                Some(Models::new(config, set_up)?)
+            }
+            None => None,
+        };
+        let launcher = Launcher::new(handle)?;
+        let plane = Plane { launcher, recorder: recorder.clone(), state: Arc::new(state), models, providers };
         for notice in notices {
             output::notice(&notice);
             recorder.note(Note::of_control(Fact::Notice(notice))).await?;

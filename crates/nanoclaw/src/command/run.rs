@@ -8,8 +8,8 @@ use std::time::Instant;
 use nanoclaw_audit::LimitKind;
 use nanoclaw_config::{Agent, AgentKind, Limits, Loaded, Restart, Rootfs, SandboxMode};
 use nanoclaw_request::CellId;
-use nanoclaw_server::cell::{Cell, End, LaunchError, Order, host_services, launch};
-use nanoclaw_server::fleet;
+use nanoclaw_server::agents;
+use nanoclaw_server::cell::{Cell, End, LaunchError, Order, launch};
 use nanoclaw_server::plane::Plane;
 use nanoclaw_server::say;
 use nanoclaw_server::stdio::{Relay, Stdio};
@@ -27,10 +27,9 @@ pub fn main(state_dir: Option<&Path>, arguments: Run) -> Result<ExitCode, Failur
     let state = super::state(state_dir)?;
     super::with_plane(state, loaded.as_ref(), async |plane| {
         let stdio = Stdio::inherit()?;
-        let mut spec = fleet::spec(&agent, mode);
-        spec.terminal = stdio.terminal;
-        spec.host_services = host_services(&agent.allowed_networks);
-        one(&plane, Order { spec, networks: agent.allowed_networks }, stdio, json).await
+        let mut order = agents::order(&plane, &agent, mode)?;
+        order.spec.terminal = stdio.terminal;
+        one(&plane, order, stdio, json).await
     })
 }
 

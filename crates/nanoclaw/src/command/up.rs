@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use nanoclaw_audit::{Fact, Note};
 use nanoclaw_server::control::Control;
 use nanoclaw_server::fleet::Fleet;
-use nanoclaw_server::say;
+use nanoclaw_server::{clock, listener, say};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Up;
@@ -29,6 +29,8 @@ pub fn main(state_dir: Option<&Path>, arguments: &Up) -> Result<ExitCode, Failur
         let fleet = Fleet::new(plane.clone(), &loaded.config);
         let control = Control::listen(plane.clone(), fleet.clone())?;
         tokio::spawn(control.serve());
+        listener::start(&plane, &fleet, &loaded.config).await?;
+        clock::start(&plane, &fleet, &loaded.config);
         let count = loaded.config.agents.len();
         let agents = if count == 1 { "agent" } else { "agents" };
         say(format_args!("{count} {agents} from `{}`", arguments.config.display()));

@@ -4,6 +4,7 @@ use nanoclaw_config::Mount;
 use nanoclaw_request::CellId;
 
 use super::*;
+use crate::spec::Fittings;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -27,6 +28,7 @@ fn spec(rootfs: Rootfs) -> CellSpec {
         },
         host_services: vec!["127.0.0.1:8080".parse().unwrap()],
         terminal: None,
+        fittings: Fittings::default(),
     }
 }
 
@@ -49,6 +51,24 @@ fn host(enforced: bool) -> HostFacts {
 
 fn bind(source: &str, target: &str, mode: MountMode, no_exec: bool, kind: BindKind) -> RootStep {
     RootStep::Bind(Bind { source: source.into(), target: target.into(), mode, no_exec, kind })
+}
+
+#[test]
+fn what_nanoclaw_puts_into_a_cell_lies_beneath_what_was_asked_for() {
+    let fittings = Fittings {
+        own_binary: Some("/opt/nanoclaw/nanoclaw".into()),
+        files: [("/etc/nanoclaw/agent.json".into(), "{}".to_owned())].into(),
+        places: vec![Mount { source: "/var/lib/nanoclaw/agents/a".into(), target: "/data".into(), mode: MountMode::Rw }],
+    };
+    let plan = plan(&CellSpec { fittings, ..spec(Rootfs::Host) }, &host(true)).unwrap();
+    let at = |step: &RootStep| plan.root.iter().position(|each| each == step).unwrap();
+    let binary = at(&RootStep::OwnBinary("/opt/nanoclaw/nanoclaw".into()));
+    let file = at(&RootStep::File { path: "/etc/nanoclaw/agent.json".into(), text: "{}".to_owned() });
+    let data = at(&bind("/var/lib/nanoclaw/agents/a", "/data", MountMode::Rw, true, BindKind::Own));
+    let work = at(&bind("/srv/work", "/workspace", MountMode::Rw, true, BindKind::Asked));
+    assert!(binary < file && file < data.min(work));
+    assert!(plan.landlock.write.contains(&"/data".into()));
+    assert!(plan.landlock.execute.contains(&"/opt/nanoclaw/nanoclaw".into()));
 }
 
 #[test]

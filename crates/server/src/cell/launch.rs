@@ -86,7 +86,11 @@ pub async fn launch(plane: &Plane, order: Order, stdio: Vec<OwnedFd>) -> Result<
     let id = order.spec.id.clone();
     let drawn = new_session().map_err(|error| StepError::new("draw random bytes", error, ""));
     let session = drawn.map_err(|error| LaunchError::Step { cell: id.clone(), error })?;
-    let engine = Arc::new(Engine::new(id.clone(), order.networks.clone()));
+    let engine = Engine::new(id.clone(), order.networks.clone());
+    let engine = Arc::new(match &order.models {
+        Some(access) => engine.with_models(access.clone()),
+        None => engine,
+    });
     let asked = Launch { cell: id.clone(), session, command: order.spec.command.clone(), summary: summary(&order) };
     let (warrant, built) = tokio::join!(launch_warrant(plane, &engine, asked), build(plane, &order.spec));
     let started = match (warrant, built) {
@@ -159,7 +163,8 @@ async fn start(
     let starting = Starting::of(init.get_ref().pid);
     starting.set(Some(order.spec.command.clone()));
     let view = (order.spec.mode, init.get_ref().host_id);
-    let doors = match Doors::open(plane, (id.clone(), session), view, descriptors, &starting, engine) {
+    let models = order.models.as_ref();
+    let doors = match Doors::open(plane, (id.clone(), session), view, descriptors, &starting, engine, models) {
         Ok(doors) => doors,
         Err(error) => {
             end(plane, number);
@@ -265,11 +270,19 @@ fn summary(order: &Order) -> String {
         Rootfs::Minimal => "minimal".into(),
         Rootfs::Directory(directory) => directory.to_string_lossy(),
     };
+    let models = order.models.as_ref().map(|access| {
+        let own = access.model.as_deref().unwrap_or_default();
+        format!(
+            " models=[{}]",
+            std::iter::once(own).chain(access.allow.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
+        )
+    });
     format!(
-        "mode={mode} rootfs={rootfs} mounts=[{}] limits=[{}] networks=[{}]",
+        "mode={mode} rootfs={rootfs} mounts=[{}] limits=[{}] networks=[{}]{}",
         mounts.join(" "),
         limits(&spec.limits).join(" "),
-        networks.join(" ")
+        networks.join(" "),
+        models.unwrap_or_default()
     )
 }
 

@@ -13,7 +13,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use nanoclaw_audit::{Exit, LimitKind, Warrant};
-use nanoclaw_config::{NetRule, NetTarget};
+use nanoclaw_config::{ModelAccess, NetRule, NetTarget};
 use nanoclaw_request::{CellId, SessionId};
 use nanoclaw_sandbox::cgroup::Usage;
 use nanoclaw_sandbox::plan::Program;
@@ -36,6 +36,8 @@ pub struct Order {
     pub spec: CellSpec,
     /// What it may reach.
     pub networks: Vec<NetRule>,
+    /// What it may do with models, its own model filled in; `None` means nothing.
+    pub models: Option<ModelAccess>,
 }
 
 /// How a cell ended.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 
 use nanoclaw_sandbox::wire;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -53,6 +54,8 @@ pub enum Reply {
         /// Its terminal.
         terminal: Option<OwnedFd>,
     },
+    /// Events come on this socket.
+    Events(UnixStream),
     /// It is under way.
     Done,
 }
@@ -78,6 +81,7 @@ impl Client {
             Answer::Cells => Reply::Cells(wire::from_memory(one()?)?),
             Answer::Log => Reply::Log(one()?.into()),
             Answer::Started => Reply::Started { terminal: fds.next() },
+            Answer::Events => Reply::Events(one()?.into()),
             Answer::Done => Reply::Done,
             Answer::Refused(why) => return Err(ClientError::Refused(why)),
             Answer::NotRun { errno, why } => return Err(ClientError::NotRun { errno, why }),
@@ -90,7 +94,12 @@ impl Client {
         match self.receive()?.0 {
             Answer::Exited(status) => Ok(status),
             Answer::Refused(why) => Err(ClientError::Refused(why)),
-            Answer::Cells | Answer::Log | Answer::Started | Answer::NotRun { .. } | Answer::Done => {
+            Answer::Cells
+            | Answer::Log
+            | Answer::Started
+            | Answer::NotRun { .. }
+            | Answer::Events
+            | Answer::Done => {
                 Err(ClientError::Broken(io::ErrorKind::InvalidData.into()))
             }
         }

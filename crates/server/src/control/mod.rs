@@ -7,6 +7,7 @@
 mod client;
 mod server;
 
+use nanoclaw_agent::protocol::Order;
 use nanoclaw_sandbox::TerminalSize;
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ pub use client::{Client, ClientError, Reply};
 pub use server::Control;
 
 /// What an operator asks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
     /// What every agent is doing.
     List,
@@ -31,6 +32,14 @@ pub enum Request {
         command: Vec<String>,
         /// A terminal of this size.
         terminal: Option<TerminalSize>,
+    },
+    /// Carry out an order at an agent: a turn, or a look at its sessions. The answer has a socket beside it, on which
+    /// [`Event`](nanoclaw_agent::protocol::Event)s come as JSON lines; closing it interrupts a turn.
+    Order {
+        /// Which agent.
+        cell: String,
+        /// What it is told.
+        order: Order,
     },
     /// Stop one agent.
     Stop {
@@ -59,6 +68,8 @@ pub(crate) enum Answer {
         /// Why, as people say it.
         why: String,
     },
+    /// Events come on the socket that is beside it.
+    Events,
     /// It is under way.
     Done,
     /// It was refused, with what to do about it.

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use nanoclaw_agent::protocol::Order;
 use nanoclaw_audit::{Fact, Note, Outcome, Recorded, Warrant};
 use nanoclaw_identity::identify_operator;
 use nanoclaw_policy::Engine;
@@ -21,6 +22,7 @@ use crate::fleet::Fleet;
 use crate::plane::Plane;
 use crate::program::{NotRun, failure};
 use crate::readiness::watch;
+use crate::turn;
 
 /// Most connections at once; more wait.
 const CONNECTIONS: usize = 64;
@@ -117,6 +119,7 @@ impl Control {
             Request::Exec { cell, command, .. } => {
                 (Manage::Exec { cell: cell.clone(), command: command.clone() }, Some(cell))
             }
+            Request::Order { cell, order } => (turn::manage(cell, order), Some(cell)),
         };
         let action = Action::Manage(manage);
         match cell {
@@ -137,6 +140,9 @@ impl Control {
     ) -> io::Result<()> {
         if let Request::Exec { cell, command, terminal } = request {
             return self.exec(warrant, &cell, command, terminal, fds, connection).await;
+        }
+        if let Request::Order { cell, order } = request {
+            return self.order(warrant, &cell, order, connection).await;
         }
         let (_action, ticket) = warrant.spend();
         let outcome = match request {
@@ -162,7 +168,7 @@ impl Control {
                 self.fleet.stop_all();
                 answer(connection, &Answer::Done, &[])
             }
-            Request::Exec { .. } => Ok(()),
+            Request::Exec { .. } | Request::Order { .. } => Ok(()),
         };
         self.plane.recorder.outcome(ticket, Outcome::default()).await.map_err(io::Error::other)?;
         outcome
@@ -212,6 +218,33 @@ impl Control {
                 Ok(())
             }
         }
+    }
+}
+
+impl Control {
+    /// Has an agent carry out an order. The record of its end is written when the agent is done, or the operator left.
+    async fn order(
+        &self,
+        warrant: Warrant,
+        cell: &str,
+        order: Order,
+        connection: &AsyncFd<OwnedFd>,
+    ) -> io::Result<()> {
+        let (_action, ticket) = warrant.spend();
+        let Some(target) = CellId::parse(cell).ok().and_then(|id| self.fleet.target(&id)) else {
+            let outcome = Outcome::failed(failure(&NotRun::CellGone));
+            self.plane.recorder.outcome(ticket, outcome).await.map_err(io::Error::other)?;
+            let why = format!("agent `{cell}` is not running; `nanoclaw ps` shows its state");
+            return answer(connection, &Answer::Refused(why), &[]);
+        };
+        let (ours, theirs) = tokio::net::UnixStream::pair()?;
+        let theirs = theirs.into_std()?;
+        // Whoever reads it does so without a runtime.
+        theirs.set_nonblocking(false)?;
+        answer(connection, &Answer::Events, &[theirs.as_fd()])?;
+        drop(theirs);
+        let outcome = turn::to_lines(&target, &order, ours).await;
+        self.plane.recorder.outcome(ticket, outcome).await.map_err(io::Error::other)
     }
 }
 

@@ -38,7 +38,7 @@ pub fn run(test: &str, directory: &Path) {
     let recorder = Recorder::open(Options::new(state.audit())).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let plane = Plane { launcher: Launcher::new(handle).unwrap(), recorder, state: Arc::new(state) };
+        let plane = Plane { launcher: Launcher::new(handle).unwrap(), recorder, state: Arc::new(state), models: None, providers: Default::default() };
         match test {
             "server_inside_is_reached_and_none_outside" => server_inside_is_reached_and_none_outside(&plane).await,
             "closed_port_is_refused" => closed_port_is_refused(&plane).await,
@@ -97,12 +97,13 @@ async fn start(plane: &Plane, networks: Vec<NetRule>, script: &str, ports: &[u16
         limits: Limits::default(),
         host_services: host_services(&networks),
         terminal: None,
+        fittings: nanoclaw_sandbox::Fittings::default(),
     };
     let (reader, writer) = io::pipe().unwrap();
     let (mut errors, error_writer) = io::pipe().unwrap();
     std::thread::spawn(move || io::copy(&mut errors, &mut io::stderr()));
     let stdio: Vec<OwnedFd> = vec![File::open("/dev/null").unwrap().into(), writer.into(), error_writer.into()];
-    let cell = launch(plane, Order { spec, networks }, stdio).await.unwrap();
+    let cell = launch(plane, Order { spec, networks, models: None }, stdio).await.unwrap();
     let said = tokio::task::spawn_blocking(move || {
         let mut line = String::new();
         BufReader::new(reader).read_line(&mut line).map(|_| line)

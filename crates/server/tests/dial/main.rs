@@ -4,13 +4,7 @@
 //! here is a process of its own, and this file is the harness: it knows as much of the usual options as test runners
 //! use.
 #![forbid(unsafe_code)]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a failed test is a panic"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed test is a panic")]
 
 mod inside;
 

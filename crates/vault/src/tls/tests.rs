@@ -11,6 +11,16 @@ use super::*;
 
 const EVERY_VERSION: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
 
+/// For openssl(1).
+const LEAF: &str = "[req]
+distinguished_name = name
+x509_extensions = leaf
+[name]
+[leaf]
+basicConstraints = critical, CA:FALSE
+subjectAltName = DNS:localhost
+";
+
 /// A certificate for `localhost` that vouches for itself, made by openssl(1).
 struct Server {
     folder: TempDir,
@@ -21,10 +31,10 @@ struct Server {
 impl Server {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("leaf.conf"), LEAF).unwrap();
         let output = Command::new("openssl")
             .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
-            .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
-            .args(["-keyout", "key.pem", "-out", "certificate.pem"])
+            .args(["-subj", "/CN=localhost", "-config", "leaf.conf", "-keyout", "key.pem", "-out", "certificate.pem"])
             .current_dir(&folder)
             .output()
             .unwrap();

@@ -143,7 +143,7 @@ fn calls(head: &Head<'_>, answer: &Answer) -> Vec<Value> {
     parts
 }
 
-pub fn whole(head: &Head<'_>, answer: &Answer) -> Value {
+pub fn whole(head: &Head<'_>, answer: &Answer) -> String {
     let mut parts = Vec::new();
     if !answer.thoughts.is_empty() {
         parts.push(json!({ "text": answer.thoughts, "thought": true }));
@@ -152,7 +152,7 @@ pub fn whole(head: &Head<'_>, answer: &Answer) -> Value {
         parts.push(json!({ "text": answer.text }));
     }
     parts.extend(calls(head, answer));
-    body(head, answer, &parts, true)
+    body(head, answer, &parts, true).to_string()
 }
 
 pub fn events(head: &Head<'_>, answer: &Answer) -> Vec<String> {

@@ -95,7 +95,7 @@ fn signature(head: &Head<'_>) -> String {
     head.id("c2lnbmF0dXJl", 0)
 }
 
-pub fn whole(head: &Head<'_>, answer: &Answer) -> Value {
+pub fn whole(head: &Head<'_>, answer: &Answer) -> String {
     let mut blocks = Vec::new();
     if !answer.thoughts.is_empty() {
         blocks.push(json!({ "type": "thinking", "thinking": answer.thoughts, "signature": signature(head) }));
@@ -117,6 +117,7 @@ pub fn whole(head: &Head<'_>, answer: &Answer) -> Value {
         "stop_sequence": null,
         "usage": usage(answer, answer.usage.output),
     })
+    .to_string()
 }
 
 pub fn events(head: &Head<'_>, answer: &Answer) -> Vec<String> {

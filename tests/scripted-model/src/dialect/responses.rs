@@ -129,7 +129,7 @@ fn call(head: &Head<'_>, at: usize, status: &str, call: &Call, arguments: &str) 
     })
 }
 
-pub fn whole(head: &Head<'_>, answer: &Answer) -> Value {
+pub fn whole(head: &Head<'_>, answer: &Answer) -> String {
     let mut output = Vec::new();
     if !answer.thoughts.is_empty() {
         output.push(thoughts(head, Some(&answer.thoughts)));
@@ -138,7 +138,7 @@ pub fn whole(head: &Head<'_>, answer: &Answer) -> Value {
         output.push(message(head, status(answer), Some(&answer.text)));
     }
     output.extend(answer.calls.iter().enumerate().map(|(at, c)| call(head, at, "completed", c, &c.arguments)));
-    response(head, status(answer), output, usage(answer))
+    response(head, status(answer), output, usage(answer)).to_string()
 }
 
 pub fn events(head: &Head<'_>, answer: &Answer) -> Vec<String> {

@@ -218,7 +218,8 @@ impl Guard {
             }
         }
         let own = |slot: &&Slot| slot.choice == state.number;
-        let mut own = self.ledger.slots().iter().zip(&self.calls).filter(|(slot, _)| own(slot)).map(|(_, call)| call).peekable();
+        let mut own =
+            self.ledger.slots().iter().zip(&self.calls).filter(|(slot, _)| own(slot)).map(|(_, call)| call).peekable();
         if seen.ends && own.peek().is_some() && !own.any(|call| call.state == State::Allowed) {
             edit::end_without_calls(choice);
         }

@@ -46,7 +46,7 @@ impl Guard {
             "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {
                 self.last(kind, value)
             }
-            "error" => Ok(Sight { step: Step::Fail, ..self.unknown(kind, &value)? }),
+            "error" => Ok(Sight { step: Step::Fail, ..Sight::default() }),
             _ if value.get("response").is_some_and(Value::is_object) => self.lifecycle(kind, &value),
             _ => match self.call_of(kind, &value)? {
                 Some(number) => {
@@ -91,9 +91,10 @@ impl Guard {
 
     fn added(&mut self, value: &Value) -> Result<Sight, Malformed> {
         let item = match value.get("item") {
-            None | Some(Value::Null) => return self.unknown("", value),
+            None | Some(Value::Null) => return unknown(value),
             Some(item) => item,
         };
+        beside(value, "item")?;
         let index = place_of(value)?;
         if self.items.contains_key(&index) {
             return Err(Malformed::new("output_index", "is that of an item that has begun already"));
@@ -119,6 +120,7 @@ impl Guard {
 
     fn done(&mut self, value: &Value) -> Result<Sight, Malformed> {
         let item = value.get("item").unwrap_or(&Value::Null);
+        beside(value, "item")?;
         let index = place_of(value)?;
         let is_call = visible_kind(item)? == Kind::Call;
         let owner = match self.items.get(&index) {
@@ -139,6 +141,7 @@ impl Guard {
 
     /// The state of the answer before its end: it has no calls yet that the agent could take from it.
     fn lifecycle(&mut self, kind: &str, value: &Value) -> Result<Sight, Malformed> {
+        beside(value, "response")?;
         let response = value.get("response").unwrap_or(&Value::Null);
         if items::could_tell_of_call(kind) {
             return Err(Malformed::new("type", "is not known, and could tell of a call"));
@@ -153,9 +156,7 @@ impl Guard {
         self.note_model(response);
         let step = if self.begun.is_none() {
             let mut begun = response.clone();
-            if let Some(fields) = begun.as_object_mut() {
-                fields.shift_remove("output_text");
-            }
+            items::unset(&mut begun, "output_text");
             self.begun = Some(begun);
             Step::Start
         } else {
@@ -175,6 +176,7 @@ impl Guard {
         let Some(response) = value.get("response").filter(|response| response.is_object()) else {
             return Err(Malformed::new("response", "is not an object"));
         };
+        beside(&value, "response")?;
         let mut text = String::new();
         let mut calls = Vec::new();
         for (place, item) in response::output(response)?.iter().enumerate() {
@@ -182,7 +184,9 @@ impl Guard {
                 text.push_str(&self.new_texts(place as u64, item));
                 continue;
             }
-            let number = match self.calls.iter().position(|call| call.is(item)) {
+            // Some servers give the same id to several calls.
+            let again = self.calls.iter().position(|call| call.is(item) && call.says(item));
+            let number = match again.or_else(|| self.calls.iter().position(|call| call.is(item))) {
                 Some(number) => number,
                 None => {
                     self.calls.push(Held::begun(None, item));
@@ -229,7 +233,7 @@ impl Guard {
         if items::is_at_provider(kind) {
             return Ok(Sight::default());
         }
-        let mut sight = self.unknown("", value)?;
+        let mut sight = unknown(value)?;
         let index = reader::index_of(value).unwrap_or(u64::MAX);
         let place = reader::place(value);
         let part = value.get("part").unwrap_or(&Value::Null);
@@ -256,15 +260,6 @@ impl Guard {
         Ok(sight)
     }
 
-    /// Lets an event pass that nothing is known of, unless a call is in it.
-    fn unknown(&self, kind: &str, value: &Value) -> Result<Sight, Malformed> {
-        let fields = value.as_object().into_iter().flatten().filter(|(key, _)| *key != "type");
-        if items::could_tell_of_call(kind) || fields.into_iter().any(|(_, value)| items::hides_call(value)) {
-            return Err(Malformed::new("", "an event could carry a call past its place"));
-        }
-        Ok(Sight::default())
-    }
-
     /// What `item` says that was not said before.
     fn new_texts(&mut self, index: u64, item: &Value) -> String {
         items::texts(item).into_iter().map(|(place, text)| self.news(index, place, text)).collect()
@@ -279,6 +274,23 @@ impl Guard {
         let new = whole.strip_prefix(known.as_str()).unwrap_or(whole).to_owned();
         *known = whole.into();
         new
+    }
+}
+
+/// Lets an event pass that nothing is known of, unless a call is in it.
+fn unknown(value: &Value) -> Result<Sight, Malformed> {
+    if items::hides_call(value) {
+        return Err(Malformed::new("", "an event could carry a call past its place"));
+    }
+    Ok(Sight::default())
+}
+
+/// Sees to it that no call stands beside the field that is looked at.
+fn beside(value: &Value, key: &str) -> Result<(), Malformed> {
+    let mut others = value.as_object().into_iter().flatten().filter(|(name, _)| *name != key);
+    match others.find(|(_, value)| items::hides_call(value)) {
+        Some((name, _)) => Err(Malformed::new(name, "has a call in a place where none can be")),
+        None => Ok(()),
     }
 }
 

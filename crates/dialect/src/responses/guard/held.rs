@@ -132,8 +132,13 @@ impl Held {
         let Some(arguments) = self.whole.clone() else { return false };
         let key = if self.kind == "custom_tool_call" { "input" } else { "arguments" };
         let mut item = serde_json::json!({"type": self.kind, "call_id": self.call.id, "name": self.call.name});
-        item[key] = arguments.into();
+        items::set(&mut item, key, arguments);
         self.complete(&item).is_ok()
+    }
+
+    /// Whether it is complete and `item` says the same.
+    pub(super) fn says(&self, item: &Value) -> bool {
+        self.fate != Fate::Open && items::call(item).is_ok_and(|call| call == self.call)
     }
 
     /// Whether `item` is this call again.

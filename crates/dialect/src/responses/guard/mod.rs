@@ -29,8 +29,8 @@ use crate::guard::{Facts, HeldCall, Piece, StreamGuard};
 use crate::sse::Event;
 use crate::{Malformed, Stop};
 
-/// Guards one streamed answer. What it has given out counts as sent, but for texts at the end of it, which may have
-/// been kept back when [`StreamGuard::cut`] is called.
+/// Guards one streamed answer. For [`StreamGuard::cut`], a piece counts as sent once the next one is asked for: the
+/// last one, and texts right before it, may have been kept back.
 #[derive(Debug, Default)]
 pub struct Guard {
     queue: VecDeque<Entry>,
@@ -43,6 +43,8 @@ pub struct Guard {
     begun: Option<Value>,
     facts: Facts,
     sent: Sent,
+    /// What the piece that was given out last does to the answer.
+    last: Step,
     pen: Pen,
     /// Whether sequence numbers are new because something was left out.
     renumber: bool,
@@ -72,6 +74,8 @@ impl StreamGuard for Guard {
         if self.cut {
             return None;
         }
+        let step = std::mem::take(&mut self.last);
+        self.sent.note(step);
         loop {
             let Some(number) = self.in_front()? else {
                 let entry = self.queue.pop_front()?;
@@ -92,7 +96,10 @@ impl StreamGuard for Guard {
                 }
                 Fate::Open if !self.finished => return None,
                 // Not complete, or nobody decided on it.
-                Fate::Open | Fate::Asked => call.fate = Fate::Dropped,
+                Fate::Open | Fate::Asked => {
+                    call.fate = Fate::Dropped;
+                    self.renumber = true;
+                }
                 Fate::Refused | Fate::Dropped => {
                     self.renumber = true;
                     if self.queue.front().is_some_and(|entry| entry.owner == Some(number)) {
@@ -109,7 +116,13 @@ impl StreamGuard for Guard {
         };
         call.fate = Fate::Allowed;
         let metas = std::mem::take(&mut call.metas);
-        held.events.into_iter().zip(metas).map(|(event, meta)| self.release(event, meta)).collect()
+        let mut events = Vec::with_capacity(held.events.len());
+        for (event, meta) in held.events.into_iter().zip(metas) {
+            let (event, step) = self.release(event, meta);
+            self.sent.note(step);
+            events.push(event);
+        }
+        events
     }
 
     fn refuse(&mut self, held: HeldCall, text: &str) -> Vec<Event> {
@@ -167,20 +180,16 @@ impl Guard {
 
     fn pass(&mut self, entry: Entry) -> Piece {
         let Entry { event, text, meta, .. } = entry;
-        // An end that says something new may be kept back for it.
-        let ends = text.is_some() && matches!(meta.step, Step::End { .. });
-        let event = self.release(event, meta);
-        if ends {
-            self.sent.ended = false;
-        }
+        let (event, step) = self.release(event, meta);
+        self.last = step;
         match text {
             Some(text) => Piece::Text { event, text },
             None => Piece::Event(event),
         }
     }
 
-    /// The event as the agent gets it.
-    fn release(&mut self, mut event: Event, mut meta: Meta) -> Event {
+    /// The event as the agent gets it, and what it does to the answer.
+    fn release(&mut self, mut event: Event, mut meta: Meta) -> (Event, Step) {
         let mut mended = match &mut meta.step {
             Step::End { value, calls } => self.mend(value, calls),
             _ => None,
@@ -200,8 +209,7 @@ impl Guard {
         if let Some(value) = mended {
             event.data = value.to_string();
         }
-        self.sent.note(meta.step);
-        event
+        (event, meta.step)
     }
 
     /// The last event with messages in the places of refused calls, or `None` if it stays as it is.
@@ -220,9 +228,9 @@ impl Guard {
             }
         });
         *output = kept.collect();
-        if let Some(response) = value.get_mut("response").and_then(Value::as_object_mut) {
+        if let Some(response) = value.get_mut("response") {
             // A copy of all texts, which some servers add for the convenience of the reader.
-            response.shift_remove("output_text");
+            items::unset(response, "output_text");
         }
         Some(value)
     }

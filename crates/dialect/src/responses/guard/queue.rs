@@ -33,29 +33,15 @@ pub(super) enum Step {
     /// The answer begins.
     Start,
     /// An item begins.
-    Open {
-        index: u64,
-        item: Value,
-    },
+    Open { index: u64, item: Value },
     /// A part of a message begins: a text that can go on, or not.
-    OpenPart {
-        index: u64,
-        content: u64,
-        text: bool,
-    },
+    OpenPart { index: u64, content: u64, text: bool },
     /// The part of a message is complete.
-    ClosePart {
-        index: u64,
-    },
+    ClosePart { index: u64 },
     /// An item is complete.
-    Close {
-        index: u64,
-    },
+    Close { index: u64 },
     /// The answer ends. `calls` are the places of calls in its output, with their numbers.
-    End {
-        value: Value,
-        calls: Vec<(usize, usize)>,
-    },
+    End { value: Value, calls: Vec<(usize, usize)> },
     /// The stream ends in an error.
     Fail,
 }

@@ -18,7 +18,7 @@ const UNKNOWN: &str = "nanoclaw";
 pub(super) struct Sent {
     started: bool,
     /// Whether its end was given out.
-    pub ended: bool,
+    ended: bool,
     /// The `output_index` after the last one that was given out.
     pub next: u64,
     open: BTreeMap<u64, Open>,
@@ -80,7 +80,7 @@ impl Sent {
         let mut events = Vec::new();
         let mut response = begun.unwrap_or_else(|| response::envelope(&format!("resp_{UNKNOWN}"), UNKNOWN));
         if !std::mem::replace(&mut self.started, true) {
-            response["output"] = json!([]);
+            items::set(&mut response, "output", json!([]));
             events.push(pen.lifecycle("response.created", &response));
             events.push(pen.lifecycle("response.in_progress", &response));
         }
@@ -118,8 +118,6 @@ impl Sent {
 }
 
 fn unfinished(mut item: Value) -> Value {
-    if let Some(fields) = item.as_object_mut() {
-        fields.insert("status".into(), "incomplete".into());
-    }
+    items::set(&mut item, "status", "incomplete");
     item
 }

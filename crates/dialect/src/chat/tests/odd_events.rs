@@ -1,0 +1,114 @@
+//! Events that no honest server sends, and some that only look like it.
+
+use serde_json::{Value, json};
+
+use crate::chat::{Guard, MAX_HELD_BYTES};
+use crate::guard::StreamGuard;
+use crate::sse::Event;
+
+use super::guard::{pass, run};
+use super::{begin, chunk, chunk_of, done, more};
+
+#[test]
+fn complete_call_does_not_go_on() {
+    let mut guard = Guard::default();
+    let events = [begin(0, "a", "f"), chunk(0, json!({}), Some("tool_calls"))];
+    run(&mut guard, &events, &|_| None).unwrap();
+    assert!(guard.feed(more(0, "rm")).is_err());
+}
+
+#[test]
+fn nothing_passes_after_the_last_event() {
+    let events = [chunk(0, json!({"content": "Hi"}), Some("stop")), done(), begin(0, "a", "f"), done()];
+    assert_eq!(pass(&events, &[]).events, events[..2]);
+}
+
+#[test]
+fn endless_call_is_refused() {
+    let mut guard = Guard::default();
+    guard.feed(begin(0, "a", "f")).unwrap();
+    let part = more(0, &"x".repeat(1 << 20));
+    let failure = (0..=MAX_HELD_BYTES >> 20).find_map(|_| guard.feed(part.clone()).err());
+    assert_eq!(failure.unwrap().to_string(), "has tool calls of more than 16777216 bytes");
+}
+
+#[test]
+fn endless_calls_are_refused() {
+    let mut guard = Guard::default();
+    assert!((0..1025).map(|index| guard.feed(begin(index, "", "f"))).any(|fed| fed.is_err()));
+    let mut guard = Guard::default();
+    assert!((0..129).map(|choice| guard.feed(chunk(choice, json!({}), None))).any(|fed| fed.is_err()));
+}
+
+#[test]
+fn events_that_cannot_carry_a_call_pass_untouched() {
+    let odd = Event { name: Some("ping".to_owned()), data: "{ \"type\":\"ping\" }".to_owned() };
+    let error = Event { name: None, data: "{\"error\":{\"message\":\"overloaded\"}}".to_owned() };
+    let mut azure = chunk_of(json!([]));
+    azure["model"] = json!("");
+    azure["prompt_filter_results"] =
+        json!([{"prompt_index": 0, "content_filter_results": {"hate": {"filtered": false}}}]);
+    let azure = Event::json(None, &azure);
+    let empty = Event::default();
+    let last = Event { name: None, data: " [DONE] ".to_owned() };
+    let events = [odd, azure, empty, chunk(0, json!({"content": "Hi"}), None), error, last];
+    assert_eq!(pass(&events, &[]).events, events);
+    assert_eq!(run(&mut Guard::new(true), &events, &|_| None).unwrap().events, events);
+}
+
+#[test]
+fn texts_of_all_shapes_are_told() {
+    let events = [
+        chunk(0, json!({"refusal": "a"}), None),
+        chunk(0, json!({"reasoning": "b"}), None),
+        chunk(0, json!({"content": [{"type": "text", "text": "c"}]}), None),
+        chunk(0, json!({"audio": {"id": "x", "transcript": "d"}}), None),
+        Event::json(None, &chunk_of(json!([{"index": 0, "text": "e"}]))),
+        Event::json(None, &chunk_of(json!([{"index": 0, "message": {"content": "f"}}]))),
+        Event::json(
+            None,
+            &chunk_of(json!([{"index": 0, "delta": {"content": "g"}}, {"index": 1, "delta": {"content": "h"}}])),
+        ),
+    ];
+    let passed = pass(&events, &[]);
+    assert_eq!(passed.texts, ["a", "b", "c", "d", "e", "f", "gh"]);
+    assert_eq!(passed.events, events);
+}
+
+#[test]
+fn odd_shapes_that_could_carry_a_call_are_refused() {
+    let function = json!({"name": "shell", "arguments": "{}"});
+    let entry = json!({"index": 0, "id": "a", "type": "function", "function": function});
+    let in_choice = |choice: Value| chunk_of(json!([choice])).to_string();
+    let in_delta = |delta: Value| in_choice(json!({"index": 0, "delta": delta, "finish_reason": "tool_calls"}));
+    for data in [
+        in_choice(json!({"index": 0, "message": {"tool_calls": [entry]}})),
+        in_choice(json!({"index": 0, "message": {"function_call": function}})),
+        in_choice(json!({"index": 0, "tool_calls": [entry]})),
+        in_choice(json!({"index": 0, "delta": [{"tool_calls": [entry]}]})),
+        in_choice(json!({"index": "0", "delta": {}})),
+        in_delta(json!({"Tool_Calls": [entry]})),
+        in_delta(json!({"tool_call": entry})),
+        in_delta(json!({"tool_calls": entry})),
+        in_delta(json!({"function_call": [function]})),
+        in_delta(json!({"content": [{"type": "tool_call", "name": "shell"}]})),
+        in_delta(json!({"tool_calls": [{"index": 0, "Function": function}]})),
+        in_delta(json!({"tool_calls": [{"index": 0, "\u{17f}ome": 1, "function": function}]})),
+        in_delta(json!({"tool_calls": [{"index": 0, "function": {"name": ["shell"]}}]})),
+        in_delta(json!({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]})),
+        in_delta(json!({"tool_calls": [{"index": -1, "function": function}]})),
+        in_delta(json!({"tool_calls": [{"function": {"arguments": "{}"}}]})),
+        json!({"tool_calls": [entry]}).to_string(),
+        json!({"message": {"tool_calls": [entry]}}).to_string(),
+        json!({"choices": {"0": {"delta": {"tool_calls": [entry]}}}}).to_string(),
+        json!({"choices": [[entry]]}).to_string(),
+        json!([{"choices": []}]).to_string(),
+        in_delta(json!({"tool_calls": [entry]})).replace("1760000000", "NaN"),
+        "{\"choices\":[".to_owned(),
+        "\"[DONE]\"".to_owned(),
+    ] {
+        let event = Event { name: None, data };
+        let fed = Guard::default().feed(event.clone());
+        assert!(fed.is_err(), "{}", event.data);
+    }
+}

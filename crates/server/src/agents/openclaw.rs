@@ -1,0 +1,121 @@
+//! The cell of the real OpenClaw, not modified: Node.js and the npm package, read-only, in gateway mode, with a generated
+//! configuration that knows one model provider, the model door.
+
+use std::path::{Path, PathBuf};
+
+use nanoclaw_config::{Mount, MountMode};
+use nanoclaw_sandbox::CellSpec;
+use serde_json::{Value, json};
+
+use super::{DATA, FitError, Speech, WORKSPACE, token};
+use crate::model_door::{HOST, PLACEHOLDER_KEY};
+use crate::plane::Plane;
+
+/// The gateway's port in the cell.
+pub(crate) const PORT: u16 = 18_789;
+/// Where the installation stands in the cell.
+const ROOT: &str = "/opt/openclaw";
+/// Where the generated configuration stands in the cell.
+const CONFIG: &str = "/etc/openclaw/openclaw.json";
+/// Node.js below the installation.
+const NODE: &str = "bin/node";
+/// OpenClaw below the installation.
+const ENTRY: &str = "bin/openclaw";
+/// Memory of a cell whose configuration asks for none: less than 768 MiB ends in the kernel's killer.
+const MEMORY: u64 = 2 << 30;
+/// Longest answer in tokens that OpenClaw asks for.
+const MAX_TOKENS: u64 = 8_192;
+/// Length of the context in tokens that OpenClaw plans with.
+const CONTEXT: u64 = 128_000;
+
+/// Where OpenClaw is installed unless the configuration says otherwise.
+pub fn directory(plane: &Plane) -> PathBuf {
+    plane.state.directory().join("openclaw")
+}
+
+pub(super) fn fit(
+    plane: &Plane,
+    chosen: Option<&Path>,
+    model: &str,
+    spec: &mut CellSpec,
+) -> Result<Speech, FitError> {
+    let own = directory(plane);
+    let installed = chosen.unwrap_or(&own);
+    if !installed.join(ENTRY).is_file() || !installed.join(NODE).is_file() {
+        return Err(FitError::NoOpenClaw(installed.to_path_buf()));
+    }
+    let mount = Mount { source: installed.to_path_buf(), target: ROOT.into(), mode: MountMode::Ro };
+    match chosen {
+        Some(_) => spec.mounts.push(mount),
+        None => spec.fittings.places.push(mount),
+    }
+    let token = token()?;
+    let config = serde_json::to_string_pretty(&configuration(model, &token))?;
+    spec.fittings.files.insert(CONFIG.into(), config);
+    if plane.launcher.cgroups().enforced().memory {
+        spec.limits.memory.get_or_insert(MEMORY);
+    }
+    let state = format!("{DATA}/openclaw");
+    for (name, value) in [
+        ("OPENCLAW_CONFIG_PATH", CONFIG),
+        ("OPENCLAW_STATE_DIR", &state),
+        ("OPENCLAW_NO_RESPAWN", "1"),
+        // A cell is new each time: a cache in its /tmp would only cost memory.
+        ("NODE_DISABLE_COMPILE_CACHE", "1"),
+        ("HOME", DATA),
+    ] {
+        spec.env.insert(name.to_owned(), value.to_owned());
+    }
+    spec.command = [
+        format!("{ROOT}/{NODE}"),
+        "--max-old-space-size=1024".to_owned(),
+        format!("{ROOT}/{ENTRY}"),
+        "gateway".to_owned(),
+        "run".to_owned(),
+        "--port".to_owned(),
+        PORT.to_string(),
+    ]
+    .into();
+    Ok(Speech::OpenClaw { token })
+}
+
+/// OpenClaw's configuration: nothing but what it needs to work through the doors.
+fn configuration(model: &str, token: &str) -> Value {
+    json!({
+        "gateway": {
+            "mode": "local",
+            "bind": "loopback",
+            "port": PORT,
+            "auth": { "mode": "token", "token": token },
+            "http": { "endpoints": { "chatCompletions": { "enabled": true } } },
+        },
+        "models": {
+            "mode": "replace",
+            "providers": {
+                "nanoclaw": {
+                    "baseUrl": format!("http://{HOST}/v1"),
+                    "apiKey": PLACEHOLDER_KEY,
+                    "api": "openai-completions",
+                    "models": [{
+                        "id": model,
+                        "name": model,
+                        "reasoning": false,
+                        "input": ["text", "image"],
+                        "cost": { "input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0 },
+                        "contextWindow": CONTEXT,
+                        "maxTokens": MAX_TOKENS,
+                    }],
+                },
+            },
+        },
+        "agents": {
+            "defaults": {
+                "model": { "primary": format!("nanoclaw/{model}") },
+                "skipBootstrap": true,
+                "workspace": WORKSPACE,
+            },
+        },
+        "discovery": { "mdns": { "mode": "off" } },
+        "update": { "checkOnStart": false },
+    })
+}

@@ -1,0 +1,200 @@
+//! What the control plane serves over HTTP on the host's loopback: metrics, and webhooks that start turns.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use nanoclaw_agent::protocol::Order;
+use nanoclaw_audit::{Fact, Note};
+use nanoclaw_config::Config;
+use nanoclaw_identity::identify_webhook;
+use nanoclaw_request::{Arrived, CellId, Door};
+use nanoclaw_vault::{Secret, SecretError};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::clock::unattended;
+use crate::fleet::Fleet;
+use crate::plane::Plane;
+use crate::say;
+
+/// Most connections at once; more wait.
+const CONNECTIONS: usize = 64;
+/// Most turns of webhooks at once; more are refused.
+const MOST_TURNS: usize = 16;
+/// Longest body of a webhook in bytes.
+const MAX_BODY: usize = 256 * 1024;
+/// How long a request may take to come.
+const REQUEST_TIME: Duration = Duration::from_secs(10);
+
+/// Why it does not listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// A token cannot be had.
+    #[error("the webhook of agent `{agent}`: {source}")]
+    Token {
+        /// Whose.
+        agent: CellId,
+        /// Why.
+        source: SecretError,
+    },
+    /// The address cannot be used.
+    #[error("`listen: {address}`: {source}; choose another address")]
+    Address {
+        /// Which.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+struct Hook {
+    agent: CellId,
+    token: Secret,
+    prompt: String,
+}
+
+struct Listener {
+    plane: Plane,
+    fleet: Fleet,
+    hooks: Vec<Hook>,
+    turns: Arc<Semaphore>,
+}
+
+/// Listens where the configuration says, if it does. Serves until the runtime ends.
+///
+/// # Errors
+/// A token or the address cannot be had.
+pub async fn start(plane: &Plane, fleet: &Fleet, config: &Config) -> Result<(), ListenError> {
+    let Some(address) = config.listen else { return Ok(()) };
+    let mut hooks = Vec::new();
+    for agent in &config.agents {
+        let Some(webhook) = &agent.webhook else { continue };
+        let token = nanoclaw_vault::read(&webhook.token)
+            .map_err(|source| ListenError::Token { agent: agent.id.clone(), source })?;
+        hooks.push(Hook { agent: agent.id.clone(), token, prompt: webhook.prompt.clone() });
+    }
+    let listener = TcpListener::bind(address).await.map_err(|source| ListenError::Address { address, source })?;
+    if let Ok(address) = listener.local_addr() {
+        say(format_args!("metrics and webhooks on http://{address}"));
+    }
+    let turns = Arc::new(Semaphore::new(MOST_TURNS));
+    let served = Arc::new(Listener { plane: plane.clone(), fleet: fleet.clone(), hooks, turns });
+    tokio::spawn(serve(listener, served));
+    Ok(())
+}
+
+async fn serve(listener: TcpListener, served: Arc<Listener>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors, most likely: others will be closed.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let served = served.clone();
+        tokio::spawn(async move {
+            let service = service_fn(|request| async { Ok::<_, Infallible>(served.clone().answer(request).await) });
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(REQUEST_TIME)
+                .serve_connection(TokioIo::new(stream), service);
+            // However it ended, there is nobody left to tell.
+            let _ended = connection.await.is_err();
+            drop(place);
+        });
+    }
+}
+
+impl Listener {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let path = request.uri().path().to_owned();
+        match (path.strip_prefix("/hooks/"), path.as_str()) {
+            (Some(agent), _) => match *request.method() {
+                Method::POST => self.hook(agent, request).await,
+                _ => method("POST"),
+            },
+            (None, "/metrics") => match *request.method() {
+                Method::GET => self.metrics(),
+                _ => method("GET"),
+            },
+            (None, "/healthz") => text(StatusCode::OK, "well\n"),
+            (None, _) => text(StatusCode::NOT_FOUND, "there are /metrics, /healthz and /hooks/AGENT\n"),
+        }
+    }
+
+    fn metrics(&self) -> Response<Full<Bytes>> {
+        let metrics = self.plane.models.as_ref().map(|models| models.metrics().text());
+        let mut response = text(StatusCode::OK, &metrics.unwrap_or_else(|| "# EOF\n".to_owned()));
+        let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+        response
+    }
+
+    /// Starts a turn for a caller who holds the token. The body is data to the agent, not an instruction.
+    async fn hook(self: Arc<Self>, agent: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        // An agent that has no webhook is answered as one whose token is not held, so that nobody learns of it.
+        let hook = self.hooks.iter().find(|hook| hook.agent.as_str() == agent);
+        let given = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
+        let given = given.strip_prefix(b"Bearer ").unwrap_or_default();
+        let matches = hook.is_some_and(|hook| hook.token.matches(given));
+        let rule = format!("agents.{agent}.webhook");
+        let arrived = Arrived::now(Door::Webhook, ());
+        let known = match (hook, identify_webhook(arrived, &rule, matches)) {
+            (Some(hook), Ok(_)) => hook,
+            (_, refused) => {
+                let Err(refusal) = refused else { return text(StatusCode::UNAUTHORIZED, "") };
+                let shown = refusal.reason.clone();
+                let uid = u32::MAX;
+                let fact = Fact::CallerRefused { door: Door::Webhook, uid, refusal };
+                if self.plane.recorder.note(Note::of_control(fact)).await.is_err() {
+                    return text(StatusCode::SERVICE_UNAVAILABLE, "this cannot be recorded\n");
+                }
+                return text(StatusCode::UNAUTHORIZED, &format!("{shown}\n"));
+            }
+        };
+        let Ok(place) = self.turns.clone().try_acquire_owned() else {
+            return text(StatusCode::TOO_MANY_REQUESTS, "too many turns of webhooks are under way; try again later\n");
+        };
+        let body = timeout(REQUEST_TIME, Limited::new(request.into_body(), MAX_BODY).collect()).await;
+        let body = match body {
+            Ok(Ok(body)) => String::from_utf8_lossy(&body.to_bytes()).into_owned(),
+            Ok(Err(_)) => return text(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long or broken off\n"),
+            Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n"),
+        };
+        let (id, prompt) = (known.agent.clone(), known.prompt.clone());
+        let served = self.clone();
+        tokio::spawn(async move {
+            let order = Order::Turn { session: None, prompt, untrusted: Some(body), schema: None };
+            let Ok(identified) = identify_webhook(Arrived::now(Door::Webhook, order), &rule, matches) else { return };
+            let done = unattended(&served.plane, &served.fleet, &id, &rule, identified).await;
+            if let Err(error) = done {
+                say(format_args!("{rule} cannot be recorded, so it is not done: {error}"));
+            }
+            drop(place);
+        });
+        text(StatusCode::ACCEPTED, "the turn has begun\n")
+    }
+}
+
+fn text(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text.to_owned())));
+    *response.status_mut() = status;
+    response
+}
+
+fn method(allowed: &'static str) -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
