@@ -28,6 +28,7 @@ test: setup-test lint fuzz unit
 lint: setup-test
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo fetch --locked
 	cargo deny --offline check licenses bans sources
 
 # A short run over the corpus and a few seconds of new inputs for each parser that reads attacker bytes.

@@ -163,7 +163,10 @@ async fn respond(
                         return;
                     }
                 }
-                while hangs {
+                if !hangs {
+                    return;
+                }
+                loop {
                     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
                     if sender.send_data(": still there\n\n".into()).await.is_err() {
                         script.borrow_mut().abandoned += 1;
@@ -185,7 +188,8 @@ pub(crate) async fn nowhere() -> String {
 /// An agent with its directories, its door and its port.
 pub(crate) struct Bench {
     pub mock: Mock,
-    pub directory: tempfile::TempDir,
+    /// Deleted with the bench.
+    _directory: tempfile::TempDir,
     pub settings: Settings,
     port: u16,
 }
@@ -204,7 +208,7 @@ impl Bench {
         change(&mut settings);
         let mock = Mock::start(settings.dialect.dialect()).await;
         settings.base_url.clone_from(&mock.base_url);
-        let mut bench = Self { mock, directory, settings, port: 0 };
+        let mut bench = Self { mock, _directory: directory, settings, port: 0 };
         bench.start().await;
         bench
     }

@@ -31,6 +31,10 @@ pub enum Command {
     Logs(Logs),
     /// Run one more program in a running agent's cell
     Exec(Exec),
+    /// Talk with an agent
+    Chat(Chat),
+    /// Have an agent do one thing, and print its answer
+    Ask(Ask),
     /// Stop one agent
     Stop(Stop),
     /// Stop the fleet
@@ -43,6 +47,15 @@ pub enum Command {
     /// Check configurations
     #[command(subcommand)]
     Config(Config),
+    /// Install OpenClaw, or take over its configuration
+    #[command(subcommand, name = "openclaw")]
+    OpenClaw(OpenClaw),
+    /// The built-in agent, inside its cell
+    #[command(hide = true)]
+    AgentInside {
+        /// What the control plane tells it
+        settings: PathBuf,
+    },
     /// What `doctor --attack` runs inside a cell
     #[command(hide = true)]
     AttackInside {
@@ -138,6 +151,53 @@ pub struct Exec {
     /// The program and its arguments
     #[arg(trailing_var_arg = true, required = true, value_name = "CMD")]
     pub command: Vec<String>,
+}
+
+/// `nanoclaw chat`
+#[derive(Debug, Args)]
+pub struct Chat {
+    /// Which agent; may be left out where only one can be spoken to
+    pub agent: Option<String>,
+    /// Go on with this session, or begin it
+    #[arg(long, value_name = "NAME")]
+    pub session: Option<String>,
+}
+
+/// `nanoclaw ask`
+#[derive(Debug, Args)]
+pub struct Ask {
+    /// Which agent
+    pub agent: String,
+    /// What it is to do; `-`, or nothing where standard input is no terminal, reads it from there
+    pub prompt: Option<String>,
+    /// Go on with this session, or begin it
+    #[arg(long, value_name = "NAME")]
+    pub session: Option<String>,
+    /// Print what happens as it comes, one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Have the answer follow the JSON Schema in this file, and print only the answer
+    #[arg(long, value_name = "FILE")]
+    pub schema: Option<PathBuf>,
+}
+
+/// `nanoclaw openclaw`
+#[derive(Debug, Subcommand)]
+pub enum OpenClaw {
+    /// Install the OpenClaw that agents of kind `openclaw` run, and its Node.js: about 860 MB, through npm
+    Install {
+        /// Where to; the default is `openclaw` in the state directory
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+    /// Make a NanoClaw configuration of an OpenClaw one, and say what of it could not be carried over
+    Import {
+        /// OpenClaw's configuration, such as ~/.openclaw/openclaw.json
+        file: PathBuf,
+        /// Where to write; `-` is standard output
+        #[arg(short, long, value_name = "FILE", default_value = "nanoclaw-config.yaml")]
+        output: PathBuf,
+    },
 }
 
 /// `nanoclaw stop`

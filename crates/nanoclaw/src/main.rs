@@ -3,7 +3,10 @@
 
 mod cli;
 mod command;
+mod openclaw;
 mod output;
+mod talk;
+mod terminal;
 
 use std::process::ExitCode;
 
@@ -21,11 +24,15 @@ fn main() -> ExitCode {
         cli::Command::Ps(ps) => command::ps::main(state_dir, &ps),
         cli::Command::Logs(logs) => command::logs::main(state_dir, &logs),
         cli::Command::Exec(exec) => command::exec::main(state_dir, exec),
+        cli::Command::Chat(chat) => command::chat::main(state_dir, chat),
+        cli::Command::Ask(ask) => command::ask::main(state_dir, ask),
         cli::Command::Stop(stop) => command::stop::main(state_dir, stop),
         cli::Command::Down => command::down::main(state_dir),
         cli::Command::Doctor(doctor) => command::doctor::main(state_dir, &doctor),
         cli::Command::Audit(audit) => command::audit::main(state_dir, &audit),
         cli::Command::Config(config) => command::config::main(&config),
+        cli::Command::OpenClaw(openclaw) => command::openclaw::main(state_dir, &openclaw),
+        cli::Command::AgentInside { settings } => command::agent_inside::main(&settings),
         cli::Command::AttackInside { arguments } => {
             return nanoclaw_sandbox::attack::main_inside(&arguments);
         }

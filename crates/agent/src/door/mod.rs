@@ -50,11 +50,10 @@ pub(crate) fn authority(base_url: &str) -> Result<String, String> {
     if authority.host().is_empty() || authority.as_str().contains('@') {
         return Err(form());
     }
-    match authority.port() {
-        Some(port) if port.as_u16() == 0 => Err(form()),
-        Some(_) => Ok(authority.to_string()),
-        None if authority.as_str().ends_with(':') => Err(form()),
-        None => Ok(format!("{}:80", authority.host())),
+    match authority.as_str().strip_prefix(authority.host()) {
+        Some("") => Ok(format!("{}:80", authority.host())),
+        Some(_) if authority.port_u16().is_some_and(|port| port != 0) => Ok(authority.to_string()),
+        Some(_) | None => Err(form()),
     }
 }
 
@@ -277,7 +276,7 @@ impl Stream<'_> {
             return Err(DoorError::Broken(format!("it is longer than {MAX_ANSWER} bytes")));
         }
         let pushed = self.parser.push(bytes);
-        while let Some(event) = self.parser.next() {
+        for event in std::iter::from_fn(|| self.parser.next()) {
             let deltas = self.reader.read(&event).map_err(|error| DoorError::Provider(error.to_string()))?;
             self.ready.extend(deltas);
         }

@@ -125,7 +125,7 @@ mod tests {
     fn words_are_found_in_any_case_and_form() {
         let (_directory, store) = store();
         assert_eq!(found(&store, "REPORTS"), [1]);
-        assert_eq!(found(&store, "limit approval grosse"), [2, 4]);
+        assert_eq!(found(&store, "limit approval GROßE"), [2, 4]);
         assert!(found(&store, "nothing of this").is_empty());
     }
 

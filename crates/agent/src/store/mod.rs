@@ -99,7 +99,7 @@ impl Store {
 }
 
 /// `entries.at`, `sessions.updated`, `memories.at`: seconds since 1970. `sessions.replaced`: how many entries the latest
-/// summary stands for. `memory_words` finds memories by their words, as [`memory::words`] writes them.
+/// summary stands for. `memory_words` finds memories by their words, as `memory` cuts them.
 const SCHEMA: &str = "
     CREATE TABLE sessions (
         id TEXT PRIMARY KEY, title TEXT NOT NULL, updated INTEGER NOT NULL, entries INTEGER NOT NULL,

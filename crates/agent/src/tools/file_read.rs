@@ -138,7 +138,7 @@ mod tests {
             ("binary", "`binary` is not text; look at it with the shell"),
             ("fifo", "`fifo` is not a regular file"),
             ("/dev/zero", "`/dev/zero` is not a regular file"),
-            ("", "`` is a directory; file_list lists it"),
+            ("", "`.` is a directory; file_list lists it"),
             ("missing", "`missing` does not exist; file_list shows what does"),
             ("a\0b", "the path has a NUL byte in it"),
         ] {

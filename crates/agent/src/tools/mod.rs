@@ -74,8 +74,9 @@ impl Room {
     }
 
     /// A path for the model: relative where it is in the workspace.
-    fn shown<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
-        path.strip_prefix(&self.workspace).unwrap_or(path).display()
+    fn shown(&self, path: &Path) -> String {
+        let shown = path.strip_prefix(&self.workspace).unwrap_or(path);
+        if shown.as_os_str().is_empty() { ".".to_owned() } else { shown.display().to_string() }
     }
 }
 

@@ -112,10 +112,10 @@ async fn wrong_arguments_are_named() {
 #[tokio::test]
 async fn no_output_is_longer_than_it_may_be() {
     let bench = Bench::new();
-    bench.put("big", "word ".repeat(100_000));
+    bench.put("big", "a line of words\n".repeat(100_000));
     for (name, arguments) in [
         ("file_read", json!({"path": "big"})),
-        ("file_search", json!({"text": "word"})),
+        ("file_search", json!({"text": "words"})),
         ("shell", json!({"command": "cat big"})),
         ("file_read", json!({"path": "x".repeat(5000)})),
     ] {

@@ -14,6 +14,9 @@ use crate::store::Session;
 /// What share of the context stays as it is: the newest steps of at most so much.
 const KEPT_SHARE: u64 = 4;
 
+/// What is summarised must be at least this share of the context, or the summary would save nothing.
+const WORTHWHILE_SHARE: u64 = 8;
+
 /// Longest text of one entry that is summarised, in bytes.
 const LONGEST_EXCERPT: usize = 4000;
 
@@ -26,6 +29,10 @@ impl Turn<'_> {
             return Ok(());
         }
         let Some(cut) = cut(&self.session, context / KEPT_SHARE) else { return Ok(()) };
+        let old = self.session.recent.iter().take(cut).map(|(_, entry)| entry_tokens(entry)).sum::<u64>();
+        if old < context / WORTHWHILE_SHARE {
+            return Ok(());
+        }
         let (told, replaces) = tell(&self.session, cut, context);
         let request = ask::plain(self, prompt::SUMMARISE, prompt::marked("The conversation", &told));
         let answer = self.answer(&request, true).await?;

@@ -191,22 +191,22 @@ impl<'a> Turn<'a> {
         let Answer { mut parts, stop, refused, .. } = answer;
         let mut calls: Vec<ToolCall> = conversation::calls(&parts).collect();
         let mut unseen = false;
-        if calls.is_empty() && refused.is_empty() {
-            if let Some((words, found)) =
-                text_calls::find(&conversation::text(&parts), |name| self.agent.tools.offers(name))
-            {
-                // From here on they are calls like others, so that the model sees how calls are made.
-                parts.retain(|part| matches!(part, AnswerPart::Reasoning { .. }));
-                if !words.is_empty() {
-                    parts.push(AnswerPart::Text { text: words });
-                }
-                for (number, call) in found.into_iter().enumerate() {
-                    let id = format!("text_{}_{number}", self.session.count);
-                    parts.push(AnswerPart::Call { id, name: call.name, arguments: call.arguments });
-                }
-                calls = conversation::calls(&parts).collect();
-                unseen = true;
+        let find = |text: &str| text_calls::find(text, |name| self.agent.tools.offers(name));
+        if calls.is_empty()
+            && refused.is_empty()
+            && let Some((words, found)) = find(&conversation::text(&parts))
+        {
+            // From here on they are calls like others, so that the model sees how calls are made.
+            parts.retain(|part| matches!(part, AnswerPart::Reasoning { .. }));
+            if !words.is_empty() {
+                parts.push(AnswerPart::Text { text: words });
             }
+            for (number, call) in found.into_iter().enumerate() {
+                let id = format!("text_{}_{number}", self.session.count);
+                parts.push(AnswerPart::Call { id, name: call.name, arguments: call.arguments });
+            }
+            calls = conversation::calls(&parts).collect();
+            unseen = true;
         }
         self.store_answer(parts)?;
         if calls.is_empty() {

@@ -1,12 +1,15 @@
+mod forms;
+mod length;
+
 use nanoclaw_dialect::{Delta, Stop};
 use serde_json::{Value, json};
 
+use super::MOST_REFUSED_ANSWERS;
 use super::execute::MOST_FAILURES;
-use super::{MOST_BAD_STEPS, MOST_REFUSED_ANSWERS};
 use crate::prompt;
-use crate::protocol::{Ending, Entry, Event, Order};
-use crate::settings::{Speech, ToolMode};
-use crate::testing::{Bench, Reply, answer, calls, decides, ending, failure, local, nowhere, results, says, turn};
+use crate::protocol::{Ending, Event, Order};
+use crate::settings::Speech;
+use crate::testing::{Bench, Reply, answer, calls, ending, failure, local, nowhere, results, says, turn};
 
 fn write(path: &str) -> Value {
     json!({"path": path, "content": "x"})
@@ -197,149 +200,6 @@ fn answers_that_are_cut_or_withheld_say_so() {
     });
 }
 
-#[test]
-fn a_call_written_as_text_is_made_when_the_door_allows_it() {
-    local(async {
-        let bench = Bench::new().await;
-        let call = json!({"name": "file_write", "arguments": write("f")}).to_string();
-        bench.mock.will([says(&call), decides(&[true]), says("written")]);
-        let events = bench.turn("go").await;
-        assert_eq!(ending(&events), (Ending::Answered, "written"));
-        assert!(bench.file("f").exists());
-        let (path, asked) = bench.mock.script.borrow().requests[1].clone();
-        assert_eq!(path, "/v1/nanoclaw/tool-calls");
-        assert_eq!(asked, json!({"calls": [{"name": "file_write", "arguments": write("f").to_string()}]}));
-        // To the model it is a call like others.
-        assert_eq!(messages(&bench.mock.last())[2]["tool_calls"][0]["function"]["name"], "file_write");
-    });
-}
-
-#[test]
-fn a_call_written_as_text_is_not_made_unless_the_door_says_so() {
-    local(async {
-        let bench = Bench::new().await;
-        let call = json!({"name": "file_write", "arguments": write("f")}).to_string();
-        let unknown = Reply::Json(404, Vec::new(), json!({"error": {"message": "no such address"}}));
-        let no_list = Reply::Json(200, Vec::new(), json!({"decisions": []}));
-        for (decision, why) in [
-            (decides(&[false]), "no rule"),
-            (unknown, "no such address"),
-            (no_list, "0 decisions on 1 calls"),
-            (Reply::Close, "nobody could decide on it"),
-        ] {
-            bench.mock.will([says(&call), decision, says("well")]);
-            let events = bench.turn("go").await;
-            let refused = events.iter().any(|e| matches!(e, Event::Refused { reason, .. } if reason.contains(why)));
-            assert!(refused, "{why}: {events:?}");
-            assert_eq!(ending(&events), (Ending::Answered, "well"));
-            assert!(!bench.file("f").exists());
-        }
-    });
-}
-
-#[test]
-fn of_several_calls_written_as_text_only_the_allowed_ones_are_made() {
-    local(async {
-        let bench = Bench::new().await;
-        let call = |path: &str| json!({"name": "file_write", "arguments": write(path)}).to_string();
-        bench.mock.will([says(&format!("{}\n{}", call("a"), call("b"))), decides(&[false, true]), says("done")]);
-        bench.turn("go").await;
-        assert!(!bench.file("a").exists() && bench.file("b").exists());
-    });
-}
-
-#[test]
-fn a_quoted_call_is_an_answer() {
-    local(async {
-        let bench = Bench::new().await;
-        let quoted = format!("The page says: {}", json!({"name": "file_write", "arguments": write("f")}));
-        bench.mock.will([says(&quoted)]);
-        assert_eq!(ending(&bench.turn("go").await), (Ending::Answered, quoted.as_str()));
-        assert_eq!(bench.mock.bodies().len(), 1);
-    });
-}
-
-fn with_schema(schema: &Value) -> Order {
-    Order::Turn { session: Some("s".into()), prompt: "go".into(), untrusted: None, schema: Some(schema.clone()) }
-}
-
-#[test]
-fn the_final_answer_has_the_schema_of_the_order() {
-    local(async {
-        let schema = json!({"type": "object", "properties": {"n": {"type": "integer"}}});
-        let bench = Bench::new().await;
-        bench.mock.will([calls(&[("c", "file_write", write("f"))]), says("It is five."), says("{\"n\":5}")]);
-        let events = bench.order(&with_schema(&schema)).await;
-        assert_eq!(ending(&events), (Ending::Answered, "{\"n\":5}"));
-        let bodies = bench.mock.bodies();
-        assert!(bodies[1].get("response_format").is_none());
-        assert_eq!(bodies[2]["response_format"]["json_schema"]["schema"], schema);
-        assert_eq!(bodies[2]["tool_choice"], "none");
-        bench.mock.will([says("It is five."), says("Five, I said.")]);
-        assert_eq!(
-            failure(&bench.order(&with_schema(&schema)).await).0,
-            "the answers of the model are not JSON of the schema that was asked for"
-        );
-    });
-}
-
-#[test]
-fn without_tools_the_first_answer_has_the_schema() {
-    local(async {
-        let bench = Bench::with(|settings| settings.tools.allow = Some(Vec::new())).await;
-        bench.mock.will([says("{}")]);
-        assert_eq!(ending(&bench.order(&with_schema(&json!({"type": "object"}))).await).1, "{}");
-        assert_eq!(bench.mock.last()["response_format"]["json_schema"]["schema"], json!({"type": "object"}));
-        assert!(bench.mock.last().get("tools").is_none_or(|tools| tools.as_array().is_some_and(Vec::is_empty)));
-    });
-}
-
-fn step(tool: &str, arguments: &Value, answer: &str) -> Reply {
-    says(&json!({"tool": tool, "arguments": arguments, "answer": answer}).to_string())
-}
-
-#[test]
-fn in_schema_mode_steps_are_json_and_calls_are_decided_on() {
-    local(async {
-        let bench = Bench::with(|settings| settings.tool_mode = ToolMode::Schema).await;
-        bench.mock.will([
-            step("file_write", &write("f"), ""),
-            decides(&[true]),
-            step("file_write", &write("g"), ""),
-            decides(&[false]),
-            step("answer", &json!({}), "all done"),
-        ]);
-        let events = bench.turn("go").await;
-        assert_eq!(ending(&events), (Ending::Answered, "all done"));
-        let texts: Vec<_> = events.iter().filter(|event| matches!(event, Event::Text { .. })).collect();
-        assert_eq!(texts, [&text("all done")]);
-        assert!(bench.file("f").exists() && !bench.file("g").exists());
-        let body = &bench.mock.bodies()[0];
-        assert!(body.get("tools").is_none_or(|tools| tools.as_array().is_some_and(Vec::is_empty)));
-        let properties = &body["response_format"]["json_schema"]["schema"]["properties"];
-        let names = properties["tool"]["enum"].as_array().unwrap();
-        assert!(names.contains(&json!("shell")) && names.last() == Some(&json!("answer")));
-        // And the conversation is told in the same form.
-        let said = messages(&bench.mock.last());
-        let first = json!({"tool": "file_write", "arguments": write("f"), "answer": ""});
-        assert_eq!(said[2]["content"], first.to_string());
-        assert!(said[3]["content"].to_string().contains("Result of the call of file_write"));
-    });
-}
-
-#[test]
-fn in_schema_mode_wrong_steps_are_asked_for_again_and_then_fail() {
-    local(async {
-        let bench = Bench::with(|settings| settings.tool_mode = ToolMode::Schema).await;
-        bench.mock.will([says("Hello!"), step("rm", &json!({}), ""), step("answer", &json!({}), "ok")]);
-        assert_eq!(ending(&bench.turn("go").await), (Ending::Answered, "ok"));
-        bench.mock.will((0..10).map(|_| says("Hello!")));
-        let before = bench.mock.bodies().len();
-        failure(&bench.turn("go").await);
-        assert_eq!(bench.mock.bodies().len() - before, usize::try_from(MOST_BAD_STEPS).unwrap() + 1);
-    });
-}
-
 fn exhausted(retry: &'static str) -> Reply {
     Reply::Json(429, vec![("retry-after", retry)], json!({"error": {"message": "the budget is used up"}}))
 }
@@ -433,81 +293,5 @@ fn a_call_that_was_under_way_in_a_crash_is_not_made_again() {
         assert!(results[0].starts_with("wrote 1 bytes"));
         assert_eq!([results[1].as_str(), results[2].as_str()], [prompt::INTERRUPTED; 2]);
         drop(caller);
-    });
-}
-
-#[test]
-fn a_long_conversation_is_summarised_and_the_task_stays_word_for_word() {
-    local(async {
-        let bench = Bench::with(|settings| {
-            settings.context_tokens = 6000;
-            settings.tools.allow = Some(vec!["file_read".into()]);
-        })
-        .await;
-        std::fs::write(bench.file("f"), "word ".repeat(1200)).unwrap();
-        let read = |id: &str| calls(&[(id, "file_read", json!({"path": "f"}))]);
-        bench.mock.will([read("1"), read("2"), read("3"), says("THE SUMMARY"), says("done")]);
-        let events = bench.turn("the TASK").await;
-        let compacted: Vec<_> = events.iter().filter(|event| matches!(event, Event::Compacted { .. })).collect();
-        let [&Event::Compacted { entries, before, after }] = compacted.as_slice() else { panic!("{events:?}") };
-        assert!(entries >= 3 && before > 6000 && after < 6000, "{entries} {before} {after}");
-        assert_eq!(ending(&events), (Ending::Answered, "done"));
-        // No text of the summary is told as an answer.
-        assert!(!events.contains(&text("THE SUMMARY")));
-        let asked = messages(&bench.mock.bodies()[3]);
-        assert_eq!(asked[0]["content"], prompt::SUMMARISE);
-        assert!(asked[1]["content"].as_str().unwrap().contains("calls file_read("));
-        let said = messages(&bench.mock.last());
-        let first = said[1]["content"].as_str().unwrap();
-        assert!(first.contains("THE SUMMARY") && first.ends_with("word for word:\nthe TASK"), "{first}");
-        // Every result that is left has its call.
-        let called: Vec<_> = said.iter().filter_map(|m| m["tool_calls"][0]["id"].as_str()).map(str::to_owned).collect();
-        let answered: Vec<_> = said.iter().filter_map(|m| m["tool_call_id"].as_str()).map(str::to_owned).collect();
-        assert_eq!(called, answered);
-        assert!(!called.is_empty());
-        // The originals are still there.
-        let transcript = bench.order(&Order::Transcript { session: "s".into() }).await;
-        let kept = transcript.iter().filter(|e| matches!(e, Event::Entry { entry: Entry::Result { .. }, .. })).count();
-        assert_eq!(kept, 3);
-    });
-}
-
-#[test]
-fn a_conversation_without_a_summary_does_not_go_on() {
-    local(async {
-        let bench = Bench::with(|settings| {
-            settings.context_tokens = 4096;
-            settings.tools.allow = Some(vec!["file_read".into()]);
-        })
-        .await;
-        std::fs::write(bench.file("f"), "word ".repeat(1200)).unwrap();
-        let read = |id: &str| calls(&[(id, "file_read", json!({"path": "f"}))]);
-        bench.mock.will([read("1"), read("2"), says("")]);
-        let events = bench.turn("go").await;
-        assert_eq!(failure(&events).0, "the conversation is too long, and the model gave no summary of it");
-    });
-}
-
-#[test]
-fn a_prompt_that_does_not_fit_is_refused() {
-    local(async {
-        let bench = Bench::with(|settings| settings.context_tokens = 4096).await;
-        let events = bench.turn(&"word ".repeat(2000)).await;
-        assert_eq!(failure(&events).1, "send less, or put it into a file in the workspace");
-        assert!(bench.mock.bodies().is_empty());
-    });
-}
-
-#[test]
-fn all_results_of_one_answer_fit_in_the_context() {
-    local(async {
-        let bench = Bench::with(|settings| settings.context_tokens = 4096).await;
-        std::fs::write(bench.file("f"), "word ".repeat(100_000)).unwrap();
-        let ids: Vec<String> = (0..8).map(|n| n.to_string()).collect();
-        let reads: Vec<_> = ids.iter().map(|id| (id.as_str(), "file_read", json!({"path": "f"}))).collect();
-        bench.mock.will([calls(&reads), says("summary"), says("done")]);
-        let events = bench.turn("go").await;
-        let together: usize = results(&events).iter().map(|(_, output, _)| output.len()).sum();
-        assert!(together <= 4096 * 3 / 2, "{together}");
     });
 }

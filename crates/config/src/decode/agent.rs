@@ -76,7 +76,9 @@ pub(super) fn agent(
         None => fleet.networks.to_vec(),
     };
     let words = [("never", Restart::Never), ("on-failure", Restart::OnFailure), ("always", Restart::Always)];
-    let restart = fields.get("restart").and_then(|field| r.choice(&field, &words)).unwrap_or_default();
+    // Somebody expects an agent that is spoken to to be there.
+    let usual = if runs.takes_turns() { Restart::OnFailure } else { Restart::Never };
+    let restart = fields.get("restart").and_then(|field| r.choice(&field, &words)).unwrap_or(usual);
     let health = fields.get("health").and_then(|field| health(r, &field));
     let stop_grace = fields.get("stop_grace").and_then(|field| r.time(&field, &GRACE));
     Some(Agent {

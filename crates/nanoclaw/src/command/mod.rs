@@ -1,11 +1,15 @@
 //! One file per command.
 
+pub mod agent_inside;
+pub mod ask;
 pub mod audit;
+pub mod chat;
 pub mod config;
 pub mod doctor;
 pub mod down;
 pub mod exec;
 pub mod logs;
+pub mod openclaw;
 pub mod ps;
 pub mod run;
 pub mod stop;

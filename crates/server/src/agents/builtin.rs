@@ -22,7 +22,7 @@ pub(super) fn fit(
     let model = access.model.clone().ok_or(FitError::NoModel)?;
     // A rule about arguments does not take the whole tool away: the model door looks at each call.
     let whole = |rule: &&ToolRule| rule.arguments.is_empty();
-    let mut settings = Settings {
+    let settings = Settings {
         instructions: builtin.instructions.clone(),
         dialect: match builtin.dialect {
             AgentDialect::Chat => Speech::Chat,

@@ -112,3 +112,63 @@ fn odd_shapes_that_could_carry_a_call_are_refused() {
         assert!(fed.is_err(), "{}", event.data);
     }
 }
+
+#[test]
+fn id_or_name_said_again_is_taken_out() {
+    let again = |extra: Value| chunk(0, json!({"tool_calls": [extra]}), None);
+    for (field, expected) in [
+        (json!({"index": 0, "id": "a", "function": {"arguments": "{}"}}), json!({"arguments": "{}"})),
+        (json!({"index": 0, "function": {"name": "f", "arguments": "{}"}}), json!({"arguments": "{}"})),
+    ] {
+        let events = [begin(0, "a", "f"), again(field), chunk(0, json!({}), Some("tool_calls")), done()];
+        let second: Value = serde_json::from_str(&pass(&events, &[]).events[1].data).unwrap();
+        let entry = &second["choices"][0]["delta"]["tool_calls"][0];
+        assert_eq!(*entry, json!({"index": 0, "function": expected}));
+    }
+}
+
+#[test]
+fn role_said_again_does_not_keep_an_empty_event() {
+    let entry = json!({"index": 0, "id": "a", "function": {"name": "shell", "arguments": "{}"}});
+    let part = json!({"index": 0, "function": {"arguments": " "}});
+    let events = [
+        chunk(0, json!({"role": "assistant", "content": null, "tool_calls": [entry]}), None),
+        chunk(0, json!({"role": "assistant", "content": null, "tool_calls": [part]}), None),
+        chunk(0, json!({}), Some("tool_calls")),
+        done(),
+    ];
+    assert_eq!(pass(&events, &["shell"]).events.len(), 3);
+}
+
+#[test]
+fn calls_keep_the_order_of_their_indices() {
+    let events = [
+        begin(2, "c", "list"),
+        begin(1, "b", "file_read"),
+        begin(0, "a", "shell"),
+        chunk(0, json!({}), Some("tool_calls")),
+        done(),
+    ];
+    assert_eq!(pass(&events, &[]).events, events);
+    let passed = pass(&events, &["shell"]);
+    let index = |event: &Event| {
+        let body: Value = serde_json::from_str(&event.data).unwrap();
+        body["choices"][0]["delta"]["tool_calls"][0]["index"].as_u64()
+    };
+    assert_eq!(passed.events.iter().take(2).map(index).collect::<Vec<_>>(), [Some(1), Some(0)]);
+}
+
+#[test]
+fn call_after_the_end_of_its_choice_is_not_complete_before_another_end() {
+    let mut events = vec![
+        chunk(0, json!({"content": "Hi"}), Some("stop")),
+        begin(0, "a", "shell"),
+        more(0, "{\"command\":"),
+        more(0, "\"ls\"}"),
+    ];
+    assert_eq!(pass(&events, &[]).events, events[..1]);
+    events.push(done());
+    let passed = pass(&events, &[]);
+    assert_eq!(passed.calls[0].arguments, "{\"command\":\"ls\"}");
+    assert_eq!(passed.events, events);
+}

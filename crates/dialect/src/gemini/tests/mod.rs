@@ -2,7 +2,7 @@ mod property;
 
 use serde_json::{Value, json};
 
-use super::{Reader, read_error, read_request, read_response, write_error, write_request, write_response};
+use super::{Reader, read_error, read_request, read_response, write_error, write_request};
 use crate::sse::Event;
 use crate::{
     Choice, Delta, Effort, Fault, FaultKind, Format, Image, Message, Part, Reasoning, Request, Response, Role, Stop,

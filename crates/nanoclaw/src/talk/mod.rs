@@ -1,0 +1,125 @@
+//! Talking with an agent of a running fleet: an order goes to the control plane, events come back, and a person sees
+//! them ([`Transcript`]) as they come.
+
+mod transcript;
+
+use std::io;
+
+use nanoclaw_agent::protocol::{Event, Order};
+use nanoclaw_server::control::{Client, ClientError, Reply, Request};
+use nanoclaw_server::state::State;
+use rustix::io::Errno;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::net::UnixStream;
+
+pub use transcript::{Detail, Transcript};
+
+/// Longest event in bytes, its line end included.
+const LONGEST_EVENT: u64 = 32 * 1024 * 1024;
+
+/// Why an order was not carried out, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum TalkError {
+    /// The control plane did not take it.
+    #[error(transparent)]
+    Control(#[from] ClientError),
+    /// It is too long for the control socket.
+    #[error("the prompt is too long to be sent; write it to a file in the agent's `/workspace` and name the file")]
+    TooLong,
+    /// The events broke off.
+    #[error("the connection to the control plane broke: {0}; `nanoclaw ps` shows what the fleet does")]
+    Broken(#[from] io::Error),
+    /// An event makes no sense, so control plane and command are of different versions.
+    #[error("the control plane's answer cannot be read: {0}; was the fleet started with another version?")]
+    Unreadable(serde_json::Error),
+}
+
+/// The events that come of an order. Dropping it interrupts a turn.
+pub struct Events {
+    stream: BufReader<UnixStream>,
+    line: Vec<u8>,
+    ended: bool,
+}
+
+impl Events {
+    /// Has `agent` carry out an order. Must be called in a runtime.
+    ///
+    /// # Errors
+    /// There is no fleet, no such agent, or the agent is not running.
+    pub fn of(state: &State, agent: &str, order: Order) -> Result<Self, TalkError> {
+        let request = Request::Order { cell: agent.to_owned(), order };
+        let reply = Client::connect(state)?.ask(&request, &[]).map_err(|error| match error {
+            ClientError::Broken(cause) if cause.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) => {
+                TalkError::TooLong
+            }
+            other => other.into(),
+        })?;
+        let Reply::Events(stream) = reply else { return Err(io::Error::from(io::ErrorKind::InvalidData).into()) };
+        stream.set_nonblocking(true)?;
+        Ok(Self { stream: BufReader::new(UnixStream::from_std(stream)?), line: Vec::new(), ended: false })
+    }
+
+    /// The next one; `None` after the last. Where it is dropped before it is done, nothing is lost.
+    ///
+    /// # Errors
+    /// The control plane is gone, or talks nonsense.
+    pub async fn next(&mut self) -> Result<Option<Event>, TalkError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let room = LONGEST_EVENT.saturating_sub(self.line.len() as u64);
+        (&mut self.stream).take(room).read_until(b'\n', &mut self.line).await?;
+        if self.line.last() != Some(&b'\n') {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        let event: Event = serde_json::from_slice(&self.line).map_err(TalkError::Unreadable)?;
+        self.line.clear();
+        self.ended = event.is_last();
+        Ok(Some(event))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nanoclaw_agent::protocol::Ending;
+    use std::io::Write as _;
+
+    fn events(sent: &[u8]) -> Vec<Result<Option<Event>, TalkError>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (mut theirs, ours) = std::os::unix::net::UnixStream::pair().unwrap();
+            theirs.write_all(sent).unwrap();
+            drop(theirs);
+            ours.set_nonblocking(true).unwrap();
+            let stream = BufReader::new(UnixStream::from_std(ours).unwrap());
+            let mut events = Events { stream, line: Vec::new(), ended: false };
+            let mut all = Vec::new();
+            loop {
+                let event = events.next().await;
+                let more = matches!(event, Ok(Some(_)));
+                all.push(event);
+                if !more {
+                    return all;
+                }
+            }
+        })
+    }
+
+    #[test]
+    fn events_come_until_the_last_one() {
+        let all = events(
+            b"{\"event\":\"text\",\"text\":\"a\"}\n{\"event\":\"done\",\"stop\":\"answered\",\"text\":\"a\"}\n{\"event\":\"end\"}\n",
+        );
+        assert!(matches!(&all[0], Ok(Some(Event::Text { text })) if text == "a"));
+        assert!(matches!(&all[1], Ok(Some(Event::Done { stop: Ending::Answered, .. }))));
+        assert!(matches!(&all[2], Ok(None)), "nothing counts after the last one");
+    }
+
+    #[test]
+    fn an_answer_that_breaks_off_is_an_error() {
+        assert!(matches!(events(b"{\"event\":\"text\",\"text\":\"a\"}\n{\"eve").pop(), Some(Err(TalkError::Broken(_)))));
+        assert!(matches!(events(b"").pop(), Some(Err(TalkError::Broken(_)))));
+        assert!(matches!(events(b"{\"event\":\"song\"}\n").pop(), Some(Err(TalkError::Unreadable(_)))));
+    }
+}
