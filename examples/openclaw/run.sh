@@ -23,7 +23,8 @@ done
 nanoclaw=$(command -v "${nanoclaw:-nanoclaw}") || fail 'there is no nanoclaw; run `cargo build` or set NANOCLAW'
 command -v python3 >/dev/null || fail 'python3 is not installed; the mock model server needs it'
 
-"$here/install.sh"
+# Where it is installed already, this only says so.
+"$nanoclaw" openclaw install --directory "$repository/.cache/openclaw"
 
 mkdir -p "$work"
 printf 'alpha\nbeta\ngamma\n' >"$work/input.txt"

@@ -5,13 +5,24 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nanoclaw_dialect::{Dialect, Part, Request, responses};
+use nanoclaw_dialect::{Dialect, Part, Request, Role, responses};
 use serde_json::Value;
 
-/// Names of the tools that are called, in order.
-fn calls(request: &Request) -> Vec<&str> {
-    let parts = request.messages.iter().flat_map(|message| &message.parts);
-    parts.filter_map(|part| if let Part::Call(call) = part { Some(call.name.as_str()) } else { None }).collect()
+/// Names of the tools that are called, in order. `None` where somebody else than the model calls, or a name is empty:
+/// Gemini's interface takes that, the others have no place for it.
+fn calls(request: &Request) -> Option<Vec<&str>> {
+    let mut names = Vec::new();
+    for message in &request.messages {
+        for part in &message.parts {
+            if let Part::Call(call) = part {
+                if message.role != Role::Assistant || call.name.is_empty() {
+                    return None;
+                }
+                names.push(call.name.as_str());
+            }
+        }
+    }
+    Some(names)
 }
 
 fuzz_target!(|bytes: &[u8]| {
@@ -29,9 +40,10 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(passed_on.messages, request.messages);
     }
 
+    let Some(names) = calls(&request) else { return };
     for other in Dialect::ALL {
         let written = other.write_request(&request);
         let again = other.read_request(&written).unwrap_or_else(|error| panic!("{other:?}: {error}: {written}"));
-        assert_eq!(calls(&again), calls(&request), "{other:?}: {written}");
+        assert_eq!(calls(&again).as_ref(), Some(&names), "{other:?}: {written}");
     }
 });

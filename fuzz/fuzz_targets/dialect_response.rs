@@ -52,6 +52,10 @@ fuzz_target!(|bytes: &[u8]| {
     guarded(dialect, &body, *decisions);
     let Ok(response) = dialect.read_response(&body) else { return };
     let names = called(dialect, &body);
+    // Gemini takes such a call, the others do not.
+    if names.iter().any(String::is_empty) {
+        return;
+    }
     for other in Dialect::ALL {
         let written = other.write_response(&response);
         assert_eq!(called(other, &written), names, "{other:?}: {written}");

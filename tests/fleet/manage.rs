@@ -26,10 +26,10 @@ fn ps_lists_what_runs_with_live_use() {
     assert!(missing["problem"].as_str().unwrap().contains("cannot run `no-such-program`"), "{missing}");
     let table = fleet.ask(&["ps"]).good();
     let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0][..4], ["AGENT", "STATE", "UPTIME", "CPU"]);
-    assert_eq!(lines[1][..2], ["busy", "running"]);
-    assert_eq!(lines[2][..2], ["done", "stopped"]);
-    assert_eq!(lines[3][..2], ["missing", "stopped"]);
+    assert_eq!(lines[0][..5], ["AGENT", "KIND", "STATE", "UPTIME", "CPU"]);
+    assert_eq!(lines[1][..3], ["busy", "command", "running"]);
+    assert_eq!(lines[2][..3], ["done", "command", "stopped"]);
+    assert_eq!(lines[3][..3], ["missing", "command", "stopped"]);
 }
 
 #[test]

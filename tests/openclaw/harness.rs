@@ -34,8 +34,14 @@ pub fn openclaw() -> Option<PathBuf> {
     }
     let dir =
         std::env::var_os("NANOCLAW_OPENCLAW_DIR").map_or_else(|| repository().join(".cache/openclaw"), PathBuf::from);
-    let installed = Command::new(repository().join("examples/openclaw/install.sh")).arg(&dir).output().unwrap();
-    assert!(installed.status.success(), "install.sh: {}", String::from_utf8_lossy(&installed.stderr));
+    let state = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let installed = Command::new(env!("CARGO_BIN_EXE_nanoclaw"))
+        .args(["openclaw", "install", "--directory"])
+        .arg(&dir)
+        .env("NANOCLAW_STATE_DIR", state.path())
+        .output()
+        .unwrap();
+    assert!(installed.status.success(), "openclaw install: {}", String::from_utf8_lossy(&installed.stderr));
     Some(fs::canonicalize(dir).unwrap())
 }
 

@@ -16,11 +16,17 @@
 mod answer;
 mod conversation;
 mod door;
+mod group;
+mod log;
+mod mcp;
+mod plain;
 mod prompt;
 pub mod protocol;
+mod reach;
 mod refusal;
 mod serve;
 pub mod settings;
+mod skills;
 mod store;
 #[cfg(test)]
 mod testing;

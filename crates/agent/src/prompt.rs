@@ -7,7 +7,8 @@ use nanoclaw_dialect::Tool;
 use crate::settings::{Settings, ToolMode};
 
 /// What stands before the conversation: what the agent is, where it is, and the configuration's own instructions.
-pub(crate) fn system<'a>(settings: &Settings, tools: impl Iterator<Item = &'a Tool>) -> String {
+/// `about` are further lines on the tools.
+pub(crate) fn system<'a>(settings: &Settings, tools: impl Iterator<Item = &'a Tool>, about: &str) -> String {
     let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
     let mut text = format!(
         "You are the agent `{}`. You work on your own inside a cell run by NanoClaw, which decides what you can reach.\n\
@@ -35,6 +36,10 @@ pub(crate) fn system<'a>(settings: &Settings, tools: impl Iterator<Item = &'a To
                 text.push_str(&format!("- {}: {} Arguments: {}\n", tool.name, tool.description, tool.parameters));
             }
         }
+    }
+    if !about.is_empty() {
+        text.push('\n');
+        text.push_str(about);
     }
     if !settings.instructions.is_empty() {
         text.push('\n');
@@ -134,12 +139,13 @@ mod tests {
         settings.instructions = "Be kind.".into();
         let tool =
             Tool { name: "t".into(), description: "does.".into(), parameters: serde_json::json!({"type": "object"}) };
-        let text = system(&settings, [&tool].into_iter());
+        let text = system(&settings, [&tool].into_iter(), "");
         assert!(text.contains("`clerk`") && text.contains("/workspace") && text.ends_with("\n\nBe kind."), "{text}");
         assert!(!text.contains("\"type\""));
         assert!(text.len() < 1200, "{}", text.len());
         settings.tool_mode = ToolMode::Schema;
-        assert!(system(&settings, [&tool].into_iter()).contains(r#"- t: does. Arguments: {"type":"object"}"#));
-        assert!(system(&settings, [].into_iter()).contains("You have no tools."));
+        assert!(system(&settings, [&tool].into_iter(), "").contains(r#"- t: does. Arguments: {"type":"object"}"#));
+        assert!(system(&settings, [].into_iter(), "").contains("You have no tools."));
+        assert!(system(&settings, [&tool].into_iter(), "Skills.\n").ends_with("\n\nSkills.\n\nBe kind."));
     }
 }

@@ -1,11 +1,15 @@
 //! What the control plane tells an agent about itself: a JSON file that the cell can only read.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use nanoclaw_config::glob;
 use nanoclaw_dialect::Dialect;
 use serde::{Deserialize, Serialize};
+
+pub use crate::mcp::McpServer;
+use crate::mcp::MOST_SERVERS;
 
 /// Largest settings file in bytes.
 pub const MAX_SETTINGS: u64 = 4 * 1024 * 1024;
@@ -57,6 +61,12 @@ pub struct Settings {
     /// The directory that the tools work in.
     #[serde(default = "workspace")]
     pub workspace: PathBuf,
+    /// The directory of the agent's skills, if it has any.
+    #[serde(default)]
+    pub skills: Option<PathBuf>,
+    /// MCP servers whose tools it has.
+    #[serde(default)]
+    pub mcp: Vec<McpServer>,
     /// The port on loopback that turns are served on; 0 takes any.
     #[serde(default = "port")]
     pub port: u16,
@@ -155,6 +165,16 @@ impl ToolNames {
         let any = |patterns: &[String]| patterns.iter().any(|pattern| glob::matches(pattern, name));
         self.allow.as_deref().is_none_or(any) && !any(&self.deny)
     }
+
+    /// Whether a tool whose name begins with `prefix` may be offered, as far as the patterns tell.
+    pub(crate) fn may_offer(&self, prefix: &str) -> bool {
+        let possible = |pattern: &String| match pattern.split_once('*') {
+            Some((before, _)) => before.starts_with(prefix) || prefix.starts_with(before),
+            None => pattern.starts_with(prefix),
+        };
+        let all = |pattern: &String| pattern.strip_suffix('*').is_some_and(|before| prefix.starts_with(before));
+        self.allow.as_ref().is_none_or(|allow| allow.iter().any(possible)) && !self.deny.iter().any(all)
+    }
 }
 
 /// Why settings cannot be used.
@@ -202,6 +222,8 @@ impl Settings {
             max_output_tokens: None,
             data: data(),
             workspace: workspace(),
+            skills: None,
+            mcp: Vec::new(),
             port: port(),
             shell: shell(),
         }
@@ -242,6 +264,18 @@ impl Settings {
         }
         if let Err(what) = crate::door::authority(&self.base_url) {
             return wrong("base_url", what);
+        }
+        if self.mcp.len() > MOST_SERVERS {
+            return wrong("mcp", format!("there are {} servers, and there may be {MOST_SERVERS}", self.mcp.len()));
+        }
+        let mut names = BTreeSet::new();
+        for server in &self.mcp {
+            if let Err(what) = server.check() {
+                return wrong("mcp", what);
+            }
+            if !names.insert(server.name()) {
+                return wrong("mcp", format!("there are two servers `{}`", server.name()));
+            }
         }
         Ok(())
     }
@@ -310,5 +344,40 @@ mod tests {
         assert!(names(Some(&["file_*"]), &[]).offers("file_read"));
         assert!(!names(Some(&["file_*"]), &[]).offers("shell"));
         assert!(!names(Some(&["*"]), &["file_read"]).offers("file_read"));
+        for (may, allow, deny) in [
+            (true, None, [].as_slice()),
+            (true, Some(["srv__read"].as_slice()), &["srv__write"]),
+            (true, Some(&["*_read"]), &["srv__*x", "*y"]),
+            (true, Some(&["s*"]), &["other__*", "srv_"]),
+            (false, Some(&["srv_", "file_*", "other__*"]), &[]),
+            (false, Some(&[]), &[]),
+            (false, None, &["srv__*"]),
+            (false, Some(&["srv__read"]), &["*"]),
+        ] {
+            assert_eq!(names(allow, deny).may_offer("srv__"), may, "{allow:?} {deny:?}");
+        }
+    }
+
+    #[test]
+    fn servers_are_read_and_checked() {
+        let settings = |mcp: &str| read(&format!(r#"{{"agent":"a","model":"m","mcp":[{mcp}]}}"#));
+        let program = r#"{"name":"files","command":["srv","-x"],"env":{"A":"b"}}"#;
+        let web = r#"{"name":"web","url":"https://mcp.example/mcp"}"#;
+        let both = settings(&format!("{program},{web}")).unwrap();
+        assert_eq!(both.mcp.iter().map(McpServer::name).collect::<Vec<_>>(), ["files", "web"]);
+        assert_eq!(read(&serde_json::to_string(&both).unwrap()).unwrap(), both);
+        let long = "n".repeat(41);
+        for (mcp, says) in [
+            (format!("{web},{web}"), "the setting `mcp` is wrong: there are two servers `web`"),
+            (program.replace("files", "fi_les"), "characters of a-z, 0-9 and `-`"),
+            (program.replace("files", &long), "must be 1 to 40 characters"),
+            (r#"{"name":"a","command":[]}"#.to_owned(), "`a` has an empty command"),
+            (r#"{"name":"a","url":"ftp://x/"}"#.to_owned(), "is neither http nor https"),
+            (r#"{"name":"a","url":"http://x/","env":{}}"#.to_owned(), "is not valid"),
+            (r#"{"name":"a"}"#.to_owned(), "is not valid"),
+        ] {
+            let error = settings(&mcp).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
     }
 }

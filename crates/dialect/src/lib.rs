@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod chat;
+pub mod constrained;
 mod error;
 mod fields;
 pub mod gemini;

@@ -5,6 +5,9 @@ use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
 
 /// Makes the directory, mode 0700.
 pub(crate) fn prepare(directory: &Path) -> io::Result<()> {
@@ -14,16 +17,22 @@ pub(crate) fn prepare(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// Keeps a body whose digest is `digest`. The same body is kept once.
-pub(crate) async fn keep(directory: &Path, digest: &str, body: &[u8]) -> io::Result<()> {
+/// Keeps a body whose digest is `digest`. The same body is kept once, and under its name stands nothing but all of it.
+pub(crate) async fn keep(directory: &Path, digest: &str, body: Bytes) -> io::Result<()> {
+    static PARTS: AtomicU64 = AtomicU64::new(0);
+    let part = directory.join(format!("{digest}.{}.part", PARTS.fetch_add(1, Ordering::Relaxed)));
     let path = directory.join(format!("{digest}.body"));
-    let body = body.to_vec();
     let written = tokio::task::spawn_blocking(move || {
-        match File::options().write(true).create_new(true).mode(0o600).open(&path) {
-            Ok(mut file) => file.write_all(&body),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(error),
+        if path.exists() {
+            return Ok(());
         }
+        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        let kept = file.write_all(&body).and_then(|()| std::fs::rename(&part, &path));
+        if kept.is_err() {
+            // A part that cannot be removed either is found by its name.
+            let _ = std::fs::remove_file(&part);
+        }
+        kept
     });
     written.await.map_err(io::Error::other)?
 }

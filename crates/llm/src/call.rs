@@ -9,18 +9,19 @@ use jiff::Timestamp;
 use nanoclaw_audit::AuditError;
 use nanoclaw_config::{ModelRef, NanoUsd};
 use nanoclaw_dialect::guard::Facts;
-use nanoclaw_dialect::{Dialect, Fault, FaultKind, Malformed, Request, Usage, responses};
+use nanoclaw_dialect::{Dialect, Fault, FaultKind, Malformed, Request, Usage, constrained, responses};
 use nanoclaw_request::{Action, ModelCall, ModelOperation, Refusal, RefusalCode, Stage};
 use nanoclaw_vault::digest;
 use serde_json::Value;
 
-use crate::answer;
+use crate::answer::{self, Spoken};
 use crate::budget::{Estimate, Exhausted, Reservation};
 use crate::door::{Asked, Door, Reply};
 use crate::ledger::Ledger;
 use crate::respond;
 use crate::route::Routed;
-use crate::upstream::{Answer, Call, Failure, Operation};
+use crate::routes::Route;
+use crate::upstream::{Call, Failure, Operation};
 use crate::{bodies, estimate};
 
 /// Longest answer in tokens that is reserved where the agent does not say, and a budget bounds it.
@@ -39,7 +40,7 @@ pub(crate) struct Ready {
 }
 
 /// Tells the agent of a refusal.
-fn refuse(reply: Reply, dialect: Dialect, refusal: &Refusal, returns: Option<Timestamp>) {
+pub(crate) fn refuse(reply: Reply, dialect: Dialect, refusal: &Refusal, returns: Option<Timestamp>) {
     let _agent_left = reply.send(respond::fault(dialect, &respond::of_refusal(refusal), returns)).is_err();
 }
 
@@ -68,6 +69,10 @@ pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, r
     };
     call.stream = request.stream;
     call.messages = request.messages.len();
+    // First of all: what is recorded below holds names that the agent chose.
+    if let Err(refusal) = door.shared.pipeline.request(&body) {
+        return declined(door, dialect, call, refusal, reply).await;
+    }
     call.asked.clone_from(&request.model);
     let sources = door.observe(&request);
     let routed = match door.shared.router.resolve(&request.model, door.access.model.as_deref()) {
@@ -76,13 +81,13 @@ pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, r
     };
     call.asked.clone_from(&routed.asked);
     call.candidates = routed.candidates.iter().map(ModelRef::to_string).collect();
-    if let Err(refusal) = door.shared.pipeline.request(&request) {
-        return declined(door, dialect, call, refusal, reply).await;
-    }
-    let input = estimate::input(&request);
     let max_output = max_output(door, request.max_output);
-    let usage = Usage { input, output: max_output.unwrap_or(0), ..Usage::default() };
-    let (reservation, returns) = match reserve(door, &routed, usage) {
+    let most = Usage {
+        input: estimate::input(&request),
+        output: max_output.unwrap_or(0).saturating_mul(choices(dialect, &body)),
+        ..Usage::default()
+    };
+    let reservation = match reserve(door, &routed, most) {
         Ok(reservation) => reservation,
         Err((refusal, returns)) => {
             door.walk(Err((Action::CallModel(call), refusal.clone()))).await?.err();
@@ -90,8 +95,7 @@ pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, r
             return Ok(());
         }
     };
-    let _ = returns;
-    call.reserved_tokens = usage.input + usage.output;
+    call.reserved_tokens = most.input.saturating_add(most.output);
     let digest = call.digest.clone();
     let ticket = match door.walk(Ok(Action::CallModel(call))).await? {
         Ok((_, ticket)) => ticket,
@@ -100,15 +104,13 @@ pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, r
             return Ok(());
         }
     };
-    let ledger = Ledger::new(Arc::clone(door), ticket, reservation, operation, started, input, sources);
-    if let Some(directory) = &door.shared.bodies
-        && let Err(error) = bodies::keep(directory, &digest, &asked.body).await
-    {
-        let refusal = unreachable(format!("the body cannot be kept: {error}"));
+    let ledger = Ledger::new(Arc::clone(door), ticket, reservation, operation, started, most, sources);
+    if let Err(refusal) = keep(door, &digest, asked.body.clone()).await {
         refuse(reply, dialect, &refusal, None);
         return ledger.close(&Facts::default(), Some(refusal)).await;
     }
-    let headers = PASSED_ON.iter().filter_map(|name| Some((name.clone(), asked.headers.get(name)?.clone()))).collect();
+    let values = |name: &HeaderName| asked.headers.get_all(name).iter().map(|value| (name.clone(), value.clone())).collect();
+    let headers = PASSED_ON.iter().flat_map(|name| -> Vec<_> { values(name) }).collect();
     let ready = Ready { dialect, request, body, routed, max_output, headers };
     dispatch(door, ready, ledger, reply).await
 }
@@ -117,16 +119,17 @@ pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, r
 async fn dispatch(door: &Arc<Door>, ready: Ready, mut ledger: Ledger, mut reply: Reply) -> Result<(), AuditError> {
     let mut last = Failure::unavailable("no provider was tried".to_owned());
     for candidate in &ready.routed.candidates {
-        let Some((spoken, body)) = translated(door, &ready, candidate) else {
-            last = Failure::invalid(format!(
-                "`{candidate}` does not speak OpenAI responses, and a request that refers to what a provider has stored cannot be translated; send the whole conversation"
-            ));
-            continue;
+        let (spoken, body) = match translated(door, &ready, candidate) {
+            Ok(translated) => translated,
+            Err(failure) => {
+                last = failure;
+                continue;
+            }
         };
         let call = Call {
             provider: candidate.provider.clone(),
             model: candidate.model.clone(),
-            operation: Operation::Generate(spoken),
+            operation: Operation::Generate(spoken.dialect()),
             stream: ready.request.stream,
             body: Bytes::from(body.to_string()),
             headers: ready.headers.clone(),
@@ -134,7 +137,7 @@ async fn dispatch(door: &Arc<Door>, ready: Ready, mut ledger: Ledger, mut reply:
         ledger.model = Some(candidate.clone());
         let sent = tokio::select! {
             sent = door.shared.upstream.send(&call) => sent,
-            () = reply.closed() => return ledger.close(&Facts::default(), Some(agent_left())).await,
+            () = reply.closed() => return ledger.close_left().await,
         };
         match sent {
             Ok(answered) => {
@@ -148,158 +151,90 @@ async fn dispatch(door: &Arc<Door>, ready: Ready, mut ledger: Ledger, mut reply:
             }
             Err(failure) => {
                 ledger.attempts += failure.attempts;
-                let stop = matches!(failure.kind, FaultKind::Invalid | FaultKind::TooLarge);
                 last = failure;
-                if stop {
+                if is_final(&last) {
                     break;
                 }
             }
         }
     }
+    ledger.settle(&Facts::default());
     let _agent_left = reply.send(respond::fault(ready.dialect, &respond::of_failure(&last), None)).is_err();
     ledger.close(&Facts::default(), Some(unreachable(last.message))).await
 }
 
-/// The request as `candidate` understands it, and the dialect of that; `None` where it cannot be said in it.
-fn translated(door: &Door, ready: &Ready, candidate: &ModelRef) -> Option<(Dialect, Value)> {
-    let spoken = door.shared.upstream.dialect(&candidate.provider, ready.dialect)?;
-    if spoken == ready.dialect {
-        let mut body = ready.body.clone();
-        spoken.retarget(&mut body, &candidate.model, ready.max_output);
-        return Some((spoken, body));
-    }
-    if ready.dialect == Dialect::Responses && responses::needs_provider_state(&ready.body) {
-        return None;
-    }
-    let request =
-        Request { model: candidate.model.clone(), max_output: ready.max_output, ..ready.request.clone() };
-    let mut body = spoken.write_request(&request);
-    spoken.retarget(&mut body, &candidate.model, ready.max_output);
-    Some((spoken, body))
+/// Whether another provider would say the same.
+pub(crate) const fn is_final(failure: &Failure) -> bool {
+    matches!(failure.kind, FaultKind::Invalid | FaultKind::TooLarge)
 }
 
-/// Answers a request for vectors. Providers of OpenAI's dialect only; the body is passed on as it is.
-pub(crate) async fn embeddings(door: &Arc<Door>, asked: Asked, reply: Reply) -> Result<(), AuditError> {
-    let started = Instant::now();
-    let dialect = Dialect::Chat;
-    let mut call = ModelCall {
-        operation: ModelOperation::Embeddings,
+/// Keeps a body, if bodies are kept.
+pub(crate) async fn keep(door: &Door, digest: &str, body: Bytes) -> Result<(), Refusal> {
+    let Some(directory) = &door.shared.bodies else { return Ok(()) };
+    bodies::keep(directory, digest, body).await.map_err(|error| unreachable(format!("the body cannot be kept: {error}")))
+}
+
+/// How many answers a request asks for, each of the longest length.
+fn choices(dialect: Dialect, body: &Value) -> u64 {
+    let asked = if dialect == Dialect::Chat { body.get("n").and_then(Value::as_u64) } else { None };
+    asked.unwrap_or(1).max(1)
+}
+
+/// The request as `candidate` understands it, and how it is said. The failure is that it cannot be said to it.
+fn translated(door: &Door, ready: &Ready, candidate: &ModelRef) -> Result<(Spoken, Value), Failure> {
+    let upstream = &door.shared.upstream;
+    let spoken = if upstream.enforces_schemas(&candidate.provider) && constrained::applies(&ready.request) {
+        Spoken::Constrained
+    } else {
+        Spoken::Plain(
+            upstream
+                .dialect(&candidate.provider, ready.dialect)
+                .ok_or_else(|| Failure::invalid(format!("there is no provider `{}`", candidate.provider)))?,
+        )
+    };
+    let dialect = spoken.dialect();
+    if spoken != Spoken::Plain(ready.dialect)
+        && ready.dialect == Dialect::Responses
+        && responses::needs_provider_state(&ready.body)
+    {
+        return Err(Failure::invalid(format!(
+            "`{candidate}` does not speak OpenAI responses, and a request that refers to what a provider has stored cannot be translated; send the whole conversation"
+        )));
+    }
+    let request =
+        || Request { model: candidate.model.clone(), max_output: ready.max_output, ..ready.request.clone() };
+    let mut body = match spoken {
+        Spoken::Plain(same) if same == ready.dialect => ready.body.clone(),
+        Spoken::Plain(other) => other.write_request(&request()),
+        Spoken::Constrained => answer::constrain(&request(), ready.dialect, &ready.body)
+            .map_err(|error| Failure::invalid(error.to_string()))?,
+    };
+    dialect.retarget(&mut body, &candidate.model, ready.max_output);
+    Ok((spoken, body))
+}
+
+/// Records a request whose body could not be read.
+pub(crate) async fn unread(door: &Door, route: &Route, fault: &Fault) -> Result<(), AuditError> {
+    let operation = match route {
+        Route::Generate(dialect) => operation(*dialect),
+        Route::Embeddings => ModelOperation::Embeddings,
+        Route::CountTokens | Route::Models | Route::Model(_) | Route::ToolCalls => ModelOperation::List,
+    };
+    let call = ModelCall {
+        operation,
         asked: String::new(),
         candidates: Vec::new(),
         stream: false,
         messages: 0,
-        bytes: asked.body.len(),
-        digest: digest::hex(&digest::sha256(&asked.body)),
+        bytes: 0,
+        digest: digest::hex(&digest::sha256(b"")),
         reserved_tokens: 0,
     };
-    let body: Value = match serde_json::from_slice(&asked.body) {
-        Ok(body @ Value::Object(_)) => body,
-        Ok(_) => return declined(door, dialect, call, malformed("the body is not an object".to_owned()), reply).await,
-        Err(error) => {
-            return declined(door, dialect, call, malformed(format!("the body is not JSON: {error}")), reply).await;
-        }
-    };
-    call.asked = body.get("model").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let mut routed = match door.shared.router.resolve(&call.asked, door.access.model.as_deref()) {
-        Ok(routed) => routed,
-        Err(refusal) => return declined(door, dialect, call, refusal, reply).await,
-    };
-    call.asked.clone_from(&routed.asked);
-    call.candidates = routed.candidates.iter().map(ModelRef::to_string).collect();
-    routed.candidates.retain(|candidate| door.shared.upstream.has_embeddings(&candidate.provider));
-    if routed.candidates.is_empty() {
-        let refusal = Refusal {
-            stage: Stage::Inspect,
-            code: RefusalCode::NoSuchModel,
-            reason: format!("model `{}` makes no embeddings", call.asked),
-            help: "name one at a provider of kind `openai`".to_owned(),
-        };
-        return declined(door, dialect, call, refusal, reply).await;
-    }
-    let texts = body.get("input").map(Value::to_string).unwrap_or_default();
-    if door.shared.pipeline.finds(&texts) {
-        let refusal = door.shared.pipeline.leak();
-        return declined(door, dialect, call, refusal, reply).await;
-    }
-    let input = estimate::bytes(texts.len() as u64);
-    let usage = Usage { input, ..Usage::default() };
-    let reservation = match reserve(door, &routed, usage) {
-        Ok((reservation, _)) => reservation,
-        Err((refusal, returns)) => {
-            door.walk(Err((Action::CallModel(call), refusal.clone()))).await?.err();
-            refuse(reply, dialect, &refusal, returns);
-            return Ok(());
-        }
-    };
-    call.reserved_tokens = input;
-    let ticket = match door.walk(Ok(Action::CallModel(call))).await? {
-        Ok((_, ticket)) => ticket,
-        Err(refusal) => {
-            refuse(reply, dialect, &refusal, None);
-            return Ok(());
-        }
-    };
-    let operation = ModelOperation::Embeddings;
-    let mut ledger =
-        Ledger::new(Arc::clone(door), ticket, reservation, operation, started, input, std::collections::BTreeMap::new());
-    let mut last = Failure::unavailable("no provider was tried".to_owned());
-    for candidate in &routed.candidates {
-        let mut body = body.clone();
-        body["model"] = Value::from(candidate.model.as_str());
-        let call = Call {
-            provider: candidate.provider.clone(),
-            model: candidate.model.clone(),
-            operation: Operation::Embeddings,
-            stream: false,
-            body: Bytes::from(body.to_string()),
-            headers: Vec::new(),
-        };
-        ledger.model = Some(candidate.clone());
-        match whole_json(door.shared.upstream.send(&call).await).await {
-            Ok((attempts, value, digest)) => {
-                ledger.attempts += attempts;
-                ledger.begun();
-                ledger.answer_digest = Some(digest);
-                let tokens = value.pointer("/usage/prompt_tokens").and_then(Value::as_u64);
-                let usage = tokens.map(|input| Usage { input, ..Usage::default() });
-                let facts = Facts { usage, complete: true, ..Facts::default() };
-                if door.shared.pipeline.finds(&value.to_string()) {
-                    let refusal = door.shared.pipeline.leak();
-                    refuse(reply, dialect, &refusal, None);
-                    return ledger.close(&facts, Some(refusal)).await;
-                }
-                let _agent_left = reply.send(respond::json(hyper::StatusCode::OK, &value)).is_err();
-                return ledger.close(&facts, None).await;
-            }
-            Err(failure) => {
-                ledger.attempts += failure.attempts;
-                last = failure;
-            }
-        }
-    }
-    let _agent_left = reply.send(respond::fault(dialect, &respond::of_failure(&last), None)).is_err();
-    ledger.close(&Facts::default(), Some(unreachable(last.message))).await
-}
-
-/// Reads a whole JSON answer: how many attempts it took, the value, and the digest of its bytes.
-pub(crate) async fn whole_json(sent: Result<Answer, Failure>) -> Result<(u32, Value, String), Failure> {
-    let mut answer = sent?;
-    let attempts = answer.attempts;
-    let mut bytes = Vec::new();
-    let read = async {
-        while let Some(chunk) = answer.body.chunk().await? {
-            bytes.extend_from_slice(&chunk);
-        }
-        serde_json::from_slice(&bytes).map_err(|error| Failure::provider(format!("the provider's answer is not JSON: {error}")))
-    };
-    match read.await {
-        Ok(value) => Ok((attempts, value, digest::hex(&digest::sha256(&bytes)))),
-        Err(failure) => Err(Failure { attempts, ..failure }),
-    }
+    door.walk(Err((Action::CallModel(call), malformed(fault.message.clone())))).await.map(|_declined| ())
 }
 
 /// Records a request that is refused before policy is asked, and tells the agent.
-async fn declined(
+pub(crate) async fn declined(
     door: &Door,
     dialect: Dialect,
     call: ModelCall,
@@ -322,10 +257,8 @@ fn max_output(door: &Door, asked: Option<u64>) -> Option<u64> {
     }
 }
 
-type Reserved = Result<(Reservation, Option<Timestamp>), (Refusal, Option<Timestamp>)>;
-
 /// Reserves what the dearest of the candidates would use.
-fn reserve(door: &Door, routed: &Routed, usage: Usage) -> Reserved {
+pub(crate) fn reserve(door: &Door, routed: &Routed, usage: Usage) -> Result<Reservation, (Refusal, Option<Timestamp>)> {
     let mut cost = Some(NanoUsd(0));
     let mut unpriced = None;
     for candidate in &routed.candidates {
@@ -340,7 +273,7 @@ fn reserve(door: &Door, routed: &Routed, usage: Usage) -> Reserved {
     let estimate = Estimate { tokens: usage.input.saturating_add(usage.output), cost };
     let model = unpriced.map(ModelRef::to_string).unwrap_or_default();
     match door.shared.budgets.reserve(&door.id, estimate, &model) {
-        Ok(reservation) => Ok((reservation, None)),
+        Ok(reservation) => Ok(reservation),
         Err(exhausted) => {
             let (help, returns) = match &exhausted {
                 Exhausted::Limit { returns: Some(returns), .. } => (format!("it returns at {returns:.0}"), Some(*returns)),

@@ -1,7 +1,7 @@
 //! The door of one run of one cell: HTTP on the connections that the network door hands over.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,7 +25,7 @@ use crate::models::{Models, Shared};
 use crate::provenance::Provenance;
 use crate::respond::{self, Answered};
 use crate::routes::{self, Route};
-use crate::{call, listing};
+use crate::{call, embeddings, listing};
 
 /// Longest request in bytes.
 const MAX_REQUEST_BYTES: usize = 32 * 1024 * 1024;
@@ -33,6 +33,8 @@ const MAX_REQUEST_BYTES: usize = 32 * 1024 * 1024;
 const MAX_BYTES_UNDER_WAY: usize = 64 * 1024 * 1024;
 /// Bytes that one permit stands for.
 const PERMIT_BYTES: usize = 1024;
+/// Bytes of memory that one JSON value may take, besides its text.
+const BYTES_PER_VALUE: usize = 128;
 /// Longest head of a request in bytes.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// How long the head of a request may take, and how long a connection may idle.
@@ -96,7 +98,8 @@ impl ModelDoor {
         }
     }
 
-    /// Serves one connection until it ends, or with one answer unless `keep_alive`. Calls that are under way then are broken off and recorded.
+    /// Serves one connection until it ends, or with one answer unless `keep_alive`. Calls that are under way then are
+    /// broken off and recorded, also where this future is dropped.
     ///
     /// # Errors
     /// Something cannot be recorded. The door is closed then, for all connections.
@@ -105,7 +108,7 @@ impl ModelDoor {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send,
         keep_alive: bool,
     ) -> Result<(), AuditError> {
-        let calls = Mutex::new(JoinSet::new());
+        let calls = Calls::default();
         let service = service_fn(|request| async {
             Ok::<_, std::convert::Infallible>(self.door.clone().answer(request, &calls).await)
         });
@@ -125,16 +128,43 @@ impl ModelDoor {
                 }
             }
         }
-        let mut calls = std::mem::take(&mut *calls.lock().unwrap_or_else(PoisonError::into_inner));
-        while calls.join_next().await.is_some() {}
+        calls.ended().await;
         self.door.broken.borrow().clone().map_or(Ok(()), Err)
+    }
+}
+
+/// The calls of one connection. They go on without it, until they have seen that nobody waits for them.
+#[derive(Default)]
+struct Calls(Mutex<JoinSet<()>>);
+
+impl Calls {
+    fn set(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn spawn(&self, call: impl Future<Output = ()> + Send + 'static) {
+        let mut calls = self.set();
+        // Those that have ended are let go, or a connection that is kept would gather them.
+        while calls.try_join_next().is_some() {}
+        calls.spawn(call);
+    }
+
+    async fn ended(&self) {
+        let mut calls = std::mem::take(&mut *self.set());
+        while calls.join_next().await.is_some() {}
+    }
+}
+
+impl Drop for Calls {
+    fn drop(&mut self) {
+        self.set().detach_all();
     }
 }
 
 impl Door {
     /// Answers one request. The work is done in a task of its own, so that it is brought to its end, and recorded, also
     /// where the agent leaves in the middle.
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, calls: &Mutex<JoinSet<()>>) -> Answered {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, calls: &Calls) -> Answered {
         let (head, body) = request.into_parts();
         let dialect = match head.uri.path() {
             path if path.contains("/messages") => Dialect::Messages,
@@ -148,22 +178,27 @@ impl Door {
         };
         let (body, bytes) = match self.read(body).await {
             Ok(read) => read,
-            Err(fault) => return respond::fault(dialect, &fault, None),
+            Err(fault) => {
+                if let Err(error) = call::unread(&self, &route, &fault).await {
+                    self.broke(error);
+                }
+                return respond::fault(dialect, &fault, None);
+            }
         };
         let asked = Asked { headers: head.headers, body, _bytes: bytes };
         let (reply, answer) = oneshot::channel();
         let door = Arc::clone(&self);
-        calls.lock().unwrap_or_else(PoisonError::into_inner).spawn(async move {
+        calls.spawn(async move {
             let ended = match route {
                 Route::Generate(dialect) => call::generate(&door, dialect, asked, reply).await,
-                Route::Embeddings => call::embeddings(&door, asked, reply).await,
+                Route::Embeddings => embeddings::answer(&door, asked, reply).await,
                 Route::CountTokens => listing::count_tokens(&door, asked, reply).await,
                 Route::Models => listing::models(&door, dialect, None, reply).await,
                 Route::Model(model) => listing::models(&door, dialect, Some(model), reply).await,
                 Route::ToolCalls => listing::tool_calls(&door, asked, reply).await,
             };
             if let Err(error) = ended {
-                door.broken.send_replace(Some(error));
+                door.broke(error);
             }
         });
         answer.await.unwrap_or_else(|_| {
@@ -171,6 +206,11 @@ impl Door {
             let fault = Fault { kind: FaultKind::Unavailable, code: "not-recorded".to_owned(), message };
             respond::fault(dialect, &fault, None)
         })
+    }
+
+    /// Closes the door: what is done cannot be recorded.
+    pub(crate) fn broke(&self, error: AuditError) {
+        self.broken.send_replace(Some(error));
     }
 
     /// Reads a whole body, within its bounds.
@@ -185,7 +225,7 @@ impl Door {
         }
         let whole = async {
             let mut bytes = Vec::new();
-            let mut held: Option<OwnedSemaphorePermit> = None;
+            let mut held = None;
             while let Some(frame) = body.frame().await {
                 let broken = |error: hyper::Error| Fault {
                     kind: FaultKind::Invalid,
@@ -196,16 +236,14 @@ impl Door {
                 if bytes.len() + data.len() > MAX_REQUEST_BYTES {
                     return Err(too_large());
                 }
-                let permits = u32::try_from(data.len().div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX);
-                // The semaphore is never closed.
-                if let Ok(permit) = Arc::clone(&self.bytes).acquire_many_owned(permits).await {
-                    match &mut held {
-                        Some(held) => held.merge(permit),
-                        None => held = Some(permit),
-                    }
-                }
                 bytes.extend_from_slice(&data);
+                self.hold(&mut held, bytes.len()).await;
             }
+            let weight = bytes.len() + values(&bytes) * BYTES_PER_VALUE;
+            if weight > MAX_BYTES_UNDER_WAY {
+                return Err(Fault { message: "the request holds too many JSON values".to_owned(), ..too_large() });
+            }
+            self.hold(&mut held, weight).await;
             Ok((Bytes::from(bytes), held))
         };
         timeout(BODY_TIME, whole).await.unwrap_or_else(|_| {
@@ -215,6 +253,19 @@ impl Door {
                 message: format!("the request did not come within {} s", BODY_TIME.as_secs()),
             })
         })
+    }
+
+    /// Waits until the cell may have so many `bytes` for one request, counting those that are `held`.
+    async fn hold(&self, held: &mut Option<OwnedSemaphorePermit>, bytes: usize) {
+        let has = held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = u32::try_from(bytes.div_ceil(PERMIT_BYTES).saturating_sub(has)).unwrap_or(u32::MAX);
+        // The semaphore is never closed.
+        if let Ok(permit) = Arc::clone(&self.bytes).acquire_many_owned(more).await {
+            match held {
+                Some(held) => held.merge(permit),
+                None => *held = Some(permit),
+            }
+        }
     }
 
     /// Walks the path: identify, propose, authorise, record. The refusal is on record.
@@ -236,5 +287,38 @@ impl Door {
 
     pub(crate) fn observe(&self, request: &nanoclaw_dialect::Request) -> BTreeMap<String, u64> {
         self.provenance.lock().unwrap_or_else(PoisonError::into_inner).observe(request)
+    }
+}
+
+/// How many values a JSON text holds at most, before it is read.
+fn values(json: &[u8]) -> usize {
+    let (mut inside, mut escaped, mut count) = (false, false, 1);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = inside,
+            b'"' => inside = !inside,
+            b',' | b'[' | b'{' if !inside => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_counted_outside_of_texts() {
+        for (json, count) in [
+            ("1", 1),
+            (r#"{"a": [1, 2, {"b": "x, [y\", {"}]}"#, 6),
+            (r#""\\",1"#, 2),
+            ("", 1),
+        ] {
+            assert_eq!(values(json.as_bytes()), count, "{json}");
+        }
+        assert!(size_of::<serde_json::Value>() <= BYTES_PER_VALUE);
     }
 }

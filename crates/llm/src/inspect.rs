@@ -7,17 +7,21 @@
 
 use std::sync::Arc;
 
-use nanoclaw_dialect::{Message, Part, Request, ToolCall};
+use nanoclaw_dialect::ToolCall;
 use nanoclaw_request::{Refusal, RefusalCode, Stage};
-use nanoclaw_vault::Secret;
+use nanoclaw_vault::{Scrubber, Secret};
+use serde_json::Value;
 
 /// Shortest secret in bytes that is looked for: shorter ones come up by chance.
 const SHORTEST_SECRET: usize = 8;
+/// Longest message about a provider's answer, in characters.
+const MAX_MESSAGE_CHARS: usize = 500;
 
 /// The stages, for all cells.
 #[derive(Clone)]
 pub(crate) struct Pipeline {
     secrets: Arc<[Secret]>,
+    scrubber: Arc<Scrubber>,
 }
 
 /// What to do with text.
@@ -34,21 +38,19 @@ pub(crate) enum Look {
 
 impl Pipeline {
     pub(crate) fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
-        Self { secrets: secrets.into_iter().filter(|secret| secret.dangerously_expose().len() >= SHORTEST_SECRET).collect() }
+        let secrets: Arc<[Secret]> =
+            secrets.into_iter().filter(|secret| secret.dangerously_expose().len() >= SHORTEST_SECRET).collect();
+        Self { scrubber: Arc::new(Scrubber::new(secrets.iter())), secrets }
     }
 
-    /// Looks at a request before it is sent.
-    pub(crate) fn request(&self, request: &Request) -> Result<(), Refusal> {
-        let holds = |part: &Part| texts(part).into_iter().any(|text| self.finds(text));
-        if request.messages.iter().any(|Message { parts, .. }| parts.iter().any(holds)) {
-            return Err(refusal("the request holds the key of a provider"));
-        }
-        Ok(())
+    /// Looks at a request before it is sent: at all of it, as what the dialect does not know is sent too.
+    pub(crate) fn request(&self, body: &Value) -> Result<(), Refusal> {
+        if self.holds(body) { Err(refusal("the request holds the key of a provider")) } else { Ok(()) }
     }
 
     /// Looks at a tool call before the agent sees it.
     pub(crate) fn call(&self, call: &ToolCall) -> Result<(), Refusal> {
-        if self.finds(&call.arguments) || self.finds(&call.name) || self.finds(&call.id) {
+        if self.finds_in_json(&call.arguments) || self.finds(&call.name) || self.finds(&call.id) {
             return Err(refusal("the tool call holds the key of a provider"));
         }
         Ok(())
@@ -68,8 +70,33 @@ impl Pipeline {
         refusal("the answer holds the key of a provider")
     }
 
+    /// Whether one of the secrets stands in a text of `json`.
+    pub(crate) fn holds(&self, json: &Value) -> bool {
+        match json {
+            Value::String(text) => self.finds(text),
+            Value::Array(items) => items.iter().any(|item| self.holds(item)),
+            Value::Object(fields) => fields.iter().any(|(key, value)| self.finds(key) || self.holds(value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+
+    /// The same for JSON that was not read: its writer may have escaped any character.
+    pub(crate) fn finds_in_json(&self, text: &str) -> bool {
+        self.finds(text) || (text.contains('\\') && serde_json::from_str(text).is_ok_and(|json| self.holds(&json)))
+    }
+
+    /// What may be told of a text that a provider wrote: one line, not too long, without keys or parts of them.
+    pub(crate) fn clean(&self, text: &str) -> String {
+        let line: String = text.chars().filter(|c| !c.is_control()).collect();
+        let scrubbed = self.scrubber.scrub(&line);
+        match scrubbed.char_indices().nth(MAX_MESSAGE_CHARS) {
+            Some((end, _)) => format!("{}…", scrubbed.get(..end).unwrap_or_default()),
+            None => scrubbed,
+        }
+    }
+
     /// Whether one of the secrets stands in `text`.
-    pub(crate) fn finds(&self, text: &str) -> bool {
+    fn finds(&self, text: &str) -> bool {
         self.secrets.iter().any(|secret| text.contains(secret.dangerously_expose()))
     }
 }
@@ -79,16 +106,6 @@ fn beginning(text: &str, secret: &str) -> usize {
     let longest = text.len().min(secret.len().saturating_sub(1));
     let ends = |length: &usize| secret.as_bytes().get(..*length).is_some_and(|start| text.as_bytes().ends_with(start));
     (1..=longest).rev().find(ends).unwrap_or(0)
-}
-
-fn texts(part: &Part) -> Vec<&str> {
-    match part {
-        Part::Text(text) => vec![text],
-        Part::Reasoning(reasoning) => vec![&reasoning.text],
-        Part::Call(call) => vec![&call.arguments],
-        Part::Result(result) => result.parts.iter().flat_map(texts).collect(),
-        Part::Image(_) => Vec::new(),
-    }
 }
 
 fn refusal(reason: &str) -> Refusal {
@@ -115,5 +132,28 @@ mod tests {
         assert_eq!(pipeline.text("is sk-01234"), Look::Pass { hold: 8 });
         assert_eq!(pipeline.text("is sk-01234 no"), Look::Pass { hold: 0 });
         assert_eq!(pipeline.text("short"), Look::Pass { hold: 0 }, "too short to be told from chance");
+    }
+    #[test]
+    fn a_key_is_found_wherever_json_can_hold_it() {
+        let pipeline = pipeline();
+        for json in [
+            r#"{"a": [{"sk-0123456789": 1}]}"#,
+            r#"["is sk-0123456789!"]"#,
+            r#"{"a": "sk\u002d0123456789"}"#,
+            r#"{"\u0073k-0123456789": null}"#,
+        ] {
+            assert!(pipeline.finds_in_json(json), "{json}");
+            assert!(pipeline.request(&serde_json::from_str(json).unwrap()).is_err(), "{json}");
+        }
+        let innocent = r#"{"a": ["sk-012345678", "9\n"]}"#;
+        assert!(!pipeline.finds_in_json(innocent));
+        assert_eq!(pipeline.request(&serde_json::from_str(innocent).unwrap()), Ok(()));
+    }
+
+    #[test]
+    fn what_a_provider_wrote_is_told_in_one_short_line() {
+        let pipeline = pipeline();
+        assert_eq!(pipeline.clean("no\r\n\x1b[1m sk-0123456789"), "no[1m ***");
+        assert_eq!(pipeline.clean(&"é".repeat(501)), "é".repeat(500) + "…");
     }
 }

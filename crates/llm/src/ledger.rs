@@ -11,20 +11,38 @@ use nanoclaw_dialect::{Stop, Usage};
 use nanoclaw_request::{ModelOperation, Refusal};
 
 use crate::budget::Reservation;
+use crate::call::agent_left;
 use crate::door::Door;
 use crate::estimate;
 use crate::metrics::Ended;
 use crate::models::Seen;
 
+/// Most names of tools, and most sources of a conversation, that stand in one record. The rest is counted.
+const MOST_NAMES: usize = 64;
+/// Longest name of a tool in a record, in characters.
+const MAX_NAME_CHARS: usize = 128;
+
+/// What a call used.
+#[derive(Clone, Copy, Debug, Default)]
+struct Settled {
+    usage: Usage,
+    cost: Option<NanoUsd>,
+    /// Whether the provider did not say.
+    estimated: bool,
+}
+
 /// One call under way.
 pub(crate) struct Ledger {
     door: Arc<Door>,
     ticket: Ticket,
-    reservation: Reservation,
+    /// Gone once it is settled.
+    reservation: Option<Reservation>,
     operation: ModelOperation,
     started: Instant,
-    /// Tokens of the request, estimated.
-    input: u64,
+    /// Tokens of the request and of the longest answer, estimated.
+    most: Usage,
+    /// What it is settled with.
+    settled: Settled,
     sources: BTreeMap<String, u64>,
     /// The model that answers, once one does.
     pub(crate) model: Option<ModelRef>,
@@ -32,7 +50,9 @@ pub(crate) struct Ledger {
     pub(crate) attempts: u32,
     first_token: Option<Duration>,
     /// Bytes of text and arguments in the answer so far.
-    pub(crate) output_bytes: u64,
+    said: u64,
+    /// Events of the answer so far; each has a token or more.
+    heard: u64,
     /// Names of tools that were proposed.
     pub(crate) proposed: Vec<String>,
     /// Those that were refused.
@@ -48,22 +68,24 @@ impl Ledger {
         mut reservation: Reservation,
         operation: ModelOperation,
         started: Instant,
-        input: u64,
+        most: Usage,
         sources: BTreeMap<String, u64>,
     ) -> Self {
         reservation.send();
         Self {
             door,
             ticket,
-            reservation,
+            reservation: Some(reservation),
             operation,
             started,
-            input,
+            most,
+            settled: Settled::default(),
             sources,
             model: None,
             attempts: 0,
             first_token: None,
-            output_bytes: 0,
+            said: 0,
+            heard: 0,
             proposed: Vec::new(),
             denied: Vec::new(),
             answer_digest: None,
@@ -75,17 +97,45 @@ impl Ledger {
         self.first_token.get_or_insert_with(|| self.started.elapsed());
     }
 
-    /// Closes it. `error` is why it did not go well.
-    pub(crate) async fn close(self, facts: &Facts, error: Option<Refusal>) -> Result<(), AuditError> {
-        let answered = self.first_token.is_some();
-        let estimated = facts.usage.is_none() && answered;
-        let usage = facts.usage.unwrap_or_else(|| {
-            // A provider that never answered is taken to have used nothing.
-            let input = if answered { self.input } else { 0 };
-            Usage { input, output: estimate::bytes(self.output_bytes), ..Usage::default() }
-        });
+    /// Charges what the call used; once, so that later calls change nothing. Do so before the agent has the end of the
+    /// answer: its next call must find what this one gave back.
+    pub(crate) fn settle(&mut self, facts: &Facts) {
+        let Some(reservation) = self.reservation.take() else { return };
+        let (usage, estimated) = self.used(facts);
         let cost = self.model.as_ref().and_then(|model| self.door.shared.price(model)).map(|price| price.of(usage));
-        self.reservation.settle(usage.input.saturating_add(usage.output), cost.unwrap_or(NanoUsd(0)));
+        self.settled = Settled { usage, cost, estimated };
+        reservation.settle(usage.input.saturating_add(usage.output), cost.unwrap_or(NanoUsd(0)));
+    }
+
+    /// What it used, and whether that is an estimate. A provider that never answered is taken to have used nothing. What
+    /// it says before the end of its answer counts only if it is more than what was heard of it: whoever leaves early must
+    /// not have the answer for nothing.
+    fn used(&self, facts: &Facts) -> (Usage, bool) {
+        match facts.usage {
+            Some(usage) if facts.complete => (usage, false),
+            _ if self.first_token.is_none() => (Usage::default(), false),
+            told => {
+                let told = told.unwrap_or(Usage { input: self.most.input, ..Usage::default() });
+                let heard = estimate::bytes(self.said).max(self.heard);
+                (Usage { output: told.output.max(heard), ..told }, true)
+            }
+        }
+    }
+
+    /// Closes a call whose agent left before the answer began. Nobody knows what the provider did for it, so all that was
+    /// reserved is charged.
+    pub(crate) async fn close_left(mut self) -> Result<(), AuditError> {
+        let left = Facts { usage: Some(self.most), complete: true, ..Facts::default() };
+        self.settle(&left);
+        self.settled.estimated = true;
+        self.close(&Facts::default(), Some(agent_left())).await
+    }
+
+    /// Closes it. `error` is why it did not go well.
+    pub(crate) async fn close(mut self, facts: &Facts, error: Option<Refusal>) -> Result<(), AuditError> {
+        self.settle(facts);
+        let Settled { usage, cost, estimated } = self.settled;
+        let counted = self.first_token.is_some() || estimated;
         let total = self.started.elapsed();
         let model = self.model.unwrap_or(ModelRef { provider: String::new(), model: String::new() });
         self.door.shared.metrics.ended(&Ended {
@@ -104,18 +154,18 @@ impl Ledger {
         let used = ModelUse {
             provider: model.provider,
             name: model.model,
-            input_tokens: answered.then_some(usage.input),
+            input_tokens: counted.then_some(usage.input),
             cached_tokens: (usage.cached > 0).then_some(usage.cached),
-            output_tokens: answered.then_some(usage.output),
+            output_tokens: counted.then_some(usage.output),
             estimated,
-            cost_usd: cost.filter(|_| answered).map(|cost| cost.to_string()),
+            cost_usd: cost.filter(|_| counted).map(|cost| cost.to_string()),
             first_token_ms: self.first_token.map(millis),
             total_ms: Some(millis(total)),
             attempts: Some(self.attempts),
             stop: facts.stop.as_ref().map(stop_name),
-            tools_proposed: self.proposed,
-            tools_denied: self.denied,
-            sources: self.sources,
+            tools_proposed: listed(self.proposed),
+            tools_denied: listed(self.denied),
+            sources: bounded(self.sources),
             answer_sha256: self.answer_digest,
         };
         self.door.recorder.outcome(self.ticket, Outcome { error, model: Some(used), ..Outcome::default() }).await
@@ -123,7 +173,39 @@ impl Ledger {
 
     /// Adds to what the answer is estimated to have.
     pub(crate) fn said(&mut self, text: &str) {
-        self.output_bytes = self.output_bytes.saturating_add(text.len() as u64);
+        self.said = self.said.saturating_add(text.len() as u64);
+    }
+
+    /// An event of the answer has come.
+    pub(crate) fn heard(&mut self) {
+        self.heard = self.heard.saturating_add(1);
+    }
+}
+
+/// Names for the record, which agents and models choose: not too long, and not too many.
+fn listed(mut names: Vec<String>) -> Vec<String> {
+    let more = names.len().saturating_sub(MOST_NAMES);
+    names.truncate(MOST_NAMES);
+    let mut names: Vec<String> = names.iter().map(|name| clipped(name)).collect();
+    names.extend((more > 0).then(|| format!("…[+{more}]")));
+    names
+}
+
+fn bounded(sources: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let mut bounded: BTreeMap<String, u64> = BTreeMap::new();
+    for (name, count) in sources {
+        let name = clipped(&name);
+        let known = bounded.len() < MOST_NAMES || bounded.contains_key(&name);
+        let counted = bounded.entry(if known { name } else { "…".to_owned() }).or_default();
+        *counted = counted.saturating_add(count);
+    }
+    bounded
+}
+
+fn clipped(name: &str) -> String {
+    match name.char_indices().nth(MAX_NAME_CHARS) {
+        Some((end, _)) => format!("{}…", name.get(..end).unwrap_or_default()),
+        None => name.to_owned(),
     }
 }
 
@@ -134,6 +216,24 @@ fn stop_name(stop: &Stop) -> String {
         Stop::Length => "length".to_owned(),
         Stop::ToolCalls => "tool-calls".to_owned(),
         Stop::Filtered => "filtered".to_owned(),
-        Stop::Other(other) => other.chars().take(64).collect(),
+        Stop::Other(other) => clipped(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_a_record_have_an_end() {
+        let names = |count: usize| (0..count).map(|number| format!("tool_{number:04}")).collect::<Vec<_>>();
+        assert_eq!(listed(names(64)), names(64));
+        let many = listed(names(1024));
+        assert_eq!((many.len(), many.last().map(String::as_str)), (65, Some("…[+960]")));
+        assert_eq!(listed(vec!["é".repeat(5000)]), ["é".repeat(128) + "…"]);
+
+        let sources = names(1000).into_iter().map(|name| (name, 2)).collect();
+        let bounded = bounded(sources);
+        assert_eq!((bounded.len(), bounded.get("…")), (65, Some(&(936 * 2))));
     }
 }

@@ -17,6 +17,7 @@ mod bodies;
 pub mod budget;
 mod call;
 mod door;
+mod embeddings;
 mod estimate;
 mod inspect;
 mod ledger;

@@ -43,7 +43,7 @@ pub(crate) async fn models(
     };
     let names = names(door);
     let answer = match one {
-        Some(one) if names.contains(&one) => respond::json(StatusCode::OK, &shown(&one)),
+        Some(one) if names.contains(&one) || may(door, &one) => respond::json(StatusCode::OK, &shown(&one)),
         Some(one) => match door.shared.router.resolve(&one, None) {
             Ok(_) => {
                 let fault = nanoclaw_dialect::Fault {
@@ -73,11 +73,10 @@ pub(crate) async fn models(
 /// The names of models that the agent may ask: its own, and those that its rules name.
 fn names(door: &Door) -> Vec<String> {
     let access = &door.access;
-    let denied = |name: &str| access.deny.iter().any(|pattern| glob::matches(pattern, name));
+    let denied = |name: &str| matches(&access.deny, name);
     let mut names: Vec<String> = access.model.iter().cloned().collect();
     for (alias, candidates) in door.shared.router.aliases() {
-        let allowed = access.allow.iter().any(|pattern| glob::matches(pattern, alias));
-        if allowed && !denied(alias) && !candidates.iter().any(|candidate| denied(&candidate.to_string())) {
+        if matches(&access.allow, alias) && !denied(alias) && !candidates.iter().any(|candidate| denied(&candidate.to_string())) {
             names.push(alias.clone());
         }
     }
@@ -85,6 +84,16 @@ fn names(door: &Door) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
     names.retain(|name| seen.insert(name.clone()));
     names
+}
+
+/// Whether a model is there that the rules allow by a pattern.
+fn may(door: &Door, name: &str) -> bool {
+    let access = &door.access;
+    matches(&access.allow, name) && !matches(&access.deny, name) && door.shared.router.resolve(name, None).is_ok()
+}
+
+fn matches(patterns: &[String], name: &str) -> bool {
+    patterns.iter().any(|pattern| glob::matches(pattern, name))
 }
 
 /// Estimates how many tokens a request has. No provider is asked, so nothing leaves the machine.

@@ -1,6 +1,7 @@
 //! Counts and times of model calls, under the names of OpenTelemetry's conventions for generative AI where there is one.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nanoclaw_config::NanoUsd;
@@ -53,12 +54,19 @@ struct Refused {
     code: &'static str,
 }
 
+/// Most models that are counted by name; agents may choose names, and each takes memory for good.
+const MOST_MODELS: usize = 1024;
+/// What stands for the models beyond.
+const OTHER: &str = "other";
+
 type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// The metrics of a fleet. Clones are the same ones.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
+    /// Names of models that have been counted.
+    models: Arc<Mutex<HashSet<String>>>,
     durations: Histograms<Call>,
     first_tokens: Histograms<Model>,
     tokens: Histograms<TokensOf>,
@@ -109,7 +117,7 @@ impl Default for Metrics {
             "How many calls of models and tools were refused",
             Family::clone(&refusals),
         );
-        Self { registry: Arc::new(registry), durations, first_tokens, tokens, cost, refusals }
+        Self { registry: Arc::new(registry), models: Arc::default(), durations, first_tokens, tokens, cost, refusals }
     }
 }
 
@@ -127,7 +135,7 @@ impl Metrics {
         let model = Model {
             gen_ai_agent_id: agent.clone(),
             gen_ai_provider_name: ended.provider.to_owned(),
-            gen_ai_request_model: ended.model.to_owned(),
+            gen_ai_request_model: self.label(ended.model),
         };
         let call = Call {
             gen_ai_agent_id: agent,
@@ -156,6 +164,18 @@ impl Metrics {
         }
     }
 
+    /// The name under which a model is counted.
+    fn label(&self, model: &str) -> String {
+        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        if !models.contains(model) {
+            if models.len() >= MOST_MODELS {
+                return OTHER.to_owned();
+            }
+            models.insert(model.to_owned());
+        }
+        model.to_owned()
+    }
+
     pub(crate) fn refused(&self, cell: &CellId, action: &'static str, code: RefusalCode) {
         let labels = Refused { gen_ai_agent_id: cell.to_string(), action, code: code.name() };
         self.refusals.get_or_create(&labels).inc();
@@ -165,4 +185,17 @@ impl Metrics {
 #[expect(clippy::cast_precision_loss, reason = "metrics need no more than 52 bits")]
 fn float(count: u64) -> f64 {
     count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_agents_choose_do_not_fill_the_memory() {
+        let metrics = Metrics::default();
+        let names: HashSet<String> = (0..2 * MOST_MODELS).map(|number| metrics.label(&number.to_string())).collect();
+        assert_eq!(names.len(), MOST_MODELS + 1);
+        assert_eq!((metrics.label("0").as_str(), metrics.label("9999").as_str()), ("0", OTHER));
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use nanoclaw_dialect::{Message, Part, Request, Role, ToolResult};
 use nanoclaw_vault::digest::sha256;
 
-/// Most parts that one session remembers; what comes after them is not remembered one by one, only by its source.
+/// Most parts that one session remembers; what comes after them is taken for what the agent says it is.
 const CAPACITY: usize = 16_384;
 
 /// Where something that a model reads comes from.
@@ -42,7 +42,6 @@ impl Source {
 pub(crate) struct Provenance {
     /// By digest. A text keeps its first source: an agent that hands on a tool's result as its user's words is not believed.
     seen: HashMap<[u8; 32], Source>,
-    sources: BTreeMap<Source, u64>,
 }
 
 impl Provenance {
@@ -77,7 +76,6 @@ impl Provenance {
         if let Some(first) = self.seen.get(&digest) {
             return first.clone();
         }
-        *self.sources.entry(source.clone()).or_default() += 1;
         if self.seen.len() < CAPACITY {
             self.seen.insert(digest, source.clone());
         }

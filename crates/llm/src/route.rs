@@ -22,6 +22,9 @@ pub(crate) struct Routed {
     pub(crate) candidates: Vec<ModelRef>,
 }
 
+/// Longest name of a model with its provider, in bytes. The configuration has the same bound.
+const MAX_MODEL_BYTES: usize = 256;
+
 /// What stands for the agent's own model, besides no name at all.
 const OWN: [&str; 2] = ["default", "nanoclaw/default"];
 
@@ -49,38 +52,33 @@ impl Router {
     /// # Errors
     /// No model has that name here.
     pub(crate) fn resolve(&self, asked: &str, own: Option<&str>) -> Result<Routed, Refusal> {
-        let asked = match self.own(own) {
-            Some(own) if asked.is_empty() || OWN.contains(&asked) => own,
-            Some(_) | None => asked,
+        let no_such_model = |reason, help| Refusal { stage: Stage::Inspect, code: RefusalCode::NoSuchModel, reason, help };
+        if asked.len() > MAX_MODEL_BYTES {
+            let reason = format!("the name of the model is longer than {MAX_MODEL_BYTES} bytes");
+            return Err(no_such_model(reason, String::new()));
+        }
+        let own = self.own(own);
+        let asked = own.filter(|_| asked.is_empty() || OWN.contains(&asked)).unwrap_or(asked);
+        let configured = |model: &ModelRef| self.providers.contains(&model.provider);
+        let found = match (self.aliases.get(asked), ModelRef::parse(asked).filter(configured)) {
+            (Some(candidates), _) => Some((asked, candidates.clone())),
+            (None, Some(model)) => Some((asked, vec![model])),
+            (None, None) => own.and_then(|own| Some((own, vec![self.bare(asked, own)?]))),
         };
-        let candidates = match self.aliases.get(asked) {
-            Some(candidates) => candidates.clone(),
-            None => ModelRef::parse(asked)
-                .filter(|model| self.providers.contains(&model.provider))
-                .or_else(|| self.bare(asked, own))
-                .into_iter()
-                .collect(),
-        };
-        if candidates.is_empty() {
+        let Some((asked, candidates)) = found else {
             let known: Vec<String> = self.aliases.keys().map(|alias| format!("`{alias}`")).collect();
             let help = match known.as_slice() {
                 [] => "write `PROVIDER/MODEL`, or `default` for the agent's own model".to_owned(),
                 known => format!("write one of {}, `PROVIDER/MODEL`, or `default`", known.join(", ")),
             };
-            return Err(Refusal {
-                stage: Stage::Inspect,
-                code: RefusalCode::NoSuchModel,
-                reason: format!("there is no model `{asked}` here"),
-                help,
-            });
-        }
+            return Err(no_such_model(format!("there is no model `{asked}` here"), help));
+        };
         Ok(Routed { asked: asked.to_owned(), candidates })
     }
 
     /// A model that is named without its provider: clients that were set up for a provider's own address do so. It is
     /// taken for the agent's own where that has the name, and for nothing else.
-    fn bare(&self, asked: &str, own: Option<&str>) -> Option<ModelRef> {
-        let own = self.own(own)?;
+    fn bare(&self, asked: &str, own: &str) -> Option<ModelRef> {
         let candidates = match self.aliases.get(own) {
             Some(candidates) => candidates.clone(),
             None => vec![ModelRef::parse(own)?],
@@ -115,9 +113,17 @@ mod tests {
         assert_eq!(names("", None), is("main/large", &["main/large"]));
         assert_eq!(names("default", Some("robust")), is("robust", &["main/large", "spare/x/y"]));
         assert_eq!(names("spare/x/y", None), is("spare/x/y", &["spare/x/y"]));
-        assert_eq!(names("large", None), is("large", &["main/large"]));
+        assert_eq!(names("large", None), is("main/large", &["main/large"]), "the rule for its own model allows it");
+        assert_eq!(names("x/y", Some("robust")), is("robust", &["spare/x/y"]));
         assert_eq!(names("other", None), None);
         assert_eq!(names("nobody/large", None), None, "a provider that is not configured is not dialled");
+    }
+
+    #[test]
+    fn an_endless_name_is_not_repeated() {
+        let refusal = router().resolve(&format!("main/{}", "x".repeat(252)), None).unwrap_err();
+        assert_eq!(refusal.to_string(), "the name of the model is longer than 256 bytes");
+        assert!(router().resolve(&format!("main/{}", "x".repeat(251)), None).is_ok());
     }
 
     #[test]

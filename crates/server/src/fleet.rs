@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use nanoclaw_config::{Agent, Config, LlamaServer, ProviderKind, Restart, SandboxMode};
+use nanoclaw_config::{Agent, AgentKind, Config, LlamaServer, ProviderKind, Restart, SandboxMode};
 use nanoclaw_policy::Engine;
 use nanoclaw_request::CellId;
 use rustix::process::Signal;
@@ -52,6 +52,8 @@ pub enum Phase {
 pub struct Status {
     /// The agent.
     pub id: String,
+    /// What it is: `command`, `builtin`, `openclaw`, or `model` for a model on this machine.
+    pub kind: String,
     /// What it is doing.
     pub phase: Phase,
     /// How often it was restarted.
@@ -88,6 +90,20 @@ enum What {
     Agent(Box<Agent>),
     /// A model on this machine.
     Model { provider: String, server: LlamaServer },
+}
+
+impl What {
+    /// One word for it.
+    fn kind(&self) -> &'static str {
+        match self {
+            What::Agent(agent) => match agent.kind {
+                AgentKind::Command(_) => "command",
+                AgentKind::Builtin(_) => "builtin",
+                AgentKind::OpenClaw { .. } => "openclaw",
+            },
+            What::Model { .. } => "model",
+        }
+    }
 }
 
 struct State {
@@ -189,6 +205,7 @@ impl Fleet {
             let state = member.state();
             all.push(Status {
                 id: id.to_string(),
+                kind: member.what.kind().to_owned(),
                 phase: state.phase,
                 restarts: state.restarts,
                 uptime_seconds: state.since.elapsed().as_secs(),

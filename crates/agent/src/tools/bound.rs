@@ -17,7 +17,7 @@ pub(super) fn head(text: String, most: usize) -> String {
 }
 
 /// The largest place up to `at` where `text` can be cut.
-pub(super) fn floor(text: &str, at: usize) -> usize {
+pub(crate) fn floor(text: &str, at: usize) -> usize {
     let mut at = at.min(text.len());
     while !text.is_char_boundary(at) {
         at -= 1;

@@ -1,5 +1,6 @@
 //! `file_read`: lines of a text file.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 
 use nanoclaw_dialect::Tool;
@@ -41,19 +42,30 @@ struct Arguments {
 pub(super) fn run(job: &Job, room: &Room) -> Result<String, ToolError> {
     let Arguments { path, offset, limit } = job.arguments()?;
     let path = room.path(&path)?;
-    let failed = |error: std::io::Error| files::why(room, &path, &error);
-    let mut file = BufReader::new(files::open(room, &path)?.take(MAX_SCANNED));
+    lines(files::open(room, &path)?, &room.shown(&path), offset, limit, job.most)
+}
+
+/// Lines of an open file that is called `shown`, at most `most` bytes.
+pub(super) fn lines(
+    file: File,
+    shown: &str,
+    offset: Option<u64>,
+    limit: Option<u64>,
+    most: usize,
+) -> Result<String, ToolError> {
+    let failed = |error: std::io::Error| ToolError(format!("`{shown}`: {error}"));
+    let mut file = BufReader::new(file.take(MAX_SCANNED));
     if files::binary(file.fill_buf().map_err(failed)?) {
-        return Err(ToolError(format!("`{}` is not text; look at it with the shell", room.shown(&path))));
+        return Err(ToolError(format!("`{shown}` is not text; look at it with the shell")));
     }
     let first = offset.unwrap_or(1).max(1);
     for skipped in 0..first - 1 {
         if file.skip_until(b'\n').map_err(failed)? == 0 {
-            return Err(ToolError(format!("`{}` has only {skipped} lines", room.shown(&path))));
+            return Err(ToolError(format!("`{shown}` has only {skipped} lines")));
         }
     }
     let end = first.saturating_add(limit.unwrap_or(MOST_LINES).clamp(1, MOST_LINES));
-    let most = job.most.saturating_sub(MARK);
+    let most = most.saturating_sub(MARK);
     let (mut text, mut line, mut next) = (String::new(), Vec::new(), first);
     while next < end {
         line.clear();
@@ -62,17 +74,17 @@ pub(super) fn run(job: &Job, room: &Room) -> Result<String, ToolError> {
         if (&mut file).take(left as u64 + 1).read_until(b'\n', &mut line).map_err(failed)? == 0 {
             break;
         }
-        let shown = String::from_utf8_lossy(&line);
-        if shown.len() > left {
+        let read = String::from_utf8_lossy(&line);
+        if read.len() > left {
             if text.is_empty() {
-                text.push_str(shown.get(..bound::floor(&shown, left)).unwrap_or_default());
+                text.push_str(read.get(..bound::floor(&read, left)).unwrap_or_default());
                 text.push_str(&format!("\n[cut: line {next} is too long to be shown whole; use the shell]"));
             } else {
                 text.push_str(&format!("[cut: lines {first} to {} are shown; go on with offset {next}]", next - 1));
             }
             return Ok(text);
         }
-        text.push_str(&shown);
+        text.push_str(&read);
         next += 1;
     }
     if !file.fill_buf().map_err(failed)?.is_empty() {

@@ -1,10 +1,6 @@
 //! `http_fetch`: a page of the web, as far as the cell's network door lets it through.
-//!
-//! There is no proxy to speak to: every connection of the cell ends at the door anyway, and a refusal of the door comes
-//! as an answer that says why.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,14 +14,11 @@ use nanoclaw_dialect::Tool;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::ClientConfig;
-use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::location::Location;
 use super::{Job, Output, ToolError, html};
+use crate::reach;
 
 /// Longest time for one call, redirects and all.
 const LONGEST_FETCH: Duration = Duration::from_secs(60);
@@ -186,20 +179,7 @@ impl Call {
     }
 
     async fn send(&self) -> Result<http::Response<Incoming>, String> {
-        let Location { tls, host, port, .. } = &self.location;
-        let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(|error| {
-            if error.kind() == std::io::ErrorKind::Other || error.raw_os_error().is_none() {
-                format!("the name `{host}` is not known here: it does not exist, or the network door does not allow it")
-            } else {
-                error.to_string()
-            }
-        })?;
-        if !tls {
-            return self.exchange(stream).await;
-        }
-        let name = ServerName::try_from(host.clone()).map_err(|_| format!("`{host}` is no name of a server"))?;
-        let connector = TlsConnector::from(tls_config()?);
-        self.exchange(connector.connect(name, stream).await.map_err(|error| error.to_string())?).await
+        self.exchange(reach::connect(&self.location).await?).await
     }
 
     async fn exchange(
@@ -266,13 +246,6 @@ async fn read(response: http::Response<Incoming>) -> Result<Page, String> {
         }
     }
     Ok(page)
-}
-
-/// Made once, when it is needed: reading the authorities takes time and memory.
-fn tls_config() -> Result<Arc<ClientConfig>, String> {
-    static CONFIG: OnceLock<Result<Arc<ClientConfig>, String>> = OnceLock::new();
-    let make = || nanoclaw_vault::tls::client_config(&[]).map(Arc::new).map_err(|error| error.to_string());
-    CONFIG.get_or_init(make).clone()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ const LONGEST_ADDRESS: usize = 8192;
 
 /// Where a page is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Location {
+pub(crate) struct Location {
     /// Whether it is `https`.
     pub tls: bool,
     /// Lower-case name or address; IPv6 without brackets.
@@ -20,7 +20,7 @@ pub(super) struct Location {
 
 impl Location {
     /// Reads an address of `http` or `https`. The error says what is wrong with it.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text.len() > LONGEST_ADDRESS {
             return Err(format!("the address is longer than {LONGEST_ADDRESS} bytes"));
@@ -90,7 +90,7 @@ impl Location {
     }
 
     /// What stands in the `Host` field.
-    pub(super) fn authority(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         let origin = self.origin();
         origin.split_once("://").map_or(origin.clone(), |(_, authority)| authority.to_owned())
     }

@@ -2,7 +2,7 @@
 //! the model can act on.
 //!
 //! [`Toolbox`] is the one place that knows which tools there are: it offers those that the settings allow, and executes
-//! only what it offers. Tools that are not built in join as another [`Kind`].
+//! only what it offers. Those of MCP servers ([`crate::mcp`]) come and go; what is offered at a time is [`Offers`].
 //!
 //! Paths are relative to the workspace, and absolute ones are taken as they are: the wall is the cell, not the tool. So
 //! nothing here guards against the model; the bounds keep the agent's process small and the context short.
@@ -19,8 +19,10 @@ mod http_fetch;
 mod location;
 mod memory;
 mod shell;
+mod skill_read;
 mod todo;
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -28,7 +30,12 @@ use nanoclaw_dialect::Tool;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub(crate) use bound::floor;
+pub(crate) use location::Location;
+
+use crate::mcp::{Patience, Servers, Target};
 use crate::settings::Settings;
+use crate::skills::Skills;
 use crate::store::Store;
 
 /// What a call gave.
@@ -45,7 +52,7 @@ pub(crate) struct Output {
 pub(crate) struct ToolError(String);
 
 impl ToolError {
-    fn new(text: impl Into<String>) -> Self {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 }
@@ -61,6 +68,7 @@ impl From<crate::store::StoreError> for ToolError {
 pub(crate) struct Room {
     workspace: PathBuf,
     shell: PathBuf,
+    skills: Skills,
     store: Rc<Store>,
 }
 
@@ -92,7 +100,8 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    fn arguments<T: DeserializeOwned>(&self) -> Result<T, ToolError> {
+    /// The arguments, as the tool wants them.
+    pub(crate) fn arguments<T: DeserializeOwned>(&self) -> Result<T, ToolError> {
         let json = if self.arguments.trim().is_empty() { "{}" } else { &self.arguments };
         serde_json::from_str(json)
             .map_err(|error| ToolError(format!("the arguments do not fit this tool: {error}; see its schema")))
@@ -100,17 +109,19 @@ impl Job {
 }
 
 /// A tool that is offered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Offer {
     tool: Tool,
     kind: Kind,
 }
 
 /// Who executes a tool.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Kind {
     /// This program.
     Builtin(Builtin),
+    /// An MCP server.
+    Mcp(Target),
 }
 
 /// The tools of this program.
@@ -127,10 +138,11 @@ enum Builtin {
     MemorySearch,
     MemoryDelete,
     Todo,
+    SkillRead,
 }
 
 impl Builtin {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::FileRead,
         Self::FileWrite,
         Self::FileEdit,
@@ -142,6 +154,7 @@ impl Builtin {
         Self::MemorySearch,
         Self::MemoryDelete,
         Self::Todo,
+        Self::SkillRead,
     ];
 
     fn tool(self) -> Tool {
@@ -157,13 +170,18 @@ impl Builtin {
             Builtin::MemorySearch => memory::search_tool(),
             Builtin::MemoryDelete => memory::delete_tool(),
             Builtin::Todo => todo::tool(),
+            Builtin::SkillRead => skill_read::tool(),
         }
     }
 
     /// Whether a call changes nothing, so that it can be made beside others.
     fn only_reads(self, arguments: &str) -> bool {
         match self {
-            Builtin::FileRead | Builtin::FileList | Builtin::FileSearch | Builtin::MemorySearch => true,
+            Builtin::FileRead
+            | Builtin::FileList
+            | Builtin::FileSearch
+            | Builtin::MemorySearch
+            | Builtin::SkillRead => true,
             Builtin::HttpFetch => http_fetch::only_reads(arguments),
             Builtin::FileWrite
             | Builtin::FileEdit
@@ -187,55 +205,130 @@ impl Builtin {
             Builtin::MemorySearch => memory::search(job, room),
             Builtin::MemoryDelete => memory::delete(job, room),
             Builtin::Todo => todo::run(job, room),
+            Builtin::SkillRead => skill_read::run(job, room),
         }?;
         Ok(Output { text, failed: false })
     }
 }
 
-/// The tools that are offered.
+/// What is offered at a time. It stays the same for who holds it.
+#[derive(Clone, Debug)]
+pub(crate) struct Offers(Rc<Offered>);
+
+#[derive(Debug)]
+struct Offered {
+    offers: Vec<Offer>,
+    about: String,
+}
+
+impl Offers {
+    /// What the model is offered.
+    pub(crate) fn tools(&self) -> impl Iterator<Item = &Tool> {
+        self.0.offers.iter().map(|offer| &offer.tool)
+    }
+
+    /// What it is told about that in its system prompt.
+    pub(crate) fn about(&self) -> &str {
+        &self.0.about
+    }
+
+    fn find(&self, name: &str) -> Option<Kind> {
+        self.0.offers.iter().find(|offer| offer.tool.name == name).map(|offer| offer.kind.clone())
+    }
+}
+
+/// The tools of an agent.
 #[derive(Debug)]
 pub(crate) struct Toolbox {
-    offers: Vec<Offer>,
+    builtin: Vec<Offer>,
+    servers: Servers,
+    current: RefCell<Offers>,
     room: Room,
 }
 
 impl Toolbox {
     /// Those tools that the settings allow.
     pub(crate) fn new(settings: &Settings, store: Rc<Store>) -> Self {
-        let room = Room { workspace: settings.workspace.clone(), shell: settings.shell.clone(), store };
-        let builtin = Builtin::ALL.map(|builtin| Offer { tool: builtin.tool(), kind: Kind::Builtin(builtin) });
-        let offers = builtin.into_iter().filter(|offer| settings.tools.offers(&offer.tool.name)).collect();
-        Self { offers, room }
+        Self::with(settings, store, Patience::USUAL)
     }
 
-    /// What the model is offered.
-    pub(crate) fn tools(&self) -> impl Iterator<Item = &Tool> {
-        self.offers.iter().map(|offer| &offer.tool)
+    /// See [`Toolbox::new`].
+    pub(crate) fn with(settings: &Settings, store: Rc<Store>, patience: Patience) -> Self {
+        let skills = settings.skills.as_deref().map(Skills::find).unwrap_or_default();
+        let offered = |builtin: &Builtin| match builtin {
+            Builtin::SkillRead => !skills.is_empty(),
+            _ => true,
+        };
+        let builtin = Builtin::ALL.into_iter().filter(offered);
+        let builtin = builtin.map(|builtin| Offer { tool: builtin.tool(), kind: Kind::Builtin(builtin) });
+        let builtin = builtin.filter(|offer| settings.tools.offers(&offer.tool.name)).collect();
+        let room = Room { workspace: settings.workspace.clone(), shell: settings.shell.clone(), skills, store };
+        let nothing = Offers(Rc::new(Offered { offers: Vec::new(), about: String::new() }));
+        let toolbox = Self { builtin, servers: Servers::new(settings, patience), current: RefCell::new(nothing), room };
+        toolbox.offer();
+        toolbox
+    }
+
+    /// A turn of `session` begins. Returns when all tools are there that will be.
+    pub(crate) async fn begin(&self, session: &str) {
+        if !self.servers.is_empty() && self.servers.begin(session).await {
+            self.offer();
+        }
+    }
+
+    /// A step of a turn begins. Says whether other tools may be offered than before.
+    pub(crate) async fn refresh(&self) -> bool {
+        let changed = !self.servers.is_empty() && self.servers.refresh().await;
+        if changed {
+            self.offer();
+        }
+        changed
+    }
+
+    /// Offers what there is now.
+    fn offer(&self) {
+        let mut offers = self.builtin.clone();
+        let mut about = String::new();
+        if offers.iter().any(|offer| matches!(offer.kind, Kind::Builtin(Builtin::SkillRead))) {
+            about.push_str(
+                "Skills are instructions for certain tasks. Where one fits, read it with skill_read before you begin:\n",
+            );
+            about.push_str(&self.room.skills.list());
+        }
+        about.push_str(&self.servers.about());
+        let of_servers = self.servers.offers().into_iter();
+        offers.extend(of_servers.map(|(tool, target)| Offer { tool, kind: Kind::Mcp(target) }));
+        self.current.replace(Offers(Rc::new(Offered { offers, about })));
+    }
+
+    /// What is offered now.
+    pub(crate) fn current(&self) -> Offers {
+        self.current.borrow().clone()
     }
 
     /// Whether a tool of this name is offered.
     pub(crate) fn offers(&self, name: &str) -> bool {
-        self.find(name).is_some()
-    }
-
-    fn find(&self, name: &str) -> Option<&Offer> {
-        self.offers.iter().find(|offer| offer.tool.name == name)
+        self.current().find(name).is_some()
     }
 
     /// Whether this call changes nothing. Of a tool that is not offered, nothing is executed.
     pub(crate) fn only_reads(&self, name: &str, arguments: &str) -> bool {
-        match self.find(name).map(|offer| offer.kind) {
+        match self.current().find(name) {
             Some(Kind::Builtin(builtin)) => builtin.only_reads(arguments),
+            // What a server says about that is no more than a hint.
+            Some(Kind::Mcp(_)) => false,
             None => true,
         }
     }
 
     /// Makes a call. Its text is at most `job.most` bytes long, and a mark where something was cut.
     pub(crate) async fn call(&self, name: &str, job: &Job) -> Output {
-        let result = match self.find(name).map(|offer| offer.kind) {
+        let current = self.current();
+        let result = match current.find(name) {
             Some(Kind::Builtin(builtin)) => builtin.run(job, &self.room).await,
+            Some(Kind::Mcp(target)) => target.call(job).await,
             None => {
-                let known: Vec<&str> = self.tools().map(|tool| tool.name.as_str()).collect();
+                let known: Vec<&str> = current.tools().map(|tool| tool.name.as_str()).collect();
                 Err(ToolError(format!("there is no tool `{name}`; there are: {}", known.join(", "))))
             }
         };

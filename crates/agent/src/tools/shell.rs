@@ -8,7 +8,6 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use nanoclaw_dialect::Tool;
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
@@ -18,6 +17,7 @@ use tokio::time::timeout;
 
 use super::bound::Ends;
 use super::{Job, Output, Room, ToolError, files};
+use crate::group::Group;
 
 /// How long a command may run if the call does not say.
 const USUAL_TIME: u64 = 120;
@@ -57,17 +57,6 @@ struct Arguments {
     timeout_s: Option<u64>,
 }
 
-/// The processes of a command.
-struct Group(Pid);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // The number stays the group's own while any process is in it. When none is, nothing is there to be killed: no
-        // process of this cell can have got the number in the instant since the command was waited for.
-        let _ = kill_process_group(self.0, Signal::KILL);
-    }
-}
-
 pub(super) async fn run(job: &Job, room: &Room) -> Result<Output, ToolError> {
     let Arguments { command, directory, timeout_s } = job.arguments()?;
     let seconds = timeout_s.unwrap_or(USUAL_TIME).clamp(1, LONGEST_TIME);
@@ -94,10 +83,9 @@ pub(super) async fn run(job: &Job, room: &Room) -> Result<Output, ToolError> {
         })?
         // Here the writing ends of the pipe are closed, so that it ends with the command.
     };
-    let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) else {
+    let Some(group) = Group::of(&child) else {
         return Err(ToolError::new("the command ended before it began"));
     };
-    let group = Group(pid);
     let mut ends = Ends::new(job.most.saturating_sub(MARK));
     let ended = {
         let reading = read_all(&mut reader, &mut ends);

@@ -80,7 +80,8 @@ fn only_what_the_settings_allow_is_offered() {
     settings.tools.allow = Some(vec!["file_*".into(), "shell".into()]);
     settings.tools.deny = vec!["file_write".into()];
     let toolbox = Toolbox::new(&settings, Rc::new(Store::open(directory.path()).unwrap()));
-    let names: Vec<_> = toolbox.tools().map(|tool| tool.name.as_str()).collect();
+    let current = toolbox.current();
+    let names: Vec<_> = current.tools().map(|tool| tool.name.as_str()).collect();
     assert_eq!(names, ["file_read", "file_edit", "file_list", "file_search", "shell"]);
 }
 

@@ -72,8 +72,9 @@ impl Turn<'_> {
 
     fn request(&self, form: Form) -> Request {
         let settings = &self.agent.settings;
-        let tools = || self.agent.tools.tools();
-        let mut messages = vec![Message::text(Role::System, prompt::system(settings, tools()))];
+        let current = self.agent.tools.current();
+        let tools = || current.tools();
+        let mut messages = vec![Message::text(Role::System, prompt::system(settings, tools(), current.about()))];
         messages.extend(conversation::messages(&self.session, settings.tool_mode));
         let mut request = Request {
             model: settings.model.clone(),

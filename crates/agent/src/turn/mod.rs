@@ -143,6 +143,7 @@ impl<'a> Turn<'a> {
         task: Task,
     ) -> Result<(Ending, String), TurnError> {
         let session = agent.store.session(session)?;
+        agent.tools.begin(&session.id).await;
         let mut turn = Self {
             agent,
             events,
@@ -159,6 +160,9 @@ impl<'a> Turn<'a> {
         };
         turn.begin(task.prompt, task.untrusted)?;
         for _ in 0..agent.settings.max_steps {
+            if agent.tools.refresh().await {
+                turn.fixed = fixed_tokens(agent);
+            }
             turn.compact().await?;
             let answer = turn.ask(ask::Form::Step).await?;
             let step = match agent.settings.tool_mode {
@@ -224,7 +228,7 @@ impl<'a> Turn<'a> {
         if self.schema.is_none() {
             return Ok(Step::Over(Ending::Answered));
         }
-        if self.agent.tools.tools().next().is_some() {
+        if self.agent.tools.current().tools().next().is_some() {
             self.store(Entry::Note { text: prompt::FINAL.to_owned() })?;
             let answer = self.ask(ask::Form::Final).await?;
             let words = conversation::text(&answer.parts);
@@ -271,12 +275,13 @@ fn fixed_tokens(agent: &Agent) -> u64 {
     let tool = |tool: &nanoclaw_dialect::Tool| {
         conversation::tokens(&tool.description) + conversation::tokens(&tool.parameters.to_string())
     };
+    let current = agent.tools.current();
     let tools: u64 = match agent.settings.tool_mode {
-        ToolMode::Native => agent.tools.tools().map(tool).sum(),
+        ToolMode::Native => current.tools().map(tool).sum(),
         // They stand in the system prompt.
         ToolMode::Schema => 0,
     };
-    conversation::tokens(&prompt::system(&agent.settings, agent.tools.tools())) + tools
+    conversation::tokens(&prompt::system(&agent.settings, current.tools(), current.about())) + tools
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ impl Turn<'_> {
             self.tell_and_store(words).await?;
             return Ok(Step::Over(ending));
         }
-        if self.agent.tools.tools().next().is_none() {
+        if self.agent.tools.current().tools().next().is_none() {
             self.tell_and_store(words).await?;
             return if self.schema.is_some() { self.of_schema() } else { Ok(Step::Over(Ending::Answered)) };
         }

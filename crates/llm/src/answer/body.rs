@@ -2,7 +2,10 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
@@ -10,14 +13,52 @@ use tokio::sync::mpsc;
 
 /// Pieces that wait for an agent that reads slowly; when they are so many, the provider is read no further.
 const WAITING: usize = 16;
+/// How long an agent may take nothing while so many wait; it counts as gone then.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// A body that is fed through a channel. An error in it breaks the connection off.
-pub(super) struct Fed(mpsc::Receiver<io::Result<Bytes>>);
+/// A body that is fed through a channel. If that ends before the feeder says so, the connection is broken off: nobody
+/// takes a part for the whole.
+pub(super) struct Fed {
+    pieces: mpsc::Receiver<Bytes>,
+    whole: Arc<AtomicBool>,
+}
+
+/// Where its pieces go in.
+pub(super) struct Feeder {
+    pieces: mpsc::Sender<Bytes>,
+    whole: Arc<AtomicBool>,
+}
+
+/// The agent has left.
+pub(super) struct Gone;
 
 /// A body, and where its pieces go in.
-pub(super) fn fed() -> (mpsc::Sender<io::Result<Bytes>>, Fed) {
+pub(super) fn fed() -> (Feeder, Fed) {
     let (sender, receiver) = mpsc::channel(WAITING);
-    (sender, Fed(receiver))
+    let whole = Arc::new(AtomicBool::new(false));
+    (Feeder { pieces: sender, whole: Arc::clone(&whole) }, Fed { pieces: receiver, whole })
+}
+
+impl Feeder {
+    /// Waits while the agent reads slowly.
+    pub(super) async fn send(&self, piece: Bytes) -> Result<(), Gone> {
+        if piece.is_empty() {
+            return Ok(());
+        }
+        self.pieces.send_timeout(piece, LONGEST_PAUSE).await.map_err(|_| Gone)
+    }
+
+    /// Is ready when the agent has left.
+    pub(super) async fn closed(&self) {
+        self.pieces.closed().await;
+    }
+
+    /// The last piece; the body is whole with it.
+    pub(super) async fn finish(self, piece: Bytes) -> Result<(), Gone> {
+        self.send(piece).await?;
+        self.whole.store(true, Ordering::Release);
+        Ok(())
+    }
 }
 
 impl Body for Fed {
@@ -28,6 +69,10 @@ impl Body for Fed {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+        Poll::Ready(match ready!(self.pieces.poll_recv(context)) {
+            Some(piece) => Some(Ok(Frame::data(piece))),
+            None if self.whole.load(Ordering::Acquire) => None,
+            None => Some(Err(io::Error::other("the answer is not whole"))),
+        })
     }
 }

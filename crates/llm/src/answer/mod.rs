@@ -1,17 +1,21 @@
 //! An answer on its way to the agent: into the agent's dialect, past the stages, and out.
 
 mod body;
+mod constrained;
 mod stream;
 mod whole;
 
 use std::sync::Arc;
 
 use nanoclaw_audit::{AuditError, Outcome};
-use nanoclaw_dialect::{Dialect, ToolCall};
+use nanoclaw_dialect::ToolCall;
 use nanoclaw_request::{Action, ProposedCall, Refusal};
 use nanoclaw_vault::digest;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
+
+pub(crate) use constrained::{Spoken, constrain};
+pub(crate) use whole::Whole;
 
 use crate::call::Ready;
 use crate::door::{Door, Reply};
@@ -37,11 +41,11 @@ pub(crate) enum Passed {
     },
 }
 
-/// Passes an answer on, whose provider speaks `spoken`.
+/// Passes an answer on, whose provider is spoken to so.
 pub(crate) async fn pass_on(
     door: &Arc<Door>,
     ready: &Ready,
-    spoken: Dialect,
+    spoken: Spoken,
     answer: Answer,
     ledger: Ledger,
     reply: Reply,
@@ -55,15 +59,15 @@ pub(crate) async fn pass_on(
 
 /// Decides on one tool call, before the agent sees it.
 pub(crate) async fn decide(door: &Door, call: &ToolCall) -> Result<Result<(), Refusal>, AuditError> {
-    let action = Action::ToolCall(ProposedCall {
-        tool: call.name.clone(),
-        call: call.id.clone(),
-        arguments: arguments(&call.arguments),
-        digest: digest::hex(&digest::sha256(call.arguments.as_bytes())),
-    });
-    let proposed = match door.shared.pipeline.call(call) {
-        Ok(()) => Ok(action),
-        Err(refusal) => Err((action, refusal)),
+    let action = |tool, id, arguments| {
+        let digest = digest::hex(&digest::sha256(call.arguments.as_bytes()));
+        Action::ToolCall(ProposedCall { tool, call: id, arguments, digest })
+    };
+    let pipeline = &door.shared.pipeline;
+    let proposed = match pipeline.call(call) {
+        Ok(()) => Ok(action(call.name.clone(), call.id.clone(), arguments(&call.arguments))),
+        // The key may stand in any of them, and does not go into the log.
+        Err(refusal) => Err((action(pipeline.clean(&call.name), pipeline.clean(&call.id), None), refusal)),
     };
     match door.walk(proposed).await? {
         Ok((_, ticket)) => {
@@ -76,7 +80,7 @@ pub(crate) async fn decide(door: &Door, call: &ToolCall) -> Result<Result<(), Re
             Ok(Ok(()))
         }
         Err(refusal) => {
-            door.shared.tell(&door.id, &Seen::Refused { name: call.name.clone(), reason: refusal.to_string() });
+            door.shared.tell(&door.id, &Seen::Refused { name: pipeline.clean(&call.name), reason: refusal.to_string() });
             Ok(Err(refusal))
         }
     }

@@ -1,31 +1,34 @@
 //! An answer that comes piece by piece.
 //!
-//! The agent hears nothing before the provider's first event, so that until then somebody else can be asked. From then
+//! The agent hears nothing before the provider has begun its answer, so that until then somebody else can be asked. From then
 //! on nothing is repeated: a provider that breaks off ends the answer with an error in the agent's dialect.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::Response;
 use nanoclaw_audit::AuditError;
-use nanoclaw_dialect::guard::{HeldCall, Piece, StreamGuard};
+use nanoclaw_dialect::guard::{Facts, HeldCall, Piece, StreamGuard};
 use nanoclaw_dialect::sse::{Event, Parser};
 use nanoclaw_dialect::{Dialect, Malformed, StreamReader, StreamWriter};
 use nanoclaw_request::Refusal;
 use nanoclaw_vault::digest::{Sha256, hex};
-use tokio::sync::mpsc;
+use tokio::time::timeout;
 
-use super::{Passed, body, decide};
-use crate::bodies;
-use crate::call::{Ready, agent_left, unreachable};
+use super::body::{self, Feeder, Gone};
+use super::{Passed, Spoken, decide};
+use crate::call::{Ready, agent_left, keep, unreachable};
 use crate::door::{Door, Reply};
 use crate::inspect::Look;
 use crate::ledger::Ledger;
 use crate::respond::{Answered, of_failure, of_refusal, refused_call};
 use crate::upstream::{Answer, Failure};
+
+/// How long a provider may take to end its stream after the end of its answer.
+const LONGEST_FAREWELL: Duration = Duration::from_secs(1);
 
 /// What comes from the provider.
 struct Source {
@@ -53,16 +56,23 @@ impl Source {
         Ok(true)
     }
 
-    /// The first event.
-    async fn first(&mut self) -> Result<Event, Failure> {
+    /// The next event of an answer that has not begun.
+    async fn next(&mut self) -> Result<Event, Failure> {
         loop {
             if let Some(event) = self.ready() {
                 return Ok(event);
             }
             if !self.read().await? {
-                return Err(Failure::provider("the provider ended the stream before it began".to_owned()));
+                let what = if self.answer.events { "ended the stream before it began" } else { "does not stream" };
+                return Err(Failure::provider(format!("the provider {what}")));
             }
         }
+    }
+
+    /// Reads on behind the end of the answer, so that the connection can be used again.
+    async fn finish(&mut self) {
+        // Whatever comes there is no part of the answer.
+        let _ended = timeout(LONGEST_FAREWELL, async { while matches!(self.read().await, Ok(true)) {} }).await.is_ok();
     }
 }
 
@@ -78,9 +88,15 @@ enum Ended {
     Unrecorded(AuditError),
 }
 
-impl From<Malformed> for Ended {
-    fn from(error: Malformed) -> Self {
-        Ended::Failed(Failure::provider(format!("the provider's stream cannot be read: {error}")))
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Ended::Failed(failure)
+    }
+}
+
+impl From<Gone> for Ended {
+    fn from(Gone: Gone) -> Self {
+        Ended::Left
     }
 }
 
@@ -107,50 +123,47 @@ struct Passage<'a> {
 pub(super) async fn pass_on(
     door: &Arc<Door>,
     ready: &Ready,
-    spoken: Dialect,
+    spoken: Spoken,
     answer: Answer,
     ledger: Ledger,
     mut reply: Reply,
 ) -> Result<Passed, AuditError> {
     let kept = door.shared.bodies.as_ref().map(|_| Vec::new());
     let mut source = Source { answer, parser: Parser::default(), digest: Sha256::default(), kept };
-    let first = tokio::select! {
-        first = source.first() => first,
-        () = reply.closed() => {
-            ledger.close(&Default::default(), Some(agent_left())).await?;
-            return Ok(Passed::Over);
-        }
-    };
     // A chat agent that did not ask what was used is not told.
     let hide_usage = ready.dialect == Dialect::Chat
         && ready.body.pointer("/stream_options/include_usage").and_then(serde_json::Value::as_bool) != Some(true);
-    let set_up = (first, ready.dialect.stream_guard(hide_usage), ready.dialect.stream_writer());
-    let (first, guard, writer) = match set_up {
-        (Ok(first), Some(guard), Some(writer)) => (first, guard, writer),
-        (Err(failure), _, _) => return Ok(Passed::Not { failure, ledger: Box::new(ledger), reply }),
-        (Ok(_), _, _) => {
-            let failure = Failure::provider(format!("no agent speaks {}", ready.dialect.name()));
-            return Ok(Passed::Not { failure, ledger: Box::new(ledger), reply });
-        }
+    let (Some(guard), Some(writer)) = (ready.dialect.stream_guard(hide_usage), ready.dialect.stream_writer()) else {
+        let failure = Failure::provider(format!("no agent speaks {}", ready.dialect.name()));
+        return Ok(Passed::Not { failure, ledger: Box::new(ledger), reply });
     };
-    let translation = (spoken != ready.dialect).then(|| (spoken.stream_reader(), writer));
     let mut passage = Passage {
         door,
-        translation,
+        translation: (!spoken.is(ready.dialect)).then(|| (spoken.stream_reader(), writer)),
         guard,
         ledger,
         waiting: VecDeque::new(),
         window: String::new(),
         out: Vec::new(),
     };
+    let begun = tokio::select! {
+        begun = passage.begin(spoken, &mut source) => begun,
+        () = reply.closed() => {
+            passage.ledger.close_left().await?;
+            return Ok(Passed::Over);
+        }
+    };
+    if let Err(failure) = begun {
+        return Ok(Passed::Not { failure, ledger: Box::new(passage.ledger), reply });
+    }
     passage.ledger.begun();
-    let (sender, body) = body::fed();
+    let (feeder, body) = body::fed();
     if reply.send(streamed(body)).is_err() {
-        passage.ledger.close(&Default::default(), Some(agent_left())).await?;
+        passage.ledger.close(&Facts::default(), Some(agent_left())).await?;
         return Ok(Passed::Over);
     }
-    let ended = passage.carry(&mut source, first, &sender).await;
-    passage.end(ready.dialect, source, ended, sender).await?;
+    let ended = passage.carry(&mut source, &feeder).await;
+    passage.end(ready.dialect, source, ended, feeder).await?;
     Ok(Passed::Over)
 }
 
@@ -163,22 +176,35 @@ fn streamed(body: body::Fed) -> Answered {
 }
 
 impl Passage<'_> {
-    /// Carries the stream to its end.
-    async fn carry(
-        &mut self,
-        source: &mut Source,
-        first: Event,
-        sender: &mpsc::Sender<std::io::Result<Bytes>>,
-    ) -> Result<(), Ended> {
-        let mut next = Some(first);
+    /// Takes events until one says something of an answer. A provider that begins with an error, or with something else
+    /// than an answer, has not begun.
+    async fn begin(&mut self, spoken: Spoken, source: &mut Source) -> Result<(), Failure> {
+        let mut reader = spoken.stream_reader();
         loop {
-            while let Some(event) = next.take().or_else(|| source.ready()) {
-                self.take(event).await?;
+            let event = source.next().await?;
+            let said = reader.read(&event).map_err(|error| self.unreadable(&error))?;
+            self.feed(event)?;
+            if !said.is_empty() {
+                return Ok(());
             }
-            self.send(sender).await?;
+        }
+    }
+
+    /// Carries the stream to its end.
+    async fn carry(&mut self, source: &mut Source, feeder: &Feeder) -> Result<(), Ended> {
+        self.drain().await?;
+        loop {
+            while let Some(event) = source.ready() {
+                self.feed(event)?;
+                self.drain().await?;
+            }
+            if self.guard.facts().complete {
+                break;
+            }
+            feeder.send(std::mem::take(&mut self.out).into()).await?;
             let more = tokio::select! {
-                more = source.read() => more.map_err(Ended::Failed)?,
-                () = sender.closed() => return Err(Ended::Left),
+                more = source.read() => more?,
+                () = feeder.closed() => return Err(Ended::Left),
             };
             if !more {
                 break;
@@ -190,30 +216,29 @@ impl Passage<'_> {
         if !self.guard.facts().complete {
             return Err(Ended::Failed(Failure::provider("the provider broke its answer off".to_owned())));
         }
-        self.send(sender).await
-    }
-
-    async fn send(&mut self, sender: &mpsc::Sender<std::io::Result<Bytes>>) -> Result<(), Ended> {
-        if self.out.is_empty() {
-            return Ok(());
-        }
-        let bytes = Bytes::from(std::mem::take(&mut self.out));
-        sender.send(Ok(bytes)).await.map_err(|_| Ended::Left)
+        // The last words wait until the budget is settled.
+        self.ledger.settle(self.guard.facts());
+        feeder.send(std::mem::take(&mut self.out).into()).await?;
+        source.finish().await;
+        Ok(())
     }
 
     /// Takes one event of the provider.
-    async fn take(&mut self, event: Event) -> Result<(), Ended> {
-        match &mut self.translation {
-            None => self.guard.feed(event)?,
-            Some((reader, writer)) => {
-                for delta in reader.read(&event)? {
-                    for event in writer.write(delta) {
-                        self.guard.feed(event)?;
-                    }
-                }
-            }
-        }
-        self.drain().await
+    fn feed(&mut self, event: Event) -> Result<(), Failure> {
+        self.ledger.heard();
+        let mut guard = |event| self.guard.feed(event);
+        let fed = match &mut self.translation {
+            None => guard(event),
+            Some((reader, writer)) => reader.read(&event).and_then(|deltas| {
+                deltas.into_iter().flat_map(|delta| writer.write(delta)).try_for_each(guard)
+            }),
+        };
+        fed.map_err(|error| self.unreadable(&error))
+    }
+
+    fn unreadable(&self, error: &Malformed) -> Failure {
+        let error = self.door.shared.pipeline.clean(&error.to_string());
+        Failure::provider(format!("the provider's stream cannot be read: {error}"))
     }
 
     /// Takes what the guard gives out past the stages.
@@ -239,13 +264,14 @@ impl Passage<'_> {
 
     async fn call(&mut self, held: HeldCall) -> Result<(), Ended> {
         self.ledger.said(&held.call.arguments);
-        self.ledger.proposed.push(held.call.name.clone());
+        let name = self.door.shared.pipeline.clean(&held.call.name);
+        self.ledger.proposed.push(name.clone());
         let decided = decide(self.door, &held.call).await?;
         let events = match decided {
             Ok(()) => self.guard.allow(held),
             Err(refusal) => {
-                self.ledger.denied.push(held.call.name.clone());
-                let text = refused_call(&held.call.name, &refusal);
+                let text = refused_call(&name, &refusal);
+                self.ledger.denied.push(name);
                 self.guard.refuse(held, &text)
             }
         };
@@ -259,7 +285,7 @@ impl Passage<'_> {
 
     /// Lets an event pass behind those that wait.
     fn event(&mut self, event: Event, text: String) -> Result<(), Ended> {
-        if self.door.shared.pipeline.finds(&event.data) {
+        if self.door.shared.pipeline.finds_in_json(&event.data) {
             return Err(Ended::Refused(self.door.shared.pipeline.leak()));
         }
         if self.waiting.is_empty() && text.is_empty() {
@@ -290,9 +316,10 @@ impl Passage<'_> {
         dialect: Dialect,
         source: Source,
         ended: Result<(), Ended>,
-        sender: mpsc::Sender<std::io::Result<Bytes>>,
+        feeder: Feeder,
     ) -> Result<(), AuditError> {
         let facts = self.guard.facts().clone();
+        let left = matches!(ended, Err(Ended::Left));
         let (last, mut error) = match ended {
             Ok(()) => (Vec::new(), None),
             Err(Ended::Refused(refusal)) => {
@@ -306,26 +333,22 @@ impl Passage<'_> {
                 (vec![dialect.write_error_event(&of_failure(&failure))], Some(unreachable(failure.message)))
             }
             Err(Ended::Left) => (Vec::new(), Some(agent_left())),
-            Err(Ended::Unrecorded(unrecorded)) => {
-                // The connection is broken off, so that nobody takes a part for the whole.
-                let _agent_left = sender.send(Err(std::io::Error::other("not recorded"))).await.is_err();
-                return Err(unrecorded);
-            }
+            Err(Ended::Unrecorded(unrecorded)) => return Err(unrecorded),
         };
         let Source { digest, kept, .. } = source;
         let digest = hex(&digest.finish());
-        if let (Some(directory), Some(kept)) = (&self.door.shared.bodies, kept)
-            && let Err(unkept) = bodies::keep(directory, &digest, &kept).await
+        if let Some(kept) = kept
+            && let Err(unkept) = keep(self.door, &digest, kept.into()).await
         {
-            error.get_or_insert(unreachable(format!("the answer cannot be kept: {unkept}")));
+            error.get_or_insert(unkept);
         }
         self.ledger.answer_digest = Some(digest);
         // What was held back stays back: only the end goes out behind what is out already.
         let mut out = std::mem::take(&mut self.out);
         last.iter().for_each(|event| event.write(&mut out));
         self.ledger.close(&facts, error).await?;
-        if !out.is_empty() {
-            let _agent_left = sender.send(Ok(Bytes::from(out))).await.is_err();
+        if !left {
+            let _agent_left = feeder.finish(out.into()).await.is_err();
         }
         Ok(())
     }

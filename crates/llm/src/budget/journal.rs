@@ -93,7 +93,11 @@ impl Journal {
 
     pub(super) fn append(&mut self, changes: impl IntoIterator<Item = Change>) -> Result<(), JournalError> {
         let lines = lines(changes).map_err(|source| self.failed(source))?;
-        self.file.write_all(&lines).map_err(|source| self.failed(source))?;
+        if let Err(source) = self.file.write_all(&lines) {
+            // A part of a line must not stand before the next one.
+            let _still_torn = self.file.set_len(self.bytes).is_err();
+            return Err(self.failed(source));
+        }
         self.bytes += lines.len() as u64;
         Ok(())
     }

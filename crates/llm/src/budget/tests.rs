@@ -92,7 +92,10 @@ fn groups_and_the_fleet_are_charged_too() {
     let fleet = Budget { requests_per_minute: Some(3), ..Budget::default() };
     let group = Budget { usd_per_month: Some(NanoUsd(100)), ..Budget::default() };
     let budgets = open(directory.path(), fleet, group, Budget::default());
-    let spend = |name, n| Ok::<_, Exhausted>(budgets.reserve_at(&cell(name), tokens(n), "m", at(NOON))?.settle(n, NanoUsd(n)));
+    let spend = |name, n| {
+        budgets.reserve_at(&cell(name), tokens(n), "m", at(NOON))?.settle(n, NanoUsd(n));
+        Ok::<_, Exhausted>(())
+    };
     spend("a", 60).unwrap();
     let refused = budgets.reserve_at(&cell("b"), tokens(41), "m", at(NOON));
     assert_eq!(limit(refused), ("usd_per_month", "group `g`".to_owned(), Some(at("2126-06-01T00:00:00Z"))));
@@ -126,13 +129,16 @@ fn calls_at_once_are_counted_until_they_end() {
 
 #[test]
 fn restarts_give_nothing_back_even_of_calls_that_never_ended() {
-    let directory = tempfile::tempdir().unwrap();
     let own = Budget { tokens_per_month: Some(100), ..Budget::default() };
+    let mut directory = tempfile::tempdir().unwrap();
     for _ in 0..2 {
         let budgets = open(directory.path(), Budget::default(), Budget::default(), own);
         budgets.reserve(&cell("a"), tokens(30), "m").unwrap().settle(20, NanoUsd(0));
-        // The process is killed with this call under way.
-        std::mem::forget(budgets.reserve(&cell("a"), tokens(30), "m").unwrap());
+        let _under_way = budgets.reserve(&cell("a"), tokens(30), "m").unwrap();
+        // The process is killed with this call under way: what is on disk now is all that there is.
+        let next = tempfile::tempdir().unwrap();
+        std::fs::copy(directory.path().join("budgets"), next.path().join("budgets")).unwrap();
+        directory = next;
     }
     let budgets = open(directory.path(), Budget::default(), Budget::default(), own);
     assert!(budgets.reserve(&cell("a"), tokens(1), "m").is_err());

@@ -71,6 +71,8 @@ pub(super) struct Failed {
 pub(super) struct Reporter {
     provider: Arc<str>,
     has_key: bool,
+    /// Whether NanoClaw itself runs it, in a cell.
+    in_cell: bool,
     scrubber: Arc<Scrubber>,
 }
 
@@ -81,8 +83,8 @@ impl fmt::Debug for Reporter {
 }
 
 impl Reporter {
-    pub(super) fn new(provider: &str, has_key: bool, scrubber: Arc<Scrubber>) -> Self {
-        Self { provider: provider.into(), has_key, scrubber }
+    pub(super) fn new(provider: &str, has_key: bool, in_cell: bool, scrubber: Arc<Scrubber>) -> Self {
+        Self { provider: provider.into(), has_key, in_cell, scrubber }
     }
 
     fn failure(&self, kind: FaultKind, what: &str) -> Failure {
@@ -136,7 +138,11 @@ impl Reporter {
             );
             (FaultKind::Provider, what, false)
         } else if error.is_connect() {
-            let what = format!("cannot be reached: {cause}; check its `base_url` and that it runs");
+            let what = if self.in_cell {
+                format!("cannot be reached: {cause}; `nanoclaw ps` and `nanoclaw logs model-{}` tell why", self.provider)
+            } else {
+                format!("cannot be reached: {cause}; check its `base_url` and that it runs")
+            };
             (FaultKind::Unavailable, what, true)
         } else if hyper.is_some_and(hyper::Error::is_parse) {
             (FaultKind::Provider, format!("answered with something that is not HTTP: {cause}"), false)
@@ -171,6 +177,10 @@ impl Reporter {
             404 => (FaultKind::NotFound, format!("does not have this model or address {said}"), true),
             413 => (FaultKind::TooLarge, format!("takes no request of this size {said}"), false),
             429 => (FaultKind::Exhausted, format!("takes no more requests for now {said}"), true),
+            503 if self.in_cell => {
+                let what = format!("has not loaded its model; `nanoclaw logs model-{}` shows how far it is", self.provider);
+                (FaultKind::Unavailable, what, true)
+            }
             503 | 529 => (FaultKind::Unavailable, format!("is overloaded or closed {said}"), true),
             408 | 504 => (FaultKind::Timeout, format!("did not finish in time {said}"), true),
             status @ 300..400 => {
@@ -227,7 +237,7 @@ mod tests {
     use super::*;
 
     fn reporter() -> Reporter {
-        Reporter::new("main", true, Arc::new(Scrubber::new([])))
+        Reporter::new("main", true, false, Arc::new(Scrubber::new([])))
     }
 
     fn status(status: u16, body: &str) -> Failed {

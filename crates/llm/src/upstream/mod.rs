@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
+use nanoclaw_config::ProviderKind;
 use nanoclaw_dialect::Dialect;
 use nanoclaw_vault::{Scrubber, Secret};
 use tokio::time::Instant;
@@ -75,7 +76,8 @@ impl Upstream {
         let scrubber = Arc::new(Scrubber::new(keys.iter().flatten()));
         let mut tls = connect::SystemTls::default();
         let providers = providers.iter().zip(keys).map(|(config, key)| {
-            let reporter = Reporter::new(&config.name, key.is_some(), Arc::clone(&scrubber));
+            let in_cell = matches!(config.kind, ProviderKind::LlamaServer(_));
+            let reporter = Reporter::new(&config.name, key.is_some(), in_cell, Arc::clone(&scrubber));
             Ok((config.name.clone(), Provider::new(config, key, reporter, dial.as_ref(), &mut tls)?))
         });
         providers.collect::<Result<_, _>>().map(|providers| Self(Arc::new(providers)))
@@ -93,25 +95,39 @@ impl Upstream {
         self.0.get(provider).is_some_and(|provider| matches!(provider.service(), Service::OpenAi { .. }))
     }
 
-    /// Makes a call, and makes it again as often as the configuration says while nothing has been answered.
+    /// Whether `provider` holds an answer of chat completions to the JSON Schema of the request.
+    pub fn enforces_schemas(&self, provider: &str) -> bool {
+        self.0.get(provider).is_some_and(|provider| provider.service() == Service::LlamaServer)
+    }
+
+    /// Makes a call, and makes it again as often as the configuration says while nothing has been answered. A provider
+    /// in a cell is waited for while it starts.
     ///
     /// # Errors
     /// There was no good answer: none at all, none in time, or an error of the provider.
     pub async fn send(&self, call: &Call) -> Result<Answer, Failure> {
         let provider = self.0.get(&call.provider).ok_or_else(|| Failure::no_such_provider(&call.provider))?;
         let request = provider.request(call)?;
-        let deadline = Instant::now() + provider.timeout();
+        let begun = Instant::now();
+        let deadline = begun + provider.timeout();
         let mut attempts = 0;
+        // Those that found the provider starting.
+        let mut early = 0;
         loop {
             attempts += 1;
             let failed = match provider.attempt(request.clone(), deadline, call.operation).await {
                 Ok(answer) => return Ok(Answer { attempts, ..answer }),
                 Err(failed) => failed,
             };
-            let wait = if failed.again && attempts <= provider.retries() {
-                retry::wait(attempts, failed.failure.retry_after, retry::jitter())
-            } else {
-                None
+            let wait = match provider.starting(&failed.failure, begun.elapsed()) {
+                Some(pause) => {
+                    early += 1;
+                    Some(pause)
+                }
+                None if failed.again && attempts - early <= provider.retries() => {
+                    retry::wait(attempts - early, failed.failure.retry_after, retry::jitter())
+                }
+                None => None,
             };
             match wait {
                 Some(wait) if Instant::now() + wait < deadline => tokio::time::sleep(wait).await,

@@ -7,14 +7,14 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST,
     TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
 use nanoclaw_config::{ProviderKind, Remote};
-use nanoclaw_dialect::Dialect;
+use nanoclaw_dialect::{Dialect, FaultKind};
 use nanoclaw_vault::tls::TlsError;
 use nanoclaw_vault::{Secret, SecretError};
 use tokio::time::Instant;
@@ -32,6 +32,8 @@ const LONGEST_ERROR_BODY: Duration = Duration::from_secs(5);
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// Most connections to one provider that are kept for later.
 const MOST_KEPT_CONNECTIONS: usize = 64;
+/// Pause between two looks at whether a provider in a cell is ready.
+const LOOK: Duration = Duration::from_millis(500);
 /// Longest time that they are kept without use. Many a server closes them sooner, which the pool notices.
 const LONGEST_KEPT: Duration = Duration::from_secs(50);
 
@@ -109,6 +111,8 @@ pub(super) struct Provider {
     headers: HeaderMap,
     key: Option<Secret>,
     client: Client<Connector, Full<Bytes>>,
+    /// Longest time until a connection stands.
+    connect: Duration,
     /// Longest time until a connection stands and the head of an answer has come.
     head: Duration,
     idle: Duration,
@@ -152,6 +156,7 @@ impl Provider {
             headers,
             key,
             client: client(connector),
+            connect: within,
             head: config.connect_timeout + config.idle_timeout,
             idle: config.idle_timeout,
             timeout: config.timeout,
@@ -170,6 +175,17 @@ impl Provider {
 
     pub(super) fn retries(&self) -> u32 {
         self.retries
+    }
+
+    /// How long to wait until the next look at a provider in a cell that is not ready yet; `None` where the failure is
+    /// another, or it had its time. It has `connect_timeout` until it takes connections, and the whole time of the
+    /// call to load its model.
+    pub(super) fn starting(&self, failure: &Failure, waited: Duration) -> Option<Duration> {
+        let starting = match failure.status {
+            Some(status) => status == StatusCode::SERVICE_UNAVAILABLE.as_u16(),
+            None => failure.kind == FaultKind::Unavailable && waited < self.connect,
+        };
+        (self.service() == Service::LlamaServer && starting).then_some(LOOK)
     }
 
     pub(super) fn key(&self) -> Option<&Secret> {

@@ -1,5 +1,7 @@
 //! The client towards providers, against servers on loopback that do what they are told.
 #[cfg(test)]
+mod cells;
+#[cfg(test)]
 mod failures;
 #[cfg(test)]
 mod hostile;

@@ -3,22 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use http::{HeaderName, HeaderValue};
-use nanoclaw_config::{Limits, LlamaServer, ProviderKind, SecretSource};
+use nanoclaw_config::{ProviderKind, SecretSource};
 use nanoclaw_dialect::{Dialect, FaultKind};
 use nanoclaw_llm::upstream::{Call, DialCell, Operation, Upstream};
 use tokio::net::TcpStream;
 
 use crate::server::{Reply, Server, answer, good};
-use crate::world::{KEY, World, call, chat, provider, whole};
-
-fn llama() -> ProviderKind {
-    ProviderKind::LlamaServer(LlamaServer {
-        model_file: "/m.gguf".into(),
-        program: "/llama-server".into(),
-        context: 4096,
-        limits: Limits::default(),
-    })
-}
+use crate::world::{KEY, World, call, chat, llama, provider, whole};
 
 #[tokio::test]
 async fn the_key_stands_in_its_header_and_nowhere_else() {

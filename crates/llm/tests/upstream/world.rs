@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use nanoclaw_config::{Provider, ProviderKind, Remote, SecretSource};
+use nanoclaw_config::{Limits, LlamaServer, Provider, ProviderKind, Remote, SecretSource};
 use nanoclaw_dialect::Dialect;
 use nanoclaw_llm::upstream::{Answer, Call, Failure, Operation, Upstream};
 use tempfile::TempDir;
@@ -67,6 +67,16 @@ pub fn provider(kind: ProviderKind) -> Provider {
         timeout: Duration::from_secs(60),
         retries: 0,
     }
+}
+
+/// llama-server in a cell.
+pub fn llama() -> ProviderKind {
+    ProviderKind::LlamaServer(LlamaServer {
+        model_file: "/m.gguf".into(),
+        program: "/llama-server".into(),
+        context: 4096,
+        limits: Limits::default(),
+    })
 }
 
 /// A call of `main`.

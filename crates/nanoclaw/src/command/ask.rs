@@ -71,7 +71,8 @@ fn prompt(typed: Option<String>) -> Result<String, Failure> {
     let prompt = match typed {
         Some(typed) if typed != "-" => typed,
         None if stdin.is_terminal() => {
-            let message = "no prompt; write it after the agent's name, or pipe it in, as in `nanoclaw ask AGENT - < task.txt`";
+            let message =
+                "no prompt; write it after the agent's name, or pipe it in, as in `nanoclaw ask AGENT - < task.txt`";
             return Err(Failure::with_status(message, FAILED));
         }
         _ => {

@@ -23,8 +23,8 @@ pub fn main(state_dir: Option<&Path>, arguments: &Ps) -> Result<ExitCode, Failur
     }
     let width = agents.iter().map(|agent| agent.id.len()).max().unwrap_or(0).max(5);
     output::line(format_args!(
-        "{:width$}  {:9}  {:>9}  {:>9}  {:>9}  {:>5}  {:>8}  {:>8}  LAST EXIT",
-        "AGENT", "STATE", "UPTIME", "CPU", "MEMORY", "PIDS", "REFUSED", "RESTARTS"
+        "{:width$}  {:8}  {:9}  {:>9}  {:>9}  {:>9}  {:>5}  {:>8}  {:>8}  LAST EXIT",
+        "AGENT", "KIND", "STATE", "UPTIME", "CPU", "MEMORY", "PIDS", "REFUSED", "RESTARTS"
     ));
     for agent in &agents {
         output::line(line(agent, width));
@@ -48,8 +48,9 @@ fn line(agent: &Status, width: usize) -> String {
     };
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     format!(
-        "{:width$}  {state:9}  {:>8}s  {:>9}  {:>9}  {:>5}  {:>8}  {:>8}  {exit}",
+        "{:width$}  {:8}  {state:9}  {:>8}s  {:>9}  {:>9}  {:>5}  {:>8}  {:>8}  {exit}",
         agent.id,
+        agent.kind,
         agent.uptime_seconds,
         or_dash(agent.cpu_us.map(|us| format!("{:.2}s", us as f64 / 1e6))),
         or_dash(agent.memory_bytes.map(|bytes| format!("{:.1}Mi", bytes as f64 / f64::from(1 << 20)))),

@@ -67,7 +67,10 @@ fn agent(arguments: Run, loaded: Option<&Loaded>) -> Result<(Agent, SandboxMode)
     }
     let AgentKind::Command(command) = &agent.kind else {
         return Err(Failure::with_status(
-            format!("agent `{}` runs no command of its own; write one after `--`, or start it with `nanoclaw up`", agent.id),
+            format!(
+                "agent `{}` runs no command of its own; write one after `--`, or start it with `nanoclaw up`",
+                agent.id
+            ),
             FAILED,
         ));
     };

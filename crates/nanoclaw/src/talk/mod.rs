@@ -118,7 +118,10 @@ mod tests {
 
     #[test]
     fn an_answer_that_breaks_off_is_an_error() {
-        assert!(matches!(events(b"{\"event\":\"text\",\"text\":\"a\"}\n{\"eve").pop(), Some(Err(TalkError::Broken(_)))));
+        assert!(matches!(
+            events(b"{\"event\":\"text\",\"text\":\"a\"}\n{\"eve").pop(),
+            Some(Err(TalkError::Broken(_)))
+        ));
         assert!(matches!(events(b"").pop(), Some(Err(TalkError::Broken(_)))));
         assert!(matches!(events(b"{\"event\":\"song\"}\n").pop(), Some(Err(TalkError::Unreadable(_)))));
     }

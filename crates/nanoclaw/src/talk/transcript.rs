@@ -75,7 +75,7 @@ impl<A: Write, N: Write> Transcript<A, N> {
                     self.note(Ink::Dim, &format!("session {id}"))?;
                 }
             }
-            Event::Text { text } if self.only_final => drop(text),
+            Event::Text { .. } if self.only_final => {}
             Event::Text { text } => self.text(text)?,
             Event::Reasoning { text } => {
                 if self.detail == Detail::Whole {
@@ -106,7 +106,12 @@ impl<A: Write, N: Write> Transcript<A, N> {
             }
             Event::Listed { id, title, updated, entries } => {
                 let columns = self.answer_look.columns.saturating_sub(50).max(20);
-                self.plain(&format!("{:24}  {}  {entries:>5}  {}", line(id, 64), when(*updated), line(title, columns)))?;
+                self.plain(&format!(
+                    "{:24}  {}  {entries:>5}  {}",
+                    line(id, 64),
+                    when(*updated),
+                    line(title, columns)
+                ))?;
             }
             Event::Entry { at: _, entry } => self.entry(entry)?,
             Event::End => {}

@@ -82,7 +82,9 @@ fn a_terminal_obeys_nothing_that_comes_from_an_agent() {
         Event::Failed { error: evil.into(), help: evil.into() },
     ];
     for detail in [Detail::Short, Detail::Results, Detail::Whole] {
-        let (answer, notes) = shown(Look { terminal: true, ..Look::plain(80) }, detail, false, &events);
+        let mut look = Look::plain(80);
+        look.terminal = true;
+        let (answer, notes) = shown(look, detail, false, &events);
         for c in answer.chars().chain(notes.chars()) {
             assert!(!c.is_control() || c == '\n', "{answer}{notes}");
             assert_ne!(c, '\u{202e}');
@@ -98,7 +100,8 @@ fn text_for_a_file_is_written_as_it_is() {
 
 #[test]
 fn a_refusal_is_explained_in_its_own_colour() {
-    let refused = Event::Refused { tool: "shell".into(), reason: "no rule allows `shell`\nadd it to `tools.allow`".into() };
+    let refused =
+        Event::Refused { tool: "shell".into(), reason: "no rule allows `shell`\nadd it to `tools.allow`".into() };
     let (_, notes) = shown(Look::coloured(80), Detail::Short, false, &[refused]);
     assert_eq!(
         notes,
@@ -112,7 +115,8 @@ fn long_calls_are_cut_to_the_width_and_shown_whole_on_demand() {
     let (_, notes) = shown(Look::plain(40), Detail::Results, false, &[call("c", &long)]);
     assert_eq!(notes.trim_end().chars().count(), 40, "{notes}");
     assert!(notes.ends_with("…\n"), "{notes}");
-    let (_, notes) = shown(Look::plain(40), Detail::Whole, false, &[call("c", &long), result("c", "1\n2\n3\n4\n5", false)]);
+    let (_, notes) =
+        shown(Look::plain(40), Detail::Whole, false, &[call("c", &long), result("c", "1\n2\n3\n4\n5", false)]);
     assert!(notes.contains(&"x".repeat(100)), "{notes}");
     assert!(notes.ends_with("  1\n  2\n  3\n  4\n  5\n"), "{notes}");
 }
@@ -145,7 +149,10 @@ fn a_session_is_told_again() {
                 ],
             },
         },
-        Event::Entry { at: 2, entry: Entry::Result { id: "c".into(), name: "shell".into(), output: "5".into(), failed: false } },
+        Event::Entry {
+            at: 2,
+            entry: Entry::Result { id: "c".into(), name: "shell".into(), output: "5".into(), failed: false },
+        },
         Event::End,
     ];
     let (answer, notes) = shown(Look::plain(80), Detail::Results, false, &events);

@@ -1,0 +1,25 @@
+//! Agents that ask models, from the outside: a fleet of the shipped binary, a scripted provider (a mock, see
+//! `tests/scripted-model`), and everything that an attacker or an ordinary client would do with them.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail the test"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[path = "../fleet/fleet.rs"]
+#[expect(dead_code, reason = "the tests of fleets use more of it")]
+mod fleet;
+
+mod budgets;
+mod builtin;
+mod clients;
+mod keys;
+mod openclaw;
+mod provider;
+mod unattended;

@@ -1,0 +1,83 @@
+//! The real OpenClaw, not modified, as a member of a fleet beside NanoClaw's own agent.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::builtin::{answer, of, turn};
+use crate::fleet::{Fleet, children};
+use crate::keys::{descendants, holds};
+use crate::provider::{KEY, Provider};
+use crate::support::{Host, skip};
+
+/// How long OpenClaw may take until it can be spoken to, on a busy machine.
+const START: Duration = Duration::from_secs(240);
+
+/// Where it is installed; `None`, loudly, where it is not.
+fn installation() -> Option<PathBuf> {
+    let chosen = std::env::var_os("NANOCLAW_OPENCLAW_DIR").map(PathBuf::from);
+    let directory =
+        chosen.unwrap_or_else(|| Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../.cache/openclaw")).into());
+    match directory.canonicalize() {
+        Ok(directory) if directory.join("bin/openclaw").exists() => Some(directory),
+        Ok(_) | Err(_) => {
+            skip("OpenClaw is not installed; `nanoclaw openclaw install --directory .cache/openclaw` does it");
+            None
+        }
+    }
+}
+
+/// A turn, as soon as the gateway takes one.
+fn first_turn(fleet: &Fleet, prompt: &str) -> Vec<Value> {
+    let deadline = Instant::now() + START;
+    loop {
+        let events = turn(fleet, "claw", prompt, &[]);
+        let failed = of(&events, "failed");
+        if failed.is_empty() || Instant::now() > deadline {
+            return events;
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn openclaw_and_the_builtin_agent_work_side_by_side() {
+    let Some(directory) = installation() else { return };
+    let Some(host) = Host::limited() else { return };
+    let provider = Provider::start();
+    let fleet = provider.fleet(
+        host,
+        &format!(
+            "agents:
+  - {{ id: claw, kind: openclaw, openclaw: {}, model: main/some-model, tools: {{ deny: [{{ name: exec, arguments: {{ command: \"*forbidden*\" }} }}] }}, budget: {{ requests_per_minute: 30 }} }}
+  - {{ id: own, kind: builtin, model: fast, tools: {{ allow: [shell] }} }}
+",
+            directory.display()
+        ),
+    );
+    let claw = first_turn(&fleet, "CALL exec {\"command\": \"id -u > /workspace/uid && cat /workspace/uid\"}");
+    assert!(answer(&claw).contains("1000"), "{claw:#?}");
+    assert_eq!(of(&claw, "tool_call")[0]["name"], "exec", "{claw:#?}");
+    assert_eq!(fleet.host.read("state/agents/claw/workspace/uid").trim(), "1000");
+    let own = turn(&fleet, "own", "CALL shell {\"command\": \"id -u\"}", &[]);
+    assert!(answer(&own).contains("1000"), "{own:#?}");
+
+    // What its rules deny never reaches it.
+    let denied =
+        turn(&fleet, "claw", "TURN\nCALL exec {\"command\": \"touch /workspace/forbidden\"}", &["--session", "two"]);
+    assert_eq!(of(&denied, "refused")[0]["tool"], "exec", "{denied:#?}");
+    assert!(!fleet.host.path("state/agents/claw/workspace/forbidden").exists());
+    let records = fleet.host.records_of("tool_call");
+    let refused = records.iter().find(|record| record["result"] == "denied").expect("a record");
+    assert_eq!((&refused["agent_id"], &refused["code"]), (&json!("claw"), &json!("tool-not-allowed")));
+
+    // It has reached its model door, and nothing else.
+    let reached: Vec<Value> = fleet.host.records_of("net_connect");
+    assert!(reached.iter().all(|record| record["agent_id"] != "claw" || record["result"] == "denied"), "{reached:#?}");
+    for pid in children(fleet.launcher()).into_iter().flat_map(descendants) {
+        assert!(!holds(pid, KEY), "process {pid} of a cell holds the key");
+    }
+    let status = fleet.until("claw", |status| status["phase"] == "running");
+    assert!(status["memory_bytes"].as_u64().unwrap() > 0);
+}
