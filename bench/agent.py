@@ -15,6 +15,7 @@ A turn counts when its answer has the tool's result.
 
 import argparse
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -35,18 +36,19 @@ def prompt(tool):
     return f'TURN\nCALL {tool} {{"command": "id -u"}}'
 
 
-def done(argv, text, **options):
-    """Runs a command whose answer must have the tool's result; gives its wall and CPU seconds and its peak memory in KiB."""
+def done(argv, text, sampled=False, **options):
+    """Runs a command whose answer must have this text; gives its wall and CPU seconds, and the peak of its memory in KiB."""
     begin = time.perf_counter()
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
-    with processes.Sampler(process.pid) as sampler:
-        out, errors = process.stdout.read(), process.stderr.read()
+    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+    sampler = processes.Sampler(process.pid)
+    with sampler if sampled else contextlib.nullcontext():
+        out = process.stdout.read().decode()
         _, status, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - begin
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0 or text not in out.decode():
-        raise SystemExit(f"bench: `{' '.join(argv)}`: {process.returncode}: {out.decode()} {errors.decode()[-2000:]}")
-    return {"wall": wall, "cpu": used.ru_utime + used.ru_stime, "peak": max(sampler.most, used.ru_maxrss)}
+    if process.returncode != 0 or text not in out:
+        raise SystemExit(f"bench: `{' '.join(argv)}` ended with {process.returncode}: {out[-2000:]}")
+    return {"wall": wall, "cpu": used.ru_utime + used.ru_stime, "peak": sampler.most}
 
 
 class InCell:
@@ -67,8 +69,7 @@ class InCell:
             "wall": client["wall"],
             "cpu": {"cell": self.group.cpu_seconds() - before[1], "control plane": processes.cpu(self.plane) - before[0],
                     "client": client["cpu"]},
-            "peak": {"cell": processes.peak_rss(self.cell), "control plane": processes.peak_rss(self.plane),
-                     "client": client["peak"]},
+            "peak": {"cell": processes.peak_rss(self.cell), "control plane": processes.peak_rss(self.plane)},
             "group": self.group.peak(),
         }
 
@@ -80,7 +81,8 @@ class Alone:
         self.argv, self.home = argv, home
 
     def turn(self):
-        turn = done(self.argv, "SCRIPT DONE", cwd=self.home, env={"PATH": os.environ["PATH"], "HOME": str(self.home)})
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.home)}
+        turn = done(self.argv, "SCRIPT DONE", sampled=True, cwd=self.home, env=environment)
         return {"wall": turn["wall"], "cpu": {"all": turn["cpu"]}, "peak": {"all": turn["peak"]}}
 
 
@@ -126,8 +128,9 @@ def ten(options, folder, port, running):
     plane = processes.outside_cells(everything)
     cells = everything - plane
     return {"wall": wall, "processes": len(everything),
-            **{f"{name} {what}": function(pids) for name, pids in (("cells", cells), ("control plane", plane))
-               for what, function in (("pss", processes.pss), ("rss", processes.rss), ("peak", processes.peak_rss))}}
+            "pss": {"cells": processes.pss(cells), "control plane": processes.pss(plane)},
+            "peak": {"cells": processes.peak_rss(cells), "control plane": processes.peak_rss(plane)},
+            "group": sum({group.most: group.peak() for group in map(processes.Group, cells)}.values())}
 
 
 def measure_all(options, folder, running):

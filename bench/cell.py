@@ -20,6 +20,8 @@ import sys
 import tempfile
 import time
 
+import processes
+
 USER = 65534
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 MANY = 50
@@ -66,7 +68,7 @@ class Worker:
     def __init__(self, user, home):
         drop = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else []
         environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
-        self.process = subprocess.Popen([*drop, sys.executable, __file__, "--worker"], env=environment, cwd="/",
+        self.process = subprocess.Popen([*drop, sys.executable, "-B", __file__, "--worker"], env=environment, cwd="/",
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def measure(self, commands):
@@ -144,41 +146,18 @@ def docker(socket, image):
 # Memory.
 
 
-def descendants(roots):
-    parents = {}
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            parents[int(pid)] = int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    found = set(roots)
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found
-
-
-def pss(pids):
-    """Proportional set size of these processes in KiB: shared pages are divided among those who share them."""
-    total = 0
-    for pid in pids:
-        for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                total += int(line.split()[1])
-    return total
-
-
 def idle_memory(commands, user, home):
     drop = {"user": user, "group": user, "extra_groups": []} if user else {}
     environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     running = [subprocess.Popen(argv, cwd="/", env=environment, **streams, **drop) for argv in commands]
     time.sleep(5)
-    pids = descendants([process.pid for process in running])
+    pids = processes.descendants([process.pid for process in running])
     sleepers = [pid for pid in pids if pathlib.Path(f"/proc/{pid}/comm").read_text() == "sleep\n"]
     try:
         if len(sleepers) != IDLE:
             raise SystemExit(f"{len(sleepers)} of {IDLE} idle programs run under `{' '.join(running[0].args)}`")
-        return pss(pids) / IDLE
+        return processes.pss(pids) / IDLE
     finally:
         # The end of the program is the end of whatever watches over it.
         for pid in sleepers:
@@ -206,6 +185,7 @@ def main():
         os.chown(user_home, USER, USER)
         tools = {
             "fork+exec": (0, one_by_one(lambda n, command: command)),
+            "nanoclaw --version": (0, one_by_one(lambda n, command: [binary, "--version"])),
             "nanoclaw": (0, nanoclaw_run(binary, folder / "state")),
             "nanoclaw rootless": (USER, nanoclaw_run(binary, user_home / "state")),
             "nanoclaw up": (0, nanoclaw_up(binary, folder)),
@@ -222,8 +202,8 @@ def measure_all(tools, options, folder, user_home):
     workers = {0: Worker(0, folder), USER: Worker(USER, user_home)}
     results = {"rounds": options.rounds, "many": MANY, "idle": IDLE, "sequential": {}, "at_once": {}, "memory": {}, "load": []}
     for warm_up, count, rounds, kind in ((3, 1, options.rounds, "sequential"), (1, MANY, options.many_rounds, "at_once")):
-        # A fleet of one is `run` with more to read.
-        chosen = sorted(tools.keys() - ({"nanoclaw up"} if count == 1 else set()))
+        # A fleet of one is `run` with more to read; and a version is no cell.
+        chosen = sorted(tools.keys() - ({"nanoclaw up"} if count == 1 else {"nanoclaw --version"}))
         kept = results[kind] = {tool: [] for tool in tools if tool in chosen}
         for turn in range(-warm_up, rounds):
             results["load"].append(os.getloadavg()[0])
@@ -235,7 +215,7 @@ def measure_all(tools, options, folder, user_home):
             if turn >= 0 and (turn + 1 == rounds or turn % 10 == 9):
                 print(f"cell, {kind}: round {turn + 1} of {rounds}", file=sys.stderr)
     for tool, (user, commands) in tools.items():
-        if tool != "docker":  # Its cells are children of its daemon.
+        if tool not in ("docker", "nanoclaw --version"):  # The cells of docker are children of its daemon.
             results["memory"][tool] = idle_memory(commands(IDLE, ["/bin/sleep", "60"]), user, user_home if user else folder)
     return results
 

@@ -3,11 +3,14 @@
     llm.py BINARY OUT --tools DIR --litellm VENV [--rounds N]     as root; writes OUT, a JSON file that report.py reads
 
 Runs in a network namespace of its own (it makes it). The provider is the scripted model, a mock; the load generator is the same
-program everywhere (tests/scripted-model has both). Three ways are measured in every round, in a new order each time:
+program everywhere (tests/scripted-model has both). Four ways are measured in every round, in a new order each time:
 
     direct    load generator → mock, on loopback
     door      load generator in a cell → model door of a fleet → mock
+    door, log in memory   the same with the fleet's state on a tmpfs: what is left is not the disk
     LiteLLM   load generator → LiteLLM's proxy, one worker, which is its default → mock
+
+and, by itself, what it takes to append a record to a file on that disk.
 
 NanoClaw has its default settings: every call is authorised and on disk in the audit log before it is made, and its outcome is
 recorded. LiteLLM has a master key, without which it does not start, but neither database nor callbacks: it records nothing.
@@ -18,9 +21,11 @@ import json
 import os
 import pathlib
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 
@@ -31,7 +36,9 @@ LITELLM_PORT = 4000
 # Bytes of a request, and events of the answer: 0 is not streamed.
 KINDS = {"1 KB": (1024, 0), "8 KB": (8192, 0), "1 KB, streamed": (1024, 20), "8 KB, streamed": (8192, 20)}
 MANY = 16
-SECONDS, WARM_UP = 1.5, 0.4
+SECONDS, WARM_UP = 2, 0.5
+# The disk by itself: so many records of so many bytes, with a pause of so many seconds between them.
+APPENDS, RECORD, PAUSE = 300, 700, 0.001
 
 
 def start_litellm(venv, folder, port, running):
@@ -74,34 +81,50 @@ def measured(prefix, server, kind, connections, pids):
     return {**seen, "proxy_cpu": spent}
 
 
-def measure_all(options, folder, running):
+def disk(folder):
+    """Microseconds that it takes to have a record on disk, when nothing else is done with it."""
+    times = []
+    with open(folder / "records", "ab", buffering=0) as file:
+        for _ in range(APPENDS):
+            file.write(b"x" * RECORD)
+            begin = time.perf_counter()
+            os.fdatasync(file.fileno())
+            times.append((time.perf_counter() - begin) * 1e6)
+            time.sleep(PAUSE)
+    return {"p50": statistics.median(times), "p99": statistics.quantiles(times, n=100)[98]}
+
+
+def measure_all(options, folder, in_memory, running):
     tools = copied([options.tools / name for name in ("nanoclaw-scripted-model", "nanoclaw-load")], folder / "tools")
     port = start_mock(tools / "nanoclaw-scripted-model", folder, running)
     litellm = start_litellm(options.litellm, folder, port, running)
     agent = {"id": "load", "command": ["sleep", "infinity"], "model": MODEL,
              "mounts": [{"source": str(tools), "target": "/opt/tools"}]}
-    fleet = Fleet(options.binary, folder, "fleet", port, [agent], running)
-    fleet.wait_for(["exec", "load", "--", "true"], "the fleet")
+    load = str(tools / "nanoclaw-load")
+    ways = {"direct": ([load], f"127.0.0.1:{port}", []),
+            "LiteLLM": ([load], f"127.0.0.1:{LITELLM_PORT}", processes.descendants([litellm.pid]))}
+    for way, name, state in (("door", "fleet", folder / "fleet"), ("door, log in memory", "in-memory", in_memory / "fleet")):
+        fleet = Fleet(options.binary, folder, name, port, [agent], running, state)
+        fleet.wait_for(["exec", "load", "--", "true"], "the fleet")
+        plane = processes.outside_cells(processes.descendants([fleet.plane.pid]))
+        ways[way] = ([*fleet.nanoclaw, "exec", "load", "--", "/opt/tools/nanoclaw-load"], "llm.nanoclaw.internal:80", plane)
+    for prefix, server, pids in ways.values():
+        # LiteLLM's first answer takes seconds.
+        for kind in KINDS:
+            measured(prefix, server, kind, MANY, pids)
 
-    of_plane = processes.outside_cells(processes.descendants([fleet.plane.pid]))
-    of_litellm = processes.descendants([litellm.pid])
-    load = [str(tools / "nanoclaw-load")]
-    ways = {
-        "direct": (load, f"127.0.0.1:{port}", []),
-        "door": ([*fleet.nanoclaw, "exec", "load", "--", "/opt/tools/nanoclaw-load"], "llm.nanoclaw.internal:80", of_plane),
-        "LiteLLM": (load, f"127.0.0.1:{LITELLM_PORT}", of_litellm),
-    }
-    results = {"rounds": options.rounds, "many": MANY, "seconds": SECONDS, "load": [], "memory": {},
+    results = {"rounds": options.rounds, "many": MANY, "seconds": SECONDS, "load": [], "memory": {}, "disk": [],
                "ways": {way: {kind: {"one": [], "many": []} for kind in KINDS} for way in ways}}
     for turn in range(options.rounds):
+        results["disk"].append(disk(folder))
         for kind in KINDS:
             for connections, name in ((1, "one"), (MANY, "many")):
                 for way in random.sample(sorted(ways), len(ways)):
                     results["load"].append(os.getloadavg()[0])
-                    results["ways"][way][kind][name].append(measured(*ways[way][:2], kind, connections, ways[way][2]))
+                    prefix, server, pids = ways[way]
+                    results["ways"][way][kind][name].append(measured(prefix, server, kind, connections, pids))
         print(f"llm: round {turn + 1} of {options.rounds}", file=sys.stderr)
-    for way, pids in (("door", of_plane), ("LiteLLM", of_litellm)):
-        results["memory"][way] = {"rss": processes.rss(pids), "peak": processes.peak_rss(pids)}
+    results["memory"] = {way: processes.peak_rss(pids) for way, (_, _, pids) in ways.items() if pids}
     return results
 
 
@@ -115,11 +138,12 @@ def main():
     arguments.add_argument("--rounds", type=int, default=7)
     options = arguments.parse_args()
     # Not /tmp, which may be in memory: the audit log is to be written to a disk.
-    with tempfile.TemporaryDirectory(prefix="nanoclaw-bench.", dir="/var/tmp") as name:
+    with (tempfile.TemporaryDirectory(prefix="nanoclaw-bench.", dir="/var/tmp") as name,
+          tempfile.TemporaryDirectory(prefix="nanoclaw-bench.", dir="/dev/shm") as in_memory):
         folder, running = pathlib.Path(name), []
         folder.chmod(0o755)
         try:
-            results = measure_all(options, folder, running)
+            results = measure_all(options, folder, pathlib.Path(in_memory), running)
         finally:
             stop(running)
     options.out.write_text(json.dumps(results))

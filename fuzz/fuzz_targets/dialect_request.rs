@@ -8,6 +8,12 @@ use libfuzzer_sys::fuzz_target;
 use nanoclaw_dialect::{Dialect, Part, Request, Role, responses};
 use serde_json::Value;
 
+/// All that is said but thoughts, as those of another model are left out.
+fn said(request: &Request) -> Vec<(Role, &Part)> {
+    let parts = request.messages.iter().flat_map(|message| message.parts.iter().map(|part| (message.role, part)));
+    parts.filter(|(_, part)| !matches!(part, Part::Reasoning(_))).collect()
+}
+
 /// Names of the tools that are called, in order. `None` where somebody else than the model calls, or a name is empty:
 /// Gemini's interface takes that, the others have no place for it.
 fn calls(request: &Request) -> Option<Vec<&str>> {
@@ -37,7 +43,7 @@ fuzz_target!(|bytes: &[u8]| {
     if dialect != Dialect::Gemini {
         let passed_on = dialect.read_request(&passed_on).unwrap();
         assert_eq!((passed_on.model.as_str(), passed_on.max_output), ("other", Some(7)));
-        assert_eq!(passed_on.messages, request.messages);
+        assert_eq!(said(&passed_on), said(&request));
     }
 
     let Some(names) = calls(&request) else { return };

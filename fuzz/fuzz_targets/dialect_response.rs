@@ -36,7 +36,10 @@ fn guarded(dialect: Dialect, body: &Value, decisions: u8) {
     // A reader may take less than all of it (other choices), but nothing that was refused.
     if dialect.read_response(body).is_ok() {
         let mut rest = allowed.into_iter();
-        assert!(called(dialect, &passed).iter().all(|name| rest.any(|allowed| allowed == *name)), "{dialect:?}: {passed}");
+        assert!(
+            called(dialect, &passed).iter().all(|name| rest.any(|allowed| allowed == *name)),
+            "{dialect:?}: {passed}"
+        );
     }
 
     let mut cut = dialect.whole_guard(body.clone()).unwrap();

@@ -12,11 +12,7 @@ use crate::support::{Background, Host, appears, eventually, gone, marked};
 /// The events of one turn.
 pub fn turn(fleet: &Fleet, agent: &str, prompt: &str, options: &[&str]) -> Vec<Value> {
     fleet.phase(agent, "running");
-    // An agent that has just started may not listen yet.
-    let finished = eventually("an answer", || {
-        let finished = fleet.ask(&[&["ask", agent, prompt, "--json"], options].concat());
-        (!finished.text().contains("nothing listens")).then_some(finished)
-    });
+    let finished = fleet.ask(&[&["ask", agent, prompt, "--json"], options].concat());
     finished.text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
@@ -162,8 +158,8 @@ fn an_agent_whose_model_is_missing_is_a_mistake_of_the_configuration() {
     let host = Host::new();
     host.write("c.yaml", "agents: [{ id: worker, kind: builtin }]\n");
     let checked = host.nanoclaw(["config", "check", "c.yaml"]);
-    assert_eq!(checked.code(), Some(1), "{}", checked.text());
-    assert!(checked.stderr.contains("models.default"), "{:?}", checked.stderr);
+    assert_eq!(checked.code(), Some(125), "{}", checked.text());
+    assert!(checked.stderr.contains("agent `worker` has no model"), "{:?}", checked.stderr);
 }
 
 #[test]

@@ -1,18 +1,14 @@
 //! The real OpenClaw, not modified, as a member of a fleet beside NanoClaw's own agent.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::builtin::{answer, of, turn};
-use crate::fleet::{Fleet, children};
+use crate::fleet::children;
 use crate::keys::{descendants, holds};
 use crate::provider::{KEY, Provider};
 use crate::support::{Host, skip};
-
-/// How long OpenClaw may take until it can be spoken to, on a busy machine.
-const START: Duration = Duration::from_secs(240);
 
 /// Where it is installed; `None`, loudly, where it is not.
 fn installation() -> Option<PathBuf> {
@@ -25,19 +21,6 @@ fn installation() -> Option<PathBuf> {
             skip("OpenClaw is not installed; `nanoclaw openclaw install --directory .cache/openclaw` does it");
             None
         }
-    }
-}
-
-/// A turn, as soon as the gateway takes one.
-fn first_turn(fleet: &Fleet, prompt: &str) -> Vec<Value> {
-    let deadline = Instant::now() + START;
-    loop {
-        let events = turn(fleet, "claw", prompt, &[]);
-        let failed = of(&events, "failed");
-        if failed.is_empty() || Instant::now() > deadline {
-            return events;
-        }
-        std::thread::sleep(Duration::from_secs(1));
     }
 }
 
@@ -56,7 +39,7 @@ fn openclaw_and_the_builtin_agent_work_side_by_side() {
             directory.display()
         ),
     );
-    let claw = first_turn(&fleet, "CALL exec {\"command\": \"id -u > /workspace/uid && cat /workspace/uid\"}");
+    let claw = turn(&fleet, "claw", "CALL exec {\"command\": \"id -u > /workspace/uid && cat /workspace/uid\"}", &[]);
     assert!(answer(&claw).contains("1000"), "{claw:#?}");
     assert_eq!(of(&claw, "tool_call")[0]["name"], "exec", "{claw:#?}");
     assert_eq!(fleet.host.read("state/agents/claw/workspace/uid").trim(), "1000");

@@ -38,7 +38,7 @@ pub fn openclaw() -> Option<PathBuf> {
     let installed = Command::new(env!("CARGO_BIN_EXE_nanoclaw"))
         .args(["openclaw", "install", "--directory"])
         .arg(&dir)
-        .env("NANOCLAW_STATE_DIR", state.path())
+        .env("NANOCLAW_STATE_DIR", state.path().join("state"))
         .output()
         .unwrap();
     assert!(installed.status.success(), "openclaw install: {}", String::from_utf8_lossy(&installed.stderr));

@@ -8,8 +8,8 @@ use nanoclaw_config::glob;
 use nanoclaw_dialect::Dialect;
 use serde::{Deserialize, Serialize};
 
-pub use crate::mcp::McpServer;
 use crate::mcp::MOST_SERVERS;
+pub use crate::mcp::McpServer;
 
 /// Largest settings file in bytes.
 pub const MAX_SETTINGS: u64 = 4 * 1024 * 1024;

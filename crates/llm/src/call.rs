@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use nanoclaw_audit::AuditError;
 use nanoclaw_config::{ModelRef, NanoUsd};
 use nanoclaw_dialect::guard::Facts;
-use nanoclaw_dialect::{Dialect, Fault, FaultKind, Malformed, Request, Usage, constrained, responses};
+use nanoclaw_dialect::{Dialect, Fault, FaultKind, Request, Usage, constrained, responses};
 use nanoclaw_request::{Action, ModelCall, ModelOperation, Refusal, RefusalCode, Stage};
 use nanoclaw_vault::digest;
 use serde_json::Value;
@@ -18,11 +18,12 @@ use crate::answer::{self, Spoken};
 use crate::budget::{Estimate, Exhausted, Reservation};
 use crate::door::{Asked, Door, Reply};
 use crate::ledger::Ledger;
+use crate::request::Read;
 use crate::respond;
 use crate::route::Routed;
 use crate::routes::Route;
 use crate::upstream::{Call, Failure, Operation};
-use crate::{bodies, estimate};
+use crate::{bodies, request};
 
 /// Longest answer in tokens that is reserved where the agent does not say, and a budget bounds it.
 const DEFAULT_MAX_OUTPUT: u64 = 4_096;
@@ -48,9 +49,7 @@ pub(crate) fn refuse(reply: Reply, dialect: Dialect, refusal: &Refusal, returns:
 pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, reply: Reply) -> Result<(), AuditError> {
     let started = Instant::now();
     let operation = operation(dialect);
-    let body: Result<Value, Malformed> =
-        serde_json::from_slice(&asked.body).map_err(|error| Malformed::new("", format!("the body is not JSON: {error}")));
-    let read = body.and_then(|body| dialect.read_request(&body).map(|request| (body, request)));
+    let (digest, read) = request::read(door, dialect, asked.body.clone()).await;
     let mut call = ModelCall {
         operation,
         asked: String::new(),
@@ -58,23 +57,21 @@ pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, r
         stream: false,
         messages: 0,
         bytes: asked.body.len(),
-        digest: digest::hex(&digest::sha256(&asked.body)),
+        digest: digest.clone(),
         reserved_tokens: 0,
     };
-    let (body, request) = match read {
+    let Read { body, request, input, inspected } = match read {
         Ok(read) => read,
-        Err(error) => {
-            return declined(door, dialect, call, malformed(error.to_string()), reply).await;
-        }
+        Err(refusal) => return declined(door, dialect, call, refusal, reply).await,
     };
     call.stream = request.stream;
     call.messages = request.messages.len();
     // First of all: what is recorded below holds names that the agent chose.
-    if let Err(refusal) = door.shared.pipeline.request(&body) {
-        return declined(door, dialect, call, refusal, reply).await;
-    }
+    let sources = match inspected {
+        Ok(sources) => sources,
+        Err(refusal) => return declined(door, dialect, call, refusal, reply).await,
+    };
     call.asked.clone_from(&request.model);
-    let sources = door.observe(&request);
     let routed = match door.shared.router.resolve(&request.model, door.access.model.as_deref()) {
         Ok(routed) => routed,
         Err(refusal) => return declined(door, dialect, call, refusal, reply).await,
@@ -82,11 +79,8 @@ pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, r
     call.asked.clone_from(&routed.asked);
     call.candidates = routed.candidates.iter().map(ModelRef::to_string).collect();
     let max_output = max_output(door, request.max_output);
-    let most = Usage {
-        input: estimate::input(&request),
-        output: max_output.unwrap_or(0).saturating_mul(choices(dialect, &body)),
-        ..Usage::default()
-    };
+    let most =
+        Usage { input, output: max_output.unwrap_or(0).saturating_mul(choices(dialect, &body)), ..Usage::default() };
     let reservation = match reserve(door, &routed, most) {
         Ok(reservation) => reservation,
         Err((refusal, returns)) => {
@@ -96,7 +90,6 @@ pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, r
         }
     };
     call.reserved_tokens = most.input.saturating_add(most.output);
-    let digest = call.digest.clone();
     let ticket = match door.walk(Ok(Action::CallModel(call))).await? {
         Ok((_, ticket)) => ticket,
         Err(refusal) => {
@@ -109,7 +102,8 @@ pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, r
         refuse(reply, dialect, &refusal, None);
         return ledger.close(&Facts::default(), Some(refusal)).await;
     }
-    let values = |name: &HeaderName| asked.headers.get_all(name).iter().map(|value| (name.clone(), value.clone())).collect();
+    let values =
+        |name: &HeaderName| asked.headers.get_all(name).iter().map(|value| (name.clone(), value.clone())).collect();
     let headers = PASSED_ON.iter().flat_map(|name| -> Vec<_> { values(name) }).collect();
     let ready = Ready { dialect, request, body, routed, max_output, headers };
     dispatch(door, ready, ledger, reply).await
@@ -171,7 +165,9 @@ pub(crate) const fn is_final(failure: &Failure) -> bool {
 /// Keeps a body, if bodies are kept.
 pub(crate) async fn keep(door: &Door, digest: &str, body: Bytes) -> Result<(), Refusal> {
     let Some(directory) = &door.shared.bodies else { return Ok(()) };
-    bodies::keep(directory, digest, body).await.map_err(|error| unreachable(format!("the body cannot be kept: {error}")))
+    bodies::keep(directory, digest, body)
+        .await
+        .map_err(|error| unreachable(format!("the body cannot be kept: {error}")))
 }
 
 /// How many answers a request asks for, each of the longest length.
@@ -201,8 +197,7 @@ fn translated(door: &Door, ready: &Ready, candidate: &ModelRef) -> Result<(Spoke
             "`{candidate}` does not speak OpenAI responses, and a request that refers to what a provider has stored cannot be translated; send the whole conversation"
         )));
     }
-    let request =
-        || Request { model: candidate.model.clone(), max_output: ready.max_output, ..ready.request.clone() };
+    let request = || Request { model: candidate.model.clone(), max_output: ready.max_output, ..ready.request.clone() };
     let mut body = match spoken {
         Spoken::Plain(same) if same == ready.dialect => ready.body.clone(),
         Spoken::Plain(other) => other.write_request(&request()),
@@ -276,7 +271,9 @@ pub(crate) fn reserve(door: &Door, routed: &Routed, usage: Usage) -> Result<Rese
         Ok(reservation) => Ok(reservation),
         Err(exhausted) => {
             let (help, returns) = match &exhausted {
-                Exhausted::Limit { returns: Some(returns), .. } => (format!("it returns at {returns:.0}"), Some(*returns)),
+                Exhausted::Limit { returns: Some(returns), .. } => {
+                    (format!("it returns at {returns:.0}"), Some(*returns))
+                }
                 Exhausted::Limit { returns: None, .. } => ("try again when another call has ended".to_owned(), None),
                 Exhausted::NoPrice { model, .. } => {
                     (format!("put the price of `{model}` into the file that `models.prices` names"), None)
@@ -285,7 +282,9 @@ pub(crate) fn reserve(door: &Door, routed: &Routed, usage: Usage) -> Result<Rese
             };
             let code = match exhausted {
                 Exhausted::Limit { returns: None, .. } => RefusalCode::Limit,
-                Exhausted::Limit { .. } | Exhausted::NoPrice { .. } | Exhausted::Journal(_) => RefusalCode::BudgetExhausted,
+                Exhausted::Limit { .. } | Exhausted::NoPrice { .. } | Exhausted::Journal(_) => {
+                    RefusalCode::BudgetExhausted
+                }
             };
             Err((Refusal { stage: Stage::Inspect, code, reason: exhausted.to_string(), help }, returns))
         }

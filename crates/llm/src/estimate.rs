@@ -12,9 +12,10 @@ const PICTURE: u64 = 1_600;
 /// Tokens of a request, rather too many than too few.
 pub(crate) fn input(request: &Request) -> u64 {
     let messages = request.messages.iter().map(|Message { parts, .. }| FRAME + parts.iter().map(part).sum::<u64>());
-    let tools = request.tools.iter().map(|tool| {
-        FRAME + text(&tool.name) + text(&tool.description) + text(&tool.parameters.to_string())
-    });
+    let tools = request
+        .tools
+        .iter()
+        .map(|tool| FRAME + text(&tool.name) + text(&tool.description) + text(&tool.parameters.to_string()));
     let format = match &request.format {
         Some(Format::Schema { schema, .. }) => text(&schema.to_string()),
         Some(Format::Json) | None => 0,

@@ -26,6 +26,7 @@ pub mod metrics;
 mod models;
 mod price;
 mod provenance;
+mod request;
 mod respond;
 mod route;
 mod routes;

@@ -36,7 +36,9 @@ pub(crate) async fn models(
         }
     };
     let shown = |name: &String| match dialect {
-        Dialect::Messages => json!({"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"}),
+        Dialect::Messages => {
+            json!({"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"})
+        }
         Dialect::Chat | Dialect::Responses | Dialect::Gemini => {
             json!({"id": name, "object": "model", "created": 0, "owned_by": "nanoclaw"})
         }
@@ -76,7 +78,10 @@ fn names(door: &Door) -> Vec<String> {
     let denied = |name: &str| matches(&access.deny, name);
     let mut names: Vec<String> = access.model.iter().cloned().collect();
     for (alias, candidates) in door.shared.router.aliases() {
-        if matches(&access.allow, alias) && !denied(alias) && !candidates.iter().any(|candidate| denied(&candidate.to_string())) {
+        if matches(&access.allow, alias)
+            && !denied(alias)
+            && !candidates.iter().any(|candidate| denied(&candidate.to_string()))
+        {
             names.push(alias.clone());
         }
     }

@@ -108,8 +108,7 @@ impl Models {
         let accounts: Vec<_> = config.agents.iter().filter_map(account).collect();
         let bodies = models.keep_bodies.then_some(set_up.bodies);
         if let Some(path) = &bodies {
-            crate::bodies::prepare(path)
-                .map_err(|source| SetUpError::Bodies { path: path.clone(), source })?;
+            crate::bodies::prepare(path).map_err(|source| SetUpError::Bodies { path: path.clone(), source })?;
         }
         let free = models.providers.iter().filter(|p| matches!(p.kind, ProviderKind::LlamaServer(_)));
         Ok(Self {

@@ -93,7 +93,9 @@ impl Prices {
                 let failed = |source| PriceError::File { path: path.to_path_buf(), source };
                 let length = std::fs::metadata(path).map_err(failed)?.len();
                 if length > LONGEST_FILE {
-                    return Err(failed(std::io::Error::other(format!("{length} bytes are too many for a price table"))));
+                    return Err(failed(std::io::Error::other(format!(
+                        "{length} bytes are too many for a price table"
+                    ))));
                 }
                 read(path, &std::fs::read_to_string(path).map_err(failed)?)?
             }
@@ -114,10 +116,14 @@ impl Prices {
 }
 
 fn read(path: &Path, text: &str) -> Result<Vec<Entry>, PriceError> {
-    let table: Table = serde_json::from_str(text)
-        .map_err(|source| PriceError::Malformed { path: path.to_path_buf(), source })?;
+    let table: Table =
+        serde_json::from_str(text).map_err(|source| PriceError::Malformed { path: path.to_path_buf(), source })?;
     let sane = |price: f64| (0.0..=1e6).contains(&price);
-    match table.prices.iter().find(|entry| ![entry.input, entry.cached.unwrap_or(0.0), entry.output].into_iter().all(sane)) {
+    match table
+        .prices
+        .iter()
+        .find(|entry| ![entry.input, entry.cached.unwrap_or(0.0), entry.output].into_iter().all(sane))
+    {
         Some(entry) => Err(PriceError::Absurd { path: path.to_path_buf(), model: entry.model.clone() }),
         None => Ok(table.prices),
     }

@@ -52,7 +52,8 @@ impl Router {
     /// # Errors
     /// No model has that name here.
     pub(crate) fn resolve(&self, asked: &str, own: Option<&str>) -> Result<Routed, Refusal> {
-        let no_such_model = |reason, help| Refusal { stage: Stage::Inspect, code: RefusalCode::NoSuchModel, reason, help };
+        let no_such_model =
+            |reason, help| Refusal { stage: Stage::Inspect, code: RefusalCode::NoSuchModel, reason, help };
         if asked.len() > MAX_MODEL_BYTES {
             let reason = format!("the name of the model is longer than {MAX_MODEL_BYTES} bytes");
             return Err(no_such_model(reason, String::new()));
@@ -129,6 +130,9 @@ mod tests {
     #[test]
     fn a_name_that_is_not_there_is_answered_with_those_that_are() {
         let refusal = router().resolve("smal", None).unwrap_err();
-        assert_eq!(refusal.to_string(), "there is no model `smal` here; write one of `robust`, `PROVIDER/MODEL`, or `default`");
+        assert_eq!(
+            refusal.to_string(),
+            "there is no model `smal` here; write one of `robust`, `PROVIDER/MODEL`, or `default`"
+        );
     }
 }

@@ -35,7 +35,9 @@ async fn keep(plane: Plane, fleet: Fleet, agent: Agent, rule: String, scheduled:
         let now = Timestamp::now();
         let due = match &scheduled.when {
             When::Cron(cron) => cron.next_after(now),
-            When::Every(interval) => jiff::SignedDuration::try_from(*interval).ok().and_then(|pause| now.checked_add(pause).ok()),
+            When::Every(interval) => {
+                jiff::SignedDuration::try_from(*interval).ok().and_then(|pause| now.checked_add(pause).ok())
+            }
         };
         let Some(due) = due else { return };
         while let Ok(left) = Duration::try_from(due.duration_since(Timestamp::now()))
@@ -100,7 +102,9 @@ async fn attend(plane: &Plane, id: &CellId, rule: &str, target: &turn::Target, o
     let (text, outcome) = match last {
         Some(Event::Done { text, .. }) => (text, Outcome::default()),
         Some(Event::Failed { error, .. }) => (format!("failed: {error}"), Outcome::failed(turn::failure(error))),
-        Some(_) | None => ("it ended without an answer".to_owned(), Outcome::failed(turn::failure("no answer".to_owned()))),
+        Some(_) | None => {
+            ("it ended without an answer".to_owned(), Outcome::failed(turn::failure("no answer".to_owned())))
+        }
     };
     if let Err(error) = log::append(plane.state.log(id.as_str()), &format!("[{rule}] {text}\n")) {
         say(format_args!("log of agent `{id}`: {error}"));

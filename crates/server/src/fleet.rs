@@ -276,9 +276,8 @@ impl Fleet {
             What::Agent(agent) => agents::fit(&self.plane, agent, self.mode)
                 .map_err(|error| format!("cell `{id}` was not started: {error}"))?,
             What::Model { server, .. } => {
-                let limits_memory = self.plane.launcher.cgroups().enforced().memory;
-                let order = llama::fit(id.clone(), server, self.mode, limits_memory);
-                Fitted { order, speech: Speech::None }
+                let order = llama::fit(id.clone(), server, self.mode, self.plane.launcher.cgroups().enforced());
+                Fitted { order, speech: Speech::LlamaServer }
             }
         };
         let cell = launch(&self.plane, order, stdio).await.map_err(|error| error.to_string())?;
@@ -290,7 +289,10 @@ impl Fleet {
         state.running = Some(Running { steering, speech });
         state.problem = None;
         drop(state);
-        member.enter(Phase::Running);
+        // A model runs when it has been loaded.
+        if matches!(member.what, What::Agent(_)) {
+            member.enter(Phase::Running);
+        }
         Ok(cell)
     }
 

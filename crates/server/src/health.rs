@@ -73,6 +73,7 @@ pub(crate) async fn goes_silent(target: &Target, told: impl Fn(bool)) {
             Some(false) => sleep(FIRST_LOOK).await,
         }
     }
+    told(true);
     let mut failures = 0;
     while failures < LOOKS {
         sleep(LOOK).await;

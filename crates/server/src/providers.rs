@@ -22,7 +22,10 @@ impl Providers {
             let name = name.to_owned();
             Box::pin(async move {
                 let Some(steering) = steering else {
-                    return Err(io::Error::new(io::ErrorKind::NotConnected, format!("the cell of `{name}` is not running")));
+                    return Err(io::Error::new(
+                        io::ErrorKind::NotConnected,
+                        format!("the cell of `{name}` is not running"),
+                    ));
                 };
                 steering.dial(llama::PORT).await
             })

@@ -15,7 +15,9 @@ pub(super) fn output(response: CallToolResponse) -> Result<Output, ToolError> {
         CallToolResponse::InputRequired(_) => {
             Err(ToolError::new("the server asks for something before it goes on, and this agent gives it nothing"))
         }
-        _ => Err(ToolError::new("the server would give the result later, and this agent does not wait for such results")),
+        _ => {
+            Err(ToolError::new("the server would give the result later, and this agent does not wait for such results"))
+        }
     }
 }
 

@@ -4,7 +4,9 @@ use std::error::Error;
 
 use rmcp::model::ErrorData;
 use rmcp::service::{ClientInitializeError, ServiceError};
+use rmcp::transport::streamable_http_client::StreamableHttpError;
 
+use super::http::WebError;
 use crate::plain;
 
 /// Longest quotation of what a server says, in bytes.
@@ -27,7 +29,9 @@ pub(super) fn unserved(error: &ClientInitializeError) -> String {
         ClientInitializeError::JsonRpcError(error) => said(error),
         ClientInitializeError::TransportError { error, .. } => deepest(error.error.as_ref()),
         ClientInitializeError::LegacyFallbackFailed { fallback, .. } => unserved(fallback),
-        ClientInitializeError::NoCompatibleProtocolVersion { .. } => "it speaks no version that is spoken here".to_owned(),
+        ClientInitializeError::NoCompatibleProtocolVersion { .. } => {
+            "it speaks no version that is spoken here".to_owned()
+        }
         ClientInitializeError::ConnectionClosed(_) => "the connection ended".to_owned(),
         _ => "it does not speak MCP as it should".to_owned(),
     }
@@ -46,11 +50,16 @@ fn said(error: &ErrorData) -> String {
     format!("it says `{}` (error {})", plain::line(&error.message, LONGEST_QUOTE), error.code.0)
 }
 
-/// The words of the cause; what is around it names types of a library.
+/// The words of the cause; what is around it is for programmers.
 fn deepest(error: &(dyn Error + 'static)) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {
         deepest = source;
     }
-    plain::line(&deepest.to_string(), LONGEST_QUOTE)
+    let words = match deepest.downcast_ref() {
+        // This one does not name its cause as such.
+        Some(StreamableHttpError::Client(WebError(words))) => words.clone(),
+        _ => deepest.to_string(),
+    };
+    plain::line(&words, LONGEST_QUOTE)
 }

@@ -51,7 +51,7 @@ type EventStream = Pin<Box<dyn Stream<Item = Result<Sse, SseError>> + Send>>;
 /// Why there is no answer of a server, in words for the model.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct WebError(String);
+pub(super) struct WebError(pub(super) String);
 
 /// The way to a server.
 #[derive(Clone, Debug)]
@@ -213,9 +213,7 @@ async fn refused(
     if status == StatusCode::NOT_FOUND && in_session {
         return Err(StreamableHttpError::SessionExpired);
     }
-    let body = Limited::new(response.into_body(), MAX_ERROR).collect().await.map(|body| body.to_bytes());
-    // An error that cannot be read to its end still has its status.
-    let body = body.unwrap_or_default();
+    let body = beginning(response.into_body()).await;
     let told = match serde_json::from_slice(&body) {
         Ok(ServerJsonRpcMessage::Error(error)) => Some(error.error),
         _ => None,
@@ -226,9 +224,8 @@ async fn refused(
     };
     let ClientJsonRpcMessage::Request(request) = message else { return Err(failed(format!("HTTP {status}: {words}"))) };
     let probe = matches!(request.request, ClientRequest::DiscoverRequest(_)) && !in_session;
-    let unknown = probe
-        && status.is_client_error()
-        && !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    let unknown =
+        probe && status.is_client_error() && !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     match told {
         // Where the id could not be read, there is none in the error.
         Some(error) => Ok(answer(error, request.id.clone())),
@@ -238,6 +235,20 @@ async fn refused(
         }
         None => Err(failed(format!("HTTP {status}: {words}"))),
     }
+}
+
+/// The first [`MAX_ERROR`] bytes of a body, as far as they come.
+async fn beginning(mut body: Incoming) -> Vec<u8> {
+    let mut read = Vec::new();
+    while let Some(Ok(frame)) = body.frame().await {
+        let Some(data) = frame.data_ref() else { continue };
+        let room = MAX_ERROR.saturating_sub(read.len());
+        read.extend_from_slice(data.get(..room.min(data.len())).unwrap_or_default());
+        if data.len() >= room {
+            break;
+        }
+    }
+    read
 }
 
 fn answer(error: ErrorData, id: rmcp::model::RequestId) -> StreamableHttpPostResponse {

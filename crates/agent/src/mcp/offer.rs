@@ -133,7 +133,10 @@ mod tests {
 
     #[test]
     fn names_are_what_apis_accept_and_no_other_tools() {
-        assert_eq!(names(&["file_read", "a.b/c", "größe", ""]), ["srv__file_read", "srv__a_b_c", "srv__gr__e", "srv__"]);
+        assert_eq!(
+            names(&["file_read", "a.b/c", "größe", ""]),
+            ["srv__file_read", "srv__a_b_c", "srv__gr__e", "srv__"]
+        );
         let long = "x".repeat(100_000);
         let of = names(&[&long, &format!("{long}y")]);
         assert_eq!(of.len(), 2);
@@ -195,7 +198,8 @@ mod tests {
 
     #[test]
     fn a_schema_is_passed_on_unless_it_is_too_long() {
-        let schema = json!({"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}, "required": ["n"]});
+        let schema =
+            json!({"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}, "required": ["n"]});
         let huge = json!({"type": "object", "properties": {"x": {"const": "x".repeat(1 << 20)}}});
         let of = offered(vec![tool("good", "", schema.clone()), tool("huge", "", huge)], &ToolNames::default());
         assert_eq!(of.len(), 1);

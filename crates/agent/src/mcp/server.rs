@@ -7,11 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rmcp::model::{
-    CallToolRequestParams, PaginatedRequestParams, ProtocolVersion, SubscriptionFilter,
-};
-use rmcp::service::{ClientLifecycleMode, Peer, RunningService, ServiceError, serve_client_with_lifecycle};
 use rmcp::RoleClient;
+use rmcp::model::{CallToolRequestParams, PaginatedRequestParams, ProtocolVersion, SubscriptionFilter};
+use rmcp::service::{ClientLifecycleMode, Peer, RunningService, ServiceError, serve_client_with_lifecycle};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -19,6 +17,7 @@ use tokio::time::{Instant, timeout};
 
 use super::client::Client;
 use super::config::McpServer;
+use super::guard::Guard;
 use super::journal::Journal;
 use super::offer::{self, Listed, MOST_TOOLS};
 use super::stdio::Process;
@@ -84,7 +83,7 @@ impl Running {
     /// Why it is gone.
     async fn end(&self) -> String {
         if self.watch.flooded() {
-            return watch::flood();
+            return watch::FLOOD.to_owned();
         }
         match &self.process {
             Some(process) => process.end().await.unwrap_or_else(|| "it closed its output".to_owned()),
@@ -100,9 +99,10 @@ impl Running {
     /// Asks a server that tells of changes only when it is asked. Without an answer its lists are asked for at each turn,
     /// as far as they do not hold longer.
     fn listen(&mut self) {
-        let tells = self.service.peer_info().is_some_and(|info| {
-            info.capabilities.tools.as_ref().and_then(|tools| tools.list_changed).unwrap_or(false)
-        });
+        let tells = self
+            .service
+            .peer_info()
+            .is_some_and(|info| info.capabilities.tools.as_ref().and_then(|tools| tools.list_changed).unwrap_or(false));
         if !(tells && self.modern()) {
             return;
         }
@@ -174,7 +174,8 @@ impl Server {
     pub(super) async fn refresh(&self, new_turn: bool) -> bool {
         let running = self.running.lock().await;
         let Some(running) = running.as_ref().filter(|running| !running.gone()) else { return false };
-        if !running.watch.take_change() && !(new_turn && running.modern()) {
+        let told = running.watch.take_change();
+        if !(told || new_turn && running.modern()) {
             return false;
         }
         running.watch.begin();
@@ -203,7 +204,11 @@ impl Server {
         };
         match answer {
             Ok(Ok(response)) => content::output(response),
-            Ok(Err(ServiceError::TransportClosed)) => Err(self.ended().await),
+            // Also said where only the answer broke off.
+            Ok(Err(ServiceError::TransportClosed)) => match dropped.has_changed() {
+                Ok(true) if !watch.flooded() => Err(says(&watch::too_long())),
+                _ => Err(self.ended().await),
+            },
             Ok(Err(error)) => Err(says(&failure::text(&error))),
             Err(_) => Err(says(&format!(
                 "no answer within {} s; it is not known whether the call took effect",
@@ -216,7 +221,12 @@ impl Server {
     async fn ended(&self) -> ToolError {
         let why = match &*self.running.lock().await {
             Some(running) if running.gone() => running.end().await,
-            _ => "it ended".to_owned(),
+            _ => {
+                let name = self.name();
+                return ToolError::new(format!(
+                    "the MCP server `{name}`: the answer broke off; it is not known whether the call took effect"
+                ));
+            }
         };
         ToolError::new(format!(
             "the MCP server `{}` is gone: {why}. It is not known whether the call took effect. The next call starts it \
@@ -239,7 +249,10 @@ impl Server {
                 )));
             }
             let failed = |why: String| {
-                ToolError::new(format!("the MCP server `{}` cannot be started again: {why}; work without it", self.name()))
+                ToolError::new(format!(
+                    "the MCP server `{}` cannot be started again: {why}; work without it",
+                    self.name()
+                ))
             };
             let started = self.start().await.map_err(failed)?;
             // The list is there, but not with those who offer it.
@@ -264,7 +277,7 @@ impl Server {
                 Ok(running)
             }
             Err(why) => {
-                self.journal.note(&format!("cannot be started: {why}"));
+                self.journal.note(&format!("it does not run: {why}"));
                 self.listed.borrow_mut().clear();
                 self.problem.replace(Some(why.clone()));
                 self.failed.set(Some(Instant::now()));
@@ -283,9 +296,11 @@ impl Server {
         let running = match self.serve(modern).await {
             Ok(running) => running,
             Err(Unserved::Unstarted(why)) => return Err(why),
-            Err(Unserved::Unspoken(_)) => self.serve(ClientLifecycleMode::Initialize).await.map_err(|error| match error {
-                Unserved::Unstarted(why) | Unserved::Unspoken(why) => why,
-            })?,
+            Err(Unserved::Unspoken(_)) => {
+                self.serve(ClientLifecycleMode::Initialize).await.map_err(|error| match error {
+                    Unserved::Unstarted(why) | Unserved::Unspoken(why) => why,
+                })?
+            }
         };
         match self.list(running.service.peer()).await {
             Ok(()) => Ok(running),
@@ -299,20 +314,21 @@ impl Server {
         let client = Client::new(Arc::clone(&watch));
         let (service, process) = match &self.way {
             McpServer::Program { command, env, .. } => {
-                let (pipes, process) = stdio::start(command, env, &self.directory, &self.journal, &watch)
-                    .map_err(Unserved::Unstarted)?;
-                let service = serve_client_with_lifecycle(client, pipes, mode).await;
+                let (pipes, process) =
+                    stdio::start(command, env, &self.directory, &self.journal, &watch).map_err(Unserved::Unstarted)?;
+                let service = serve_client_with_lifecycle(client, Guard::new(pipes, &watch), mode).await;
                 (service, Some(process))
             }
             McpServer::Web { url, .. } => {
                 let transport = http::transport(url, &watch).map_err(Unserved::Unstarted)?;
-                (serve_client_with_lifecycle(client, transport, mode).await, None)
+                let guarded = Guard::new(transport, &watch);
+                (serve_client_with_lifecycle(client, guarded, mode).await, None)
             }
         };
         let service = match (service, &process) {
             (Ok(service), _) => service,
             (Err(error), Some(process)) if failure::closed(&error) => {
-                let end = if watch.flooded() { Some(watch::flood()) } else { process.end().await };
+                let end = if watch.flooded() { Some(watch::FLOOD.to_owned()) } else { process.end().await };
                 return Err(Unserved::Unspoken(end.unwrap_or_else(|| "it closed its output".to_owned())));
             }
             (Err(error), _) => return Err(Unserved::Unspoken(failure::unserved(&error))),

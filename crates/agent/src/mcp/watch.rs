@@ -72,11 +72,16 @@ impl Watch {
         match self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left) {
             Ok(_) => Ok(()),
             Err(_) => {
-                self.flooded.store(true, Ordering::Relaxed);
-                self.drop_message();
-                Err(io::Error::other(flood()))
+                self.flood();
+                Err(io::Error::other(FLOOD))
             }
         }
+    }
+
+    /// The server is cut off.
+    pub(super) fn flood(&self) {
+        self.flooded.store(true, Ordering::Relaxed);
+        self.drop_message();
     }
 
     /// A message is not read, because it is too long.
@@ -86,9 +91,7 @@ impl Watch {
 }
 
 /// What is said of a server that was cut off.
-pub(super) fn flood() -> String {
-    format!("it sent more than {MAX_TRAFFIC} bytes at once and was cut off")
-}
+pub(super) const FLOOD: &str = "it sent far more than it was asked for, and was cut off";
 
 /// What is said of a message that was dropped.
 pub(super) fn too_long() -> String {
@@ -210,7 +213,10 @@ mod tests {
     fn a_long_message_is_reported_once_however_it_comes() {
         let most = vec![b'x'; MAX_MESSAGE];
         let more = [most.as_slice(), b"yy\nnext\n"].concat();
-        assert_eq!(reports(Framing::Lines, &[&most, b"y", b"zzz", b"\n", b"next\n"]), [false, true, false, false, false]);
+        assert_eq!(
+            reports(Framing::Lines, &[&most, b"y", b"zzz", b"\n", b"next\n"]),
+            [false, true, false, false, false]
+        );
         assert_eq!(reports(Framing::Lines, &[&more]), [true]);
         assert_eq!(reports(Framing::Lines, &[&[most.as_slice(), b"\n"].concat()]), [true]);
         assert_eq!(reports(Framing::Lines, &[most.get(1..).unwrap(), b"\n", b"ok\n"]), [false; 3]);

@@ -4,8 +4,7 @@ use nanoclaw_dialect::{Dialect, Malformed, Request, Response, StreamReader, cons
 use serde_json::Value;
 
 /// What the form takes the place of in a request, and what would give more answers than the one that is read.
-const REPLACED: [&str; 7] =
-    ["tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "stop", "n"];
+const REPLACED: [&str; 7] = ["tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "stop", "n"];
 
 /// How a provider is spoken to for one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +76,14 @@ mod tests {
         assert_eq!(
             keys,
             [
-                "model", "messages", "max_tokens", "response_format", "stream", "stream_options", "seed", "min_p",
+                "model",
+                "messages",
+                "max_tokens",
+                "response_format",
+                "stream",
+                "stream_options",
+                "seed",
+                "min_p",
                 "max_completion_tokens",
             ]
         );

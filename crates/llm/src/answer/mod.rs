@@ -80,7 +80,8 @@ pub(crate) async fn decide(door: &Door, call: &ToolCall) -> Result<Result<(), Re
             Ok(Ok(()))
         }
         Err(refusal) => {
-            door.shared.tell(&door.id, &Seen::Refused { name: pipeline.clean(&call.name), reason: refusal.to_string() });
+            door.shared
+                .tell(&door.id, &Seen::Refused { name: pipeline.clean(&call.name), reason: refusal.to_string() });
             Ok(Err(refusal))
         }
     }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::Response;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use nanoclaw_audit::AuditError;
 use nanoclaw_dialect::guard::{Facts, HeldCall, Piece, StreamGuard};
 use nanoclaw_dialect::sse::{Event, Parser};
@@ -229,9 +229,9 @@ impl Passage<'_> {
         let mut guard = |event| self.guard.feed(event);
         let fed = match &mut self.translation {
             None => guard(event),
-            Some((reader, writer)) => reader.read(&event).and_then(|deltas| {
-                deltas.into_iter().flat_map(|delta| writer.write(delta)).try_for_each(guard)
-            }),
+            Some((reader, writer)) => reader
+                .read(&event)
+                .and_then(|deltas| deltas.into_iter().flat_map(|delta| writer.write(delta)).try_for_each(guard)),
         };
         fed.map_err(|error| self.unreadable(&error))
     }

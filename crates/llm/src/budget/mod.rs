@@ -111,13 +111,8 @@ impl Budgets {
         let mut changes = Vec::new();
         let journal = Journal::open(journal, |change| changes.push(change))?;
         let now = changes.iter().map(|change| change.at).fold(Timestamp::now(), Timestamp::max);
-        let account = |key: String, owner: String, limits| Account {
-            key,
-            owner,
-            limits,
-            used: Periods::new(now),
-            running: 0,
-        };
+        let account =
+            |key: String, owner: String, limits| Account { key, owner, limits, used: Periods::new(now), running: 0 };
         let mut accounts = vec![account("fleet".to_owned(), "the fleet".to_owned(), fleet)];
         let mut of_cell = HashMap::new();
         for group in groups {
@@ -127,7 +122,10 @@ impl Budgets {
             let own = accounts.len();
             accounts.push(account(format!("agent/{id}"), format!("agent `{id}`"), *budget));
             let shared = group.as_ref().and_then(|name| groups.iter().position(|group| group.name == *name));
-            of_cell.insert(id.clone(), [Some(own), shared.map(|index| index + 1), Some(0)].into_iter().flatten().collect());
+            of_cell.insert(
+                id.clone(),
+                [Some(own), shared.map(|index| index + 1), Some(0)].into_iter().flatten().collect(),
+            );
         }
         for Change { account: key, at, count } in changes {
             // Accounts that the configuration no longer has are forgotten with the next compaction.
@@ -151,7 +149,8 @@ impl Budgets {
         let book = self.book();
         let limits = book.concerned(cell).into_iter().filter_map(|index| Some(book.accounts.get(index)?.limits));
         let bounds = |limits: Budget| {
-            let tokens = [limits.tokens_per_minute, limits.tokens_per_hour, limits.tokens_per_day, limits.tokens_per_month];
+            let tokens =
+                [limits.tokens_per_minute, limits.tokens_per_hour, limits.tokens_per_day, limits.tokens_per_month];
             let money = [limits.usd_per_hour, limits.usd_per_day, limits.usd_per_month];
             tokens.iter().any(Option::is_some) || money.iter().any(Option::is_some)
         };
@@ -286,7 +285,13 @@ impl Account {
         type Check<'a> = (&'static str, Option<u64>, (Timestamp, u64), u64, &'a dyn Fn(u64) -> String);
         let checks: [Check<'_>; 8] = [
             ("requests_per_minute", limits.requests_per_minute, (minute.end, minute.count.requests()), 1, &tokens),
-            ("tokens_per_minute", limits.tokens_per_minute, (minute.end, minute.count.tokens()), needs.tokens(), &tokens),
+            (
+                "tokens_per_minute",
+                limits.tokens_per_minute,
+                (minute.end, minute.count.tokens()),
+                needs.tokens(),
+                &tokens,
+            ),
             ("tokens_per_hour", limits.tokens_per_hour, (hour.end, hour.count.tokens()), needs.tokens(), &tokens),
             ("tokens_per_day", limits.tokens_per_day, (day.end, day.count.tokens()), needs.tokens(), &tokens),
             ("tokens_per_month", limits.tokens_per_month, (month.end, month.count.tokens()), needs.tokens(), &tokens),

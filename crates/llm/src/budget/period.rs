@@ -136,9 +136,8 @@ fn period(length: Length, now: Timestamp) -> Period {
             let today = TimeZone::UTC.to_datetime(now).date();
             let first = today.first_of_month();
             let next = first.checked_add(1.month()).unwrap_or(Date::MAX);
-            let second = |date: Date| {
-                date.to_zoned(TimeZone::UTC).map_or(seconds, |midnight| midnight.timestamp().as_second())
-            };
+            let second =
+                |date: Date| date.to_zoned(TimeZone::UTC).map_or(seconds, |midnight| midnight.timestamp().as_second());
             (second(first), second(next))
         }
     };
@@ -157,7 +156,10 @@ mod tests {
     fn periods_are_those_of_the_calendar() {
         let periods = Periods::new(at("2026-02-28T23:59:30Z"));
         assert_eq!(periods.minute().end, at("2026-03-01T00:00:00Z"));
-        assert_eq!((periods.day().start, periods.month().start), (at("2026-02-28T00:00:00Z"), at("2026-02-01T00:00:00Z")));
+        assert_eq!(
+            (periods.day().start, periods.month().start),
+            (at("2026-02-28T00:00:00Z"), at("2026-02-01T00:00:00Z"))
+        );
         assert_eq!(periods.month().end, at("2026-03-01T00:00:00Z"));
     }
 
@@ -175,7 +177,9 @@ mod tests {
     fn totals_give_the_same_periods_again() {
         for now in ["2026-02-28T12:34:56Z", "2026-02-01T00:00:30Z", "2026-02-28T12:00:10Z"] {
             let mut periods = Periods::new(at(now));
-            for (then, tokens) in [("2026-02-01T00:00:00Z", 1), ("2026-02-28T00:10:00Z", 2), ("2026-02-28T12:00:00Z", 4)] {
+            for (then, tokens) in
+                [("2026-02-01T00:00:00Z", 1), ("2026-02-28T00:10:00Z", 2), ("2026-02-28T12:00:00Z", 4)]
+            {
                 if at(then) <= at(now) {
                     periods.change(at(then), Count::call(tokens, tokens));
                 }

@@ -12,11 +12,8 @@ fn cell(name: &str) -> CellId {
 
 fn open(directory: &Path, fleet: Budget, group: Budget, own: Budget) -> Budgets {
     let groups = [Group { name: "g".to_owned(), budget: group }];
-    let agents = [
-        (cell("a"), own, Some("g".to_owned())),
-        (cell("b"), own, Some("g".to_owned())),
-        (cell("c"), own, None),
-    ];
+    let agents =
+        [(cell("a"), own, Some("g".to_owned())), (cell("b"), own, Some("g".to_owned())), (cell("c"), own, None)];
     Budgets::open(directory.join("budgets"), fleet, &groups, &agents).unwrap()
 }
 

@@ -139,7 +139,10 @@ impl Reporter {
             (FaultKind::Provider, what, false)
         } else if error.is_connect() {
             let what = if self.in_cell {
-                format!("cannot be reached: {cause}; `nanoclaw ps` and `nanoclaw logs model-{}` tell why", self.provider)
+                format!(
+                    "cannot be reached: {cause}; `nanoclaw ps` and `nanoclaw logs model-{}` tell why",
+                    self.provider
+                )
             } else {
                 format!("cannot be reached: {cause}; check its `base_url` and that it runs")
             };
@@ -178,7 +181,8 @@ impl Reporter {
             413 => (FaultKind::TooLarge, format!("takes no request of this size {said}"), false),
             429 => (FaultKind::Exhausted, format!("takes no more requests for now {said}"), true),
             503 if self.in_cell => {
-                let what = format!("has not loaded its model; `nanoclaw logs model-{}` shows how far it is", self.provider);
+                let what =
+                    format!("has not loaded its model; `nanoclaw logs model-{}` shows how far it is", self.provider);
                 (FaultKind::Unavailable, what, true)
             }
             503 | 529 => (FaultKind::Unavailable, format!("is overloaded or closed {said}"), true),

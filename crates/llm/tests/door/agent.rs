@@ -122,24 +122,24 @@ impl Agent {
                 };
                 let called: Vec<Value> = calls().map(call).collect();
                 list.push(json!({"role": "assistant", "content": null, "tool_calls": called}));
-                list.extend(calls().map(|(call, gave)| json!({"role": "tool", "tool_call_id": call.id, "content": gave})));
+                list.extend(
+                    calls().map(|(call, gave)| json!({"role": "tool", "tool_call_id": call.id, "content": gave})),
+                );
             }
             Agent::Responses => {
                 list.extend(calls().map(|(call, _)| {
                     let arguments = call.arguments.to_string();
                     json!({"type": "function_call", "call_id": call.id, "name": call.name, "arguments": arguments})
                 }));
-                list.extend(calls().map(|(call, gave)| {
-                    json!({"type": "function_call_output", "call_id": call.id, "output": gave})
-                }));
+                list.extend(
+                    calls().map(
+                        |(call, gave)| json!({"type": "function_call_output", "call_id": call.id, "output": gave}),
+                    ),
+                );
             }
             Agent::Messages => {
-                let call = |(call, _): (&Call, _)| {
-                    json!({"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments})
-                };
-                let result = |(call, gave): (&Call, &&str)| {
-                    json!({"type": "tool_result", "tool_use_id": call.id, "content": gave})
-                };
+                let call = |(call, _): (&Call, _)| json!({"type": "tool_use", "id": call.id, "name": call.name, "input": call.arguments});
+                let result = |(call, gave): (&Call, &&str)| json!({"type": "tool_result", "tool_use_id": call.id, "content": gave});
                 list.push(json!({"role": "assistant", "content": calls().map(call).collect::<Vec<_>>()}));
                 list.push(json!({"role": "user", "content": calls().map(result).collect::<Vec<_>>()}));
             }

@@ -34,7 +34,8 @@ async fn everywhere(check: impl AsyncFn(&Open, Agent, &str, bool, String)) {
 async fn text_and_usage_arrive_from_every_provider() {
     everywhere(async |open, agent, model, stream, what| {
         let before = open.records(0).await.len();
-        let content = asked(open, agent, &agent.ask(model, "SAY It is 北京\nSAY here.\nTOKENS 9 8 3\nSPLIT 4", stream)).await;
+        let content =
+            asked(open, agent, &agent.ask(model, "SAY It is 北京\nSAY here.\nTOKENS 9 8 3\nSPLIT 4", stream)).await;
         let expected = Content {
             text: "It is 北京\nhere.".to_owned(),
             stop: agent.stops().0.to_owned(),
@@ -57,7 +58,10 @@ async fn text_and_usage_arrive_from_every_provider() {
         assert_eq!((&used["provider"], &used["name"]), (&json!(provider), &json!(name)), "{what}");
         let tokens = ["input_tokens", "cached_tokens", "output_tokens", "attempts"].map(|key| used[key].as_u64());
         assert_eq!(tokens, [Some(9), Some(3), Some(8), Some(1)], "{what}: {used}");
-        assert_eq!((&used["stop"], &used["sources"], used.get("estimated")), (&json!("end"), &json!({"user": 1}), None));
+        assert_eq!(
+            (&used["stop"], &used["sources"], used.get("estimated")),
+            (&json!("end"), &json!({"user": 1}), None)
+        );
         assert_eq!(used["answer_sha256"].as_str().map(str::len), Some(64), "{what}");
     })
     .await;
@@ -71,7 +75,8 @@ fn rule(model: &str) -> Value {
 #[tokio::test]
 async fn a_tool_round_goes_to_its_end_with_every_provider() {
     everywhere(async |open, agent, model, stream, what| {
-        let script = "REMARK Looking.\nCALL weather {\"city\": \"Zürich\"}\nCALL shell {\"n\": [1, {\"a\": null}]}\nSPLIT 3";
+        let script =
+            "REMARK Looking.\nCALL weather {\"city\": \"Zürich\"}\nCALL shell {\"n\": [1, {\"a\": null}]}\nSPLIT 3";
         let first = agent.ask(model, script, stream);
         let one = asked(open, agent, &first).await;
         assert_eq!(one.called(), [("weather", &json!({"city": "Zürich"}))], "{what}");
@@ -107,7 +112,11 @@ async fn parallel_calls_stay_apart_and_in_order() {
         let of = |action: &str, result: &str| {
             records.iter().filter(|record| record["action"] == action && record["result"] == result).count()
         };
-        assert_eq!((of("tool_call", "allowed"), of("tool_call", "done"), of("tool_call", "denied")), (3, 3, 0), "{what}");
+        assert_eq!(
+            (of("tool_call", "allowed"), of("tool_call", "done"), of("tool_call", "denied")),
+            (3, 3, 0),
+            "{what}"
+        );
         let done = records.iter().find(|record| record["model"]["tools_proposed"].is_array()).unwrap();
         assert_eq!(done["model"]["tools_proposed"], json!(["weather", "weather", "shell"]), "{what}");
         assert_eq!((&done["model"]["stop"], done["model"].get("tools_denied")), (&json!("tool-calls"), None), "{what}");
@@ -228,7 +237,10 @@ async fn images_reach_every_provider() {
             let list = if agent == Agent::Responses { "input" } else { "messages" };
             body[list][0]["content"] = json!([{"type": text, "text": "SAY seen"}, image]);
             assert_eq!(asked(&open, agent, &body).await.text, "seen", "{agent:?} at {provider}");
-            assert!(world.asked(provider).pop().unwrap()["body"].to_string().contains(PIXEL), "{agent:?} at {provider}");
+            assert!(
+                world.asked(provider).pop().unwrap()["body"].to_string().contains(PIXEL),
+                "{agent:?} at {provider}"
+            );
         }
     }
 }

@@ -69,10 +69,15 @@ async fn fifty_calls_at_once_do_not_exceed_a_limit_of_tokens() {
     }
     let answered = world.asked("chat").len();
     assert!((8..=10).contains(&answered), "{answered} calls of 100 tokens passed a limit of 1000");
-    let used: u64 = open.records(0).await.iter().filter_map(|record| {
-        let used = &record["model"];
-        Some(used["input_tokens"].as_u64()? + used["output_tokens"].as_u64()?)
-    }).sum();
+    let used: u64 = open
+        .records(0)
+        .await
+        .iter()
+        .filter_map(|record| {
+            let used = &record["model"];
+            Some(used["input_tokens"].as_u64()? + used["output_tokens"].as_u64()?)
+        })
+        .sum();
     assert_eq!(used, answered as u64 * 100);
 }
 
@@ -106,7 +111,10 @@ async fn a_refusal_says_what_ran_out_and_when_it_returns() {
         body[if agent == Agent::Responses { "max_output_tokens" } else { "max_tokens" }] = 95.into();
         let reply = open.post(agent.path(), &body).await;
         let (_, message) = agent.error(&reply.json());
-        assert!(message.contains("tokens_per_month of agent `a` is used up: 2 of 100 are used or reserved"), "{message}");
+        assert!(
+            message.contains("tokens_per_month of agent `a` is used up: 2 of 100 are used or reserved"),
+            "{message}"
+        );
         assert!(reply.header("retry-after").parse::<u64>().unwrap() < 31 * 86_400 + 1);
     }
 }
@@ -126,7 +134,14 @@ async fn what_was_used_survives_a_restart() {
 #[tokio::test]
 async fn the_budgets_of_group_and_fleet_hold_too() {
     for (setting, owner) in [
-        (Setting { agent: ", group: g".to_owned(), top: "groups: [{ name: g, budget: { requests_per_minute: 1 } }]".to_owned(), ..Setting::default() }, "group `g`"),
+        (
+            Setting {
+                agent: ", group: g".to_owned(),
+                top: "groups: [{ name: g, budget: { requests_per_minute: 1 } }]".to_owned(),
+                ..Setting::default()
+            },
+            "group `g`",
+        ),
         (Setting { top: "budget: { requests_per_minute: 1 }".to_owned(), ..Setting::default() }, "the fleet"),
     ] {
         early_in_a_minute().await;
@@ -179,7 +194,10 @@ async fn a_provider_that_fails_costs_the_request_and_nothing_else() {
     let last = open.last().await;
     assert_eq!((last["model"].get("input_tokens"), last["model"].get("cost_usd")), (None, None));
     let journal = std::fs::read_to_string(world.path("budgets")).unwrap();
-    let of_agent = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).filter(|line| line["account"] == "agent/a");
+    let of_agent = journal
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line["account"] == "agent/a");
     let (mut requests, mut tokens) = (0, 0);
     of_agent.for_each(|line| {
         requests += line["count"]["requests"].as_i64().unwrap();
@@ -204,7 +222,8 @@ async fn several_choices_are_reserved_for() {
 #[tokio::test]
 async fn money_needs_a_price_and_is_counted_with_it() {
     let world = World::with_mocks().await;
-    std::fs::write(world.path("prices.json"), r#"{"prices": [{"model": "chat/dear", "input": 1000, "output": 5000}]}"#).unwrap();
+    std::fs::write(world.path("prices.json"), r#"{"prices": [{"model": "chat/dear", "input": 1000, "output": 5000}]}"#)
+        .unwrap();
     let models = format!("  prices: {}\n", world.path("prices.json").display());
     let setting = Setting { models, ..budget("usd_per_day: 1, max_output_tokens: 100") };
     let open = world.open(&setting);
@@ -235,7 +254,9 @@ async fn an_agent_that_leaves_before_the_answer_is_charged_all_that_it_could_hav
         let mut body = Agent::Chat.ask("chat-silent/m", "SAY x", streamed);
         body["max_tokens"] = 400.into();
         let mut client = open.client().await;
-        let asked = tokio::spawn(async move { client.send_request(request(Method::POST, "/v1/chat/completions", body.to_string())).await });
+        let asked = tokio::spawn(async move {
+            client.send_request(request(Method::POST, "/v1/chat/completions", body.to_string())).await
+        });
         while raw.requests().len() < number {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -243,7 +264,11 @@ async fn an_agent_that_leaves_before_the_answer_is_charged_all_that_it_could_hav
         let last = open.until(before + 2).await.pop().unwrap();
         assert_eq!((&last["result"], &last["code"]), (&json!("failed"), &json!("unreachable")), "{last}");
         assert_eq!(last["reason"], "the agent closed its connection before the answer was complete");
-        assert_eq!((&last["model"]["output_tokens"], &last["model"]["estimated"]), (&json!(400), &json!(true)), "{last}");
+        assert_eq!(
+            (&last["model"]["output_tokens"], &last["model"]["estimated"]),
+            (&json!(400), &json!(true)),
+            "{last}"
+        );
     }
     let mut body = Agent::Chat.ask("chat/m", "SAY x", false);
     body["max_tokens"] = 150.into();
@@ -253,13 +278,24 @@ async fn an_agent_that_leaves_before_the_answer_is_charged_all_that_it_could_hav
 #[tokio::test]
 async fn an_agent_that_leaves_in_the_middle_is_charged_for_what_it_heard() {
     let mut world = World::with_mocks().await;
-    let delta = |text: &str| format!("data: {}\n\n", json!({"id": "1", "model": "m", "choices": [{"index": 0, "delta": {"content": text}}]}));
+    let delta = |text: &str| {
+        format!("data: {}\n\n", json!({"id": "1", "model": "m", "choices": [{"index": 0, "delta": {"content": text}}]}))
+    };
     let start = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"1\",\"type\":\"message\",\"role\":\"assistant\",\"model\":\"m\",\"content\":[],\"usage\":{\"input_tokens\":25,\"output_tokens\":1}}}\n\n\
         event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n";
-    let grow = format!("event: content_block_delta\ndata: {}\n\n", json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "x".repeat(300)}}));
+    let grow = format!(
+        "event: content_block_delta\ndata: {}\n\n",
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "x".repeat(300)}})
+    );
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 99999\r\n\r\n";
-    world.provider("chat-slow", Raw::new([format!("{head}{}{}…", delta(&"x".repeat(300)), delta("end."))]).await.address);
-    world.provider("messages-slow", Raw::new([format!("{head}{start}{grow}{}…", grow.replace(&"x".repeat(300), "end."))]).await.address);
+    world.provider(
+        "chat-slow",
+        Raw::new([format!("{head}{}{}…", delta(&"x".repeat(300)), delta("end."))]).await.address,
+    );
+    world.provider(
+        "messages-slow",
+        Raw::new([format!("{head}{start}{grow}{}…", grow.replace(&"x".repeat(300), "end."))]).await.address,
+    );
     let open = world.open(&Setting::default());
     for agent in Agent::ALL {
         for name in ["chat-slow", "messages-slow"] {
@@ -271,7 +307,7 @@ async fn an_agent_that_leaves_in_the_middle_is_charged_for_what_it_heard() {
             let mut heard = String::new();
             while !heard.contains("end.") {
                 let frame = response.frame().await.unwrap().unwrap();
-                heard += &String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap();
+                heard += str::from_utf8(&frame.into_data().unwrap()).unwrap();
             }
             drop((response, client));
             let last = open.until(before + 2).await.pop().unwrap();

@@ -39,8 +39,13 @@ async fn a_denied_call_arrives_as_text_and_never_as_a_call() {
                 let first = agent.ask(&format!("{provider}/m"), &script, streamed);
                 let (body, content) = asked(&open, agent, &first).await;
                 assert!(!body.contains(SECRET) && content.calls.is_empty(), "{what}: {body}");
-                let refused = "[NanoClaw refused the tool call shell: tool `shell` is denied by agents.a.tools.deny[0]]";
-                assert!(content.text.starts_with("Well.") && content.text.ends_with(refused), "{what}: {}", content.text);
+                let refused =
+                    "[NanoClaw refused the tool call shell: tool `shell` is denied by agents.a.tools.deny[0]]";
+                assert!(
+                    content.text.starts_with("Well.") && content.text.ends_with(refused),
+                    "{what}: {}",
+                    content.text
+                );
                 assert_eq!((content.stop.as_str(), content.ended), (agent.stops().0, true), "{what}");
 
                 let records = open.records(before).await;
@@ -51,7 +56,11 @@ async fn a_denied_call_arrives_as_text_and_never_as_a_call() {
                 assert!(denied["detail"].as_str().unwrap().contains("(command), sha256 "), "{what}: {denied}");
                 assert!(!denied.to_string().contains(SECRET), "{what}: arguments do not stand in the log");
                 let used = &done["model"];
-                assert_eq!((&used["tools_proposed"], &used["tools_denied"]), (&json!(["shell"]), &json!(["shell"])), "{what}");
+                assert_eq!(
+                    (&used["tools_proposed"], &used["tools_denied"]),
+                    (&json!(["shell"]), &json!(["shell"])),
+                    "{what}"
+                );
                 assert_eq!((&done["result"], &used["stop"]), (&json!("done"), &json!("tool-calls")), "{what}");
 
                 let reason = "tool `shell` is denied by agents.a.tools.deny[0]".to_owned();
@@ -78,13 +87,21 @@ async fn an_allowed_call_beside_a_denied_one_arrives_alone() {
                 let (body, content) = asked(&open, agent, &first).await;
                 assert!(!body.contains(SECRET), "{what}: {body}");
                 assert_eq!(content.called(), [("weather", &json!({"city": "a"}))], "{what}");
-                assert_eq!(content.text.matches("[NanoClaw refused the tool call shell: no rule allows").count(), 2, "{what}");
+                assert_eq!(
+                    content.text.matches("[NanoClaw refused the tool call shell: no rule allows").count(),
+                    2,
+                    "{what}"
+                );
                 assert_eq!((content.stop.as_str(), content.ended), (agent.stops().1, true), "{what}");
                 // The agent goes on as if there had been that one call.
                 let (_, again) = asked(&open, agent, &agent.go_on(&first, &content, &["rain"])).await;
                 assert_eq!(again.text, "SCRIPT DONE\n[1] rain", "{what}");
                 assert!(matches!(seen.try_recv(), Ok(Seen::Refused { .. })), "{what}");
-                let call = Seen::Call { id: content.calls[0].id.clone(), name: "weather".to_owned(), arguments: String::new() };
+                let call = Seen::Call {
+                    id: content.calls[0].id.clone(),
+                    name: "weather".to_owned(),
+                    arguments: String::new(),
+                };
                 let told = match seen.try_recv() {
                     Ok(Seen::Call { id, name, arguments }) => {
                         assert_eq!(serde_json::from_str::<Value>(&arguments).unwrap(), json!({"city": "a"}), "{what}");
@@ -162,11 +179,18 @@ data: {"id":"1","model":"m","choices":[{"index":0,"delta":{"tool_calls":[{"index
         assert_eq!((reply.status, reply.whole), (200, true), "{agent:?}");
         assert!(!reply.body.contains("rm-"), "{agent:?}: {}", reply.body);
         let content = agent.read(&reply.body, true);
-        assert_eq!((content.text.as_str(), content.calls.as_slice(), content.ended), ("Well", &[][..], false), "{agent:?}");
+        assert_eq!(
+            (content.text.as_str(), content.calls.as_slice(), content.ended),
+            ("Well", &[][..], false),
+            "{agent:?}"
+        );
         assert_eq!(content.error.as_deref(), Some("the provider broke its answer off"), "{agent:?}");
         let last = open.last().await;
         assert_eq!((&last["result"], &last["code"]), (&json!("failed"), &json!("unreachable")), "{agent:?}");
-        assert!(last["model"].get("tools_proposed").is_none() && last["model"]["estimated"] == true, "{agent:?}: {last}");
+        assert!(
+            last["model"].get("tools_proposed").is_none() && last["model"]["estimated"] == true,
+            "{agent:?}: {last}"
+        );
     }
 }
 

@@ -40,7 +40,11 @@ async fn a_key_in_text_does_not_arrive_however_it_is_split() {
                 assert!(content.text.ends_with(refused), "{what}: {}", content.text);
                 assert!(content.ended && content.error.is_none(), "{what}: the agent's loop ends: {}", reply.body);
                 if split < 5 {
-                    assert!(content.text.starts_with("The key is"), "{what}: what came before it arrives: {}", reply.body);
+                    assert!(
+                        content.text.starts_with("The key is"),
+                        "{what}: what came before it arrives: {}",
+                        reply.body
+                    );
                 }
                 let last = open.last().await;
                 assert_eq!((&last["result"], &last["code"]), (&json!("failed"), &json!("content-refused")), "{what}");
@@ -104,7 +108,11 @@ async fn a_key_in_the_arguments_of_a_call_does_not_arrive() {
                 assert!(content.text.contains("the tool call holds the key of a provider"), "{what}: {}", content.text);
                 let records = open.records(0).await;
                 let denied = records.iter().find(|record| record["action"] == "tool_call").unwrap();
-                assert_eq!((&denied["result"], &denied["code"]), (&json!("denied"), &json!("content-refused")), "{what}");
+                assert_eq!(
+                    (&denied["result"], &denied["code"]),
+                    (&json!("denied"), &json!("content-refused")),
+                    "{what}"
+                );
                 assert_nowhere_in_the_log(&open).await;
             }
         }
@@ -117,7 +125,8 @@ fn scripted(provider: &str, streamed: bool) -> String {
     let arguments = input.to_string();
     let (body, events) = match provider {
         "chat" => {
-            let call = json!({"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}});
+            let call =
+                json!({"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}});
             let choice = |key: &str| json!({"index": 0, key: {"role": "assistant", "content": null, "tool_calls": [call]}, "finish_reason": "tool_calls"});
             let whole = json!({"id": "1", "model": "m", "choices": [choice("message")]});
             let chunk = json!({"id": "1", "model": "m", "choices": [choice("delta")]});
@@ -135,8 +144,16 @@ fn scripted(provider: &str, streamed: bool) -> String {
             let events = [
                 event("response.created", 0, json!({"response": whole(json!([]))})),
                 event("response.output_item.added", 1, json!({"output_index": 0, "item": item("")})),
-                event("response.function_call_arguments.delta", 2, json!({"item_id": "fc", "output_index": 0, "delta": arguments})),
-                event("response.function_call_arguments.done", 3, json!({"item_id": "fc", "output_index": 0, "arguments": arguments})),
+                event(
+                    "response.function_call_arguments.delta",
+                    2,
+                    json!({"item_id": "fc", "output_index": 0, "delta": arguments}),
+                ),
+                event(
+                    "response.function_call_arguments.done",
+                    3,
+                    json!({"item_id": "fc", "output_index": 0, "arguments": arguments}),
+                ),
                 event("response.output_item.done", 4, json!({"output_index": 0, "item": item(&arguments)})),
                 event("response.completed", 5, json!({"response": all})),
             ];
@@ -147,14 +164,24 @@ fn scripted(provider: &str, streamed: bool) -> String {
                 "content": [{"type": "tool_use", "id": "t", "name": "f", "input": input}], "usage": {"input_tokens": 1, "output_tokens": 1}});
             let event = |value: Value| format!("event: {}\ndata: {value}\n\n", value["type"].as_str().unwrap());
             let half = arguments.len() / 2;
-            let grow = |json: &str| event(json!({"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": json}}));
+            let grow = |json: &str| {
+                event(
+                    json!({"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": json}}),
+                )
+            };
             let events = [
-                event(json!({"type": "message_start", "message": {"id": "1", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": {"input_tokens": 1, "output_tokens": 1}}})),
-                event(json!({"type": "content_block_start", "index": 0, "content_block": {"type": "tool_use", "id": "t", "name": "f", "input": {}}})),
+                event(
+                    json!({"type": "message_start", "message": {"id": "1", "type": "message", "role": "assistant", "model": "m", "content": [], "usage": {"input_tokens": 1, "output_tokens": 1}}}),
+                ),
+                event(
+                    json!({"type": "content_block_start", "index": 0, "content_block": {"type": "tool_use", "id": "t", "name": "f", "input": {}}}),
+                ),
                 grow(&arguments[..half]),
                 grow(&arguments[half..]),
                 event(json!({"type": "content_block_stop", "index": 0})),
-                event(json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 3}})),
+                event(
+                    json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 3}}),
+                ),
                 event(json!({"type": "message_stop"})),
             ];
             (whole, events.concat())
@@ -197,11 +224,14 @@ async fn a_key_that_a_provider_escapes_or_hides_in_a_field_does_not_arrive() {
     let mut world = World::with_mocks().await;
     let escaped: String = KEY.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
     let whole = |content: &str, more: &str| {
-        format!(r#"{{"id":"1","model":"m","choices":[{{"index":0,"message":{{"role":"assistant","content":"{content}"}},"finish_reason":"stop"}}]{more}}}"#)
+        format!(
+            r#"{{"id":"1","model":"m","choices":[{{"index":0,"message":{{"role":"assistant","content":"{content}"}},"finish_reason":"stop"}}]{more}}}"#
+        )
     };
     let chunk = |content: &str, more: &str| {
-        format!(r#"data: {{"id":"1","model":"m","choices":[{{"index":0,"delta":{{"content":"{content}"}},"finish_reason":"stop"}}]{more}}}"#)
-            + "\n\ndata: [DONE]\n\n"
+        format!(
+            r#"data: {{"id":"1","model":"m","choices":[{{"index":0,"delta":{{"content":"{content}"}},"finish_reason":"stop"}}]{more}}}"#
+        ) + "\n\ndata: [DONE]\n\n"
     };
     let hidden = format!(r#","x_debug":{{"{escaped}":1}}"#);
     for (name, reply) in [
@@ -275,7 +305,8 @@ async fn a_request_that_holds_a_key_is_not_sent() {
         let mut tool = plain.clone();
         tool["tools"] = json!([{"type": "function", "name": "f", "description": KEY, "function": {"name": "f", "description": KEY}}]);
         let model = agent.ask(&format!("chat/{KEY}"), "SAY x", false);
-        let round = agent.read(&open.post(agent.path(), &agent.ask("chat/m", "CALL shell {}", false)).await.body, false);
+        let round =
+            agent.read(&open.post(agent.path(), &agent.ask("chat/m", "CALL shell {}", false)).await.body, false);
         let result = agent.go_on(&agent.ask("chat/m", "CALL shell {}", false), &round, &[KEY]);
         let before = world.asked("chat").len();
         for body in [text, unknown, tool, model, result] {

@@ -10,6 +10,8 @@ mod calls;
 #[cfg(test)]
 mod fallback;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod own;

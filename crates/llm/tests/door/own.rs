@@ -17,7 +17,8 @@ async fn the_models_of_an_agent_are_listed_in_the_shape_of_whoever_asks() {
     let names = ["chat/m", "fast", "messages/x"];
     let body = open.get("/v1/models").await.json();
     assert_eq!(body["object"], "list");
-    let listed: Vec<&str> = body["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
+    let listed: Vec<&str> =
+        body["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
     assert_eq!(listed, names);
     assert_eq!(body["data"][0], json!({"id": "chat/m", "object": "model", "created": 0, "owned_by": "nanoclaw"}));
 
@@ -26,11 +27,21 @@ async fn the_models_of_an_agent_are_listed_in_the_shape_of_whoever_asks() {
     let body = open.send(anthropic).await.json();
     let ids = body["data"].as_array().unwrap().iter().map(|model| (&model["type"], &model["id"]));
     assert!(ids.eq(names.map(|name| (json!("model"), json!(name))).iter().map(|(kind, name)| (kind, name))));
-    assert_eq!((&body["has_more"], &body["first_id"], &body["last_id"]), (&json!(false), &json!("chat/m"), &json!("messages/x")));
+    assert_eq!(
+        (&body["has_more"], &body["first_id"], &body["last_id"]),
+        (&json!(false), &json!("chat/m"), &json!("messages/x"))
+    );
 
     for (name, status) in [
-        ("fast", 200), ("chat%2Fm", 200), ("chat/m", 200), ("gemini/any", 200),
-        ("gemini/bad", 403), ("other", 403), ("poisoned", 403), ("nothing", 404), ("nobody%2Fm", 404),
+        ("fast", 200),
+        ("chat%2Fm", 200),
+        ("chat/m", 200),
+        ("gemini/any", 200),
+        ("gemini/bad", 403),
+        ("other", 403),
+        ("poisoned", 403),
+        ("nothing", 404),
+        ("nobody%2Fm", 404),
     ] {
         let reply = open.get(&format!("/v1/models/{name}")).await;
         assert_eq!(reply.status, status, "{name}: {}", reply.body);
@@ -71,7 +82,10 @@ async fn vectors_come_from_providers_that_have_them() {
     let records = open.records(0).await;
     assert!(records[0]["detail"].as_str().unwrap().starts_with("embeddings: 0 messages"), "{}", records[0]);
     let used = &records[1]["model"];
-    assert_eq!((&records[1]["result"], &used["provider"], &used["input_tokens"]), (&json!("done"), &json!("chat"), &json!(2)));
+    assert_eq!(
+        (&records[1]["result"], &used["provider"], &used["input_tokens"]),
+        (&json!("done"), &json!("chat"), &json!(2))
+    );
 
     for (body, status, code) in [
         (json!({"model": "none", "input": "a"}), 404, "no-such-model"),

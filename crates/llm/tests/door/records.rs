@@ -4,10 +4,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use nanoclaw_vault::digest::{hex, sha256};
 use http::Method;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use nanoclaw_vault::digest::{hex, sha256};
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 
@@ -99,7 +99,8 @@ async fn a_record_has_an_end_whatever_names_an_agent_chooses() {
     let list = body["messages"].as_array_mut().unwrap();
     for number in 0..2000 {
         let name = format!("tool_{number}_{}", "x".repeat(500));
-        let call = json!({"id": format!("c{number}"), "type": "function", "function": {"name": name, "arguments": "{}"}});
+        let call =
+            json!({"id": format!("c{number}"), "type": "function", "function": {"name": name, "arguments": "{}"}});
         list.push(json!({"role": "assistant", "content": null, "tool_calls": [call]}));
         list.push(json!({"role": "tool", "tool_call_id": format!("c{number}"), "content": number.to_string()}));
     }

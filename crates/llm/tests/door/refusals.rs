@@ -36,14 +36,18 @@ async fn a_model_that_no_rule_allows_is_forbidden() {
     let world = World::with_mocks().await;
     let setting = Setting {
         agent: ", models: { allow: [good, \"responses/*\"], deny: [\"*/bad*\"] }".to_owned(),
-        models: "  aliases: { good: messages/m, mixed: [responses/m, gemini/m], poisoned: [responses/bad-1] }\n".to_owned(),
+        models: "  aliases: { good: messages/m, mixed: [responses/m, gemini/m], poisoned: [responses/bad-1] }\n"
+            .to_owned(),
         ..Setting::default()
     };
     let open = world.open(&setting);
     for agent in Agent::ALL {
         for stream in [false, true] {
             for (model, says) in [
-                ("messages/m", "no rule allows model `messages/m`; to allow it, add `models: { allow: [\"messages/m\"] }`"),
+                (
+                    "messages/m",
+                    "no rule allows model `messages/m`; to allow it, add `models: { allow: [\"messages/m\"] }`",
+                ),
                 ("mixed", "no rule allows model `mixed`"),
                 ("poisoned", "model `responses/bad-1` is denied by agents.a.models.deny[0]"),
                 ("responses/bad", "model `responses/bad` is denied"),
@@ -108,7 +112,9 @@ async fn a_request_that_cannot_be_read_is_invalid() {
 async fn only_what_is_there_is_answered() {
     let world = World::with_mocks().await;
     let open = world.open(&Setting::default());
-    for path in ["/", "/v1", "/v1/files", "/v1/fine_tuning/jobs", "/metrics", "/v1/chat/completions/1", "/v1/messages/batches"] {
+    for path in
+        ["/", "/v1", "/v1/files", "/v1/fine_tuning/jobs", "/metrics", "/v1/chat/completions/1", "/v1/messages/batches"]
+    {
         for method in [Method::GET, Method::POST, Method::DELETE] {
             let agent = if path.contains("/messages") { Agent::Messages } else { Agent::Chat };
             let kind = if agent == Agent::Messages { "not_found_error" } else { "invalid_request_error" };

@@ -105,6 +105,12 @@ impl World {
         *provider = provider.replace("retries: 0", &format!("retries: {retries}"));
     }
 
+    /// How long a provider may say nothing.
+    pub fn idle(&mut self, name: &str, time: &str) {
+        let provider = self.providers.get_mut(name).unwrap();
+        *provider = provider.replace("retries: 0", &format!("retries: 0, idle_timeout: {time}"));
+    }
+
     /// Requests that the mock called `name` has had, as it logs them.
     pub fn asked(&self, name: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.path(&format!("{name}.log"))).unwrap();
@@ -267,6 +273,7 @@ impl Open {
 /// A request as client libraries make it.
 pub fn request(method: Method, path: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
     let request = Request::builder().method(method).uri(path).header("host", "llm.nanoclaw.internal");
-    let request = request.header("content-type", "application/json").header("authorization", format!("Bearer {PLACEHOLDER}"));
+    let request =
+        request.header("content-type", "application/json").header("authorization", format!("Bearer {PLACEHOLDER}"));
     request.header("x-api-key", PLACEHOLDER).body(Full::new(body.into())).unwrap()
 }

@@ -27,6 +27,8 @@ const DATA: &str = "/data";
 pub(crate) enum Speech {
     /// It is a program like any other, and is not spoken to.
     None,
+    /// It is no agent but a model, at its port.
+    LlamaServer,
     /// NanoClaw's own agent, at its port.
     Builtin,
     /// OpenClaw's gateway, which wants this token.
@@ -59,6 +61,9 @@ pub enum FitError {
     /// The agent has no model.
     #[error("it has no model; add `model: MODEL`, or `models.default` for all agents")]
     NoModel,
+    /// NanoClaw's own agent would not take its settings.
+    #[error(transparent)]
+    Builtin(#[from] nanoclaw_agent::settings::SettingsError),
     /// Settings cannot be written.
     #[error("its settings: {0}")]
     Settings(#[from] serde_json::Error),

@@ -33,12 +33,7 @@ pub fn directory(plane: &Plane) -> PathBuf {
     plane.state.directory().join("openclaw")
 }
 
-pub(super) fn fit(
-    plane: &Plane,
-    chosen: Option<&Path>,
-    model: &str,
-    spec: &mut CellSpec,
-) -> Result<Speech, FitError> {
+pub(super) fn fit(plane: &Plane, chosen: Option<&Path>, model: &str, spec: &mut CellSpec) -> Result<Speech, FitError> {
     let own = directory(plane);
     let installed = chosen.unwrap_or(&own);
     if !installed.join(ENTRY).is_file() || !installed.join(NODE).is_file() {
@@ -60,6 +55,9 @@ pub(super) fn fit(
         ("OPENCLAW_CONFIG_PATH", CONFIG),
         ("OPENCLAW_STATE_DIR", &state),
         ("OPENCLAW_NO_RESPAWN", "1"),
+        // Its native file helper opens with openat2, which no cell has: the flags are out of the filter's sight. The
+        // portable one does the same, and what it cannot promise the cell's walls do.
+        ("OPENCLAW_FS_SAFE_NATIVE_MODE", "off"),
         // A cell is new each time: a cache in its /tmp would only cost memory.
         ("NODE_DISABLE_COMPILE_CACHE", "1"),
         ("HOME", DATA),

@@ -94,12 +94,7 @@ impl Client {
         match self.receive()?.0 {
             Answer::Exited(status) => Ok(status),
             Answer::Refused(why) => Err(ClientError::Refused(why)),
-            Answer::Cells
-            | Answer::Log
-            | Answer::Started
-            | Answer::NotRun { .. }
-            | Answer::Events
-            | Answer::Done => {
+            Answer::Cells | Answer::Log | Answer::Started | Answer::NotRun { .. } | Answer::Events | Answer::Done => {
                 Err(ClientError::Broken(io::ErrorKind::InvalidData.into()))
             }
         }

@@ -223,13 +223,7 @@ impl Control {
 
 impl Control {
     /// Has an agent carry out an order. The record of its end is written when the agent is done, or the operator left.
-    async fn order(
-        &self,
-        warrant: Warrant,
-        cell: &str,
-        order: Order,
-        connection: &AsyncFd<OwnedFd>,
-    ) -> io::Result<()> {
+    async fn order(&self, warrant: Warrant, cell: &str, order: Order, connection: &AsyncFd<OwnedFd>) -> io::Result<()> {
         let (_action, ticket) = warrant.spend();
         let Some(target) = CellId::parse(cell).ok().and_then(|id| self.fleet.target(&id)) else {
             let outcome = Outcome::failed(failure(&NotRun::CellGone));

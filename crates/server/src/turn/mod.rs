@@ -5,6 +5,7 @@ mod builtin;
 mod openclaw;
 
 use std::io;
+use std::time::Duration;
 
 use nanoclaw_agent::protocol::{Event, Order};
 use nanoclaw_audit::Outcome;
@@ -14,10 +15,15 @@ use nanoclaw_vault::digest::{Sha256, hex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
 
-use crate::agents::Speech;
+use crate::agents::{Speech, llama};
 use crate::cell::Steering;
 
+/// How long an order waits for an agent that has just started.
+const START: Duration = Duration::from_secs(180);
+/// Pause between two looks at whether it has.
+const LOOK: Duration = Duration::from_millis(100);
 /// Events that wait for somebody who reads slowly.
 const WAITING: usize = 64;
 
@@ -61,14 +67,20 @@ enum TurnError {
 impl Target {
     /// Carries out an order. The last event is one that ends it ([`Event::is_last`]), unless the reader left.
     pub async fn carry_out(&self, order: &Order, events: Events) {
+        tokio::select! {
+            () = self.starts() => {}
+            () = events.closed() => return,
+        }
         let done = match &self.speech {
             Speech::Builtin => builtin::carry_out(self, order, &events).await,
             Speech::OpenClaw { token } => openclaw::carry_out(self, token, order, &events).await,
-            Speech::None => Err(TurnError::NotSpokenTo),
+            Speech::None | Speech::LlamaServer => Err(TurnError::NotSpokenTo),
         };
         if let Err(error) = done {
             let help = match &error {
-                TurnError::Cell(_) => format!("`nanoclaw ps` shows its state, `nanoclaw logs {}` what it said", self.id),
+                TurnError::Cell(_) => {
+                    format!("`nanoclaw ps` shows its state, `nanoclaw logs {}` what it said", self.id)
+                }
                 TurnError::NotSpokenTo => "agents of kind `builtin` and `openclaw` can be spoken to".to_owned(),
                 TurnError::Answer(_) | TurnError::Agent(_) => format!("`nanoclaw logs {}` shows what it said", self.id),
             };
@@ -76,11 +88,22 @@ impl Target {
         }
     }
 
+    /// Waits while it starts, but not for ever: what is wrong with it then is told by the order itself.
+    async fn starts(&self) {
+        let ready = async {
+            while self.is_ready().await == Some(false) {
+                sleep(LOOK).await;
+            }
+        };
+        let _in_time = timeout(START, ready).await.is_ok();
+    }
+
     /// Whether it can be spoken to now. `None` for programs that never can.
     pub(crate) async fn is_ready(&self) -> Option<bool> {
         match &self.speech {
             Speech::Builtin => Some(self.steering.dial(nanoclaw_agent::settings::PORT).await.is_ok()),
             Speech::OpenClaw { .. } => Some(openclaw::is_ready(self).await),
+            Speech::LlamaServer => Some(llama::is_ready(&self.steering).await),
             Speech::None => None,
         }
     }

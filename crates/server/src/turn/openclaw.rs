@@ -88,7 +88,8 @@ impl Turn<'_> {
         let status = response.status();
         let mut body = response.into_body();
         if status != StatusCode::OK {
-            let bytes = Limited::new(body, LONGEST_ERROR).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+            let bytes =
+                Limited::new(body, LONGEST_ERROR).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
             let value = serde_json::from_slice(&bytes).unwrap_or_default();
             let message = nanoclaw_dialect::chat::read_error(&value);
             return Err(TurnError::Agent(message.unwrap_or_else(|| format!("it answered with status {status}"))));

@@ -38,7 +38,13 @@ pub fn run(test: &str, directory: &Path) {
     let recorder = Recorder::open(Options::new(state.audit())).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let plane = Plane { launcher: Launcher::new(handle).unwrap(), recorder, state: Arc::new(state), models: None, providers: Default::default() };
+        let plane = Plane {
+            launcher: Launcher::new(handle).unwrap(),
+            recorder,
+            state: Arc::new(state),
+            models: None,
+            providers: Default::default(),
+        };
         match test {
             "server_inside_is_reached_and_none_outside" => server_inside_is_reached_and_none_outside(&plane).await,
             "closed_port_is_refused" => closed_port_is_refused(&plane).await,

@@ -1,8 +1,9 @@
 //! A load generator for servers of OpenAI chat completions: what one request costs, as JSON. `bench/llm.py` runs it, outside
 //! of cells and in them.
 //!
-//! Each connection is kept alive and has one request under way at a time. Requests of the warm-up are made but not timed. An
-//! answer fails unless it is `200`, comes to its end, and is the one that the script asks for.
+//! Each connection is kept alive and has one request under way at a time. Answers count that come to their end between the end
+//! of the warm-up and the end of the time. An answer fails unless it is `200`, comes to its end, and is the one that the script
+//! asks for.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -67,7 +68,7 @@ struct Times {
 #[derive(Default)]
 struct Seen {
     times: Vec<Times>,
-    /// Requests in all, those of the warm-up too.
+    /// Requests in all, also those whose answers do not count.
     requests: u64,
     failed: u64,
     first_failure: Option<String>,
@@ -141,28 +142,25 @@ impl Connection {
         Ok(Times { first: first.unwrap_or(whole), whole })
     }
 
-    /// Asks until `end`, and keeps the times of what was asked from `begin` on.
+    /// Asks until `end`, and keeps the times of the answers that came between `begin` and then.
     async fn work(mut self, begin: Instant, end: Instant) -> Seen {
         let mut seen = Seen::default();
-        loop {
-            let now = Instant::now();
-            if now >= end {
-                return seen;
-            }
+        while Instant::now() < end {
             seen.requests += 1;
             match self.ask().await {
-                Ok(times) if now >= begin => seen.times.push(times),
+                Ok(times) if (begin..end).contains(&Instant::now()) => seen.times.push(times),
                 Ok(_) => {}
                 Err(error) => {
                     seen.failed += 1;
                     seen.first_failure.get_or_insert(error.to_string());
                     match Self::open(self.arguments.clone(), self.body.clone()).await {
                         Ok(again) => self = again,
-                        Err(_) => return seen,
+                        Err(_) => break,
                     }
                 }
             }
         }
+        seen
     }
 }
 
@@ -197,16 +195,13 @@ async fn run(arguments: Arguments) -> Result<Value, Failed> {
         all.failed += seen.failed;
         all.first_failure = all.first_failure.or(seen.first_failure);
     }
-    // The last answers came after the end.
-    let seconds = begin.elapsed().as_secs_f64();
     let cpu = clock_gettime(ClockId::ProcessCPUTime);
     Ok(json!({
-        "timed": all.times.len(),
+        "answers": all.times.len(),
         "requests": all.requests,
         "failed": all.failed,
         "first_failure": all.first_failure,
-        "seconds": seconds,
-        "per_second": all.times.len() as f64 / seconds,
+        "per_second": all.times.len() as f64 / arguments.seconds,
         "cpu_seconds": cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9,
         "first": quantiles(all.times.iter().map(|times| times.first).collect()),
         "whole": quantiles(all.times.iter().map(|times| times.whole).collect()),

@@ -27,11 +27,7 @@ fn a_turn_calls_tools_of_a_server_that_come_while_it_runs() {
         let events = bench.turn("go").await;
         assert_eq!(
             results(&events),
-            [
-                ("srv__grow", "grown", false),
-                ("srv__echo", "{\"a\": 1}", false),
-                ("srv__grown", "called grown", false)
-            ]
+            [("srv__grow", "grown", false), ("srv__echo", "{\"a\": 1}", false), ("srv__grown", "called grown", false)]
         );
         assert_eq!(ending(&events), (Ending::Answered, "done"));
         let bodies = bench.mock.bodies();

@@ -119,6 +119,8 @@ impl Conversation {
                 if !input.is_terminal() {
                     return Ok(ExitCode::from(INTERRUPTED));
                 }
+                // The terminal has shown what was pressed, and stays on that line.
+                self.transcript.note(Ink::Dim, "")?;
                 self.transcript.note(Ink::Dim, "interrupted; the session stays at its last completed step")?;
             }
             self.transcript.finish();

@@ -95,11 +95,12 @@ impl Agents {
                 });
             }
         }
-        for (id, node) in entries {
+        let several = entries.len() > 1;
+        for (key, node) in entries {
             let own_sandbox = sandbox::own(&node, report).unwrap_or(shared);
             let id = {
-                let name = names.take(id);
-                if name != id {
+                let name = names.take(key);
+                if name != key {
                     report.changed(&node.path, format!("called `{name}`: names are of a-z, 0-9 and `-`"));
                 }
                 name
@@ -130,7 +131,11 @@ impl Agents {
                 path: node.path.clone(),
                 model,
                 rules: tools::rules(global_tools.as_ref(), own_tools.as_ref(), own_sandbox.all(), report),
-                workspace: place(node.get("workspace").as_ref().or(workspace.as_ref()), secrets),
+                workspace: place(node.get("workspace").as_ref(), secrets).or_else(|| {
+                    // Of several agents, each has a folder of its own in the common place.
+                    let (path, from) = place(workspace.as_ref(), secrets)?;
+                    Some((path, if several { format!("{from}/{key}") } else { from }))
+                }),
             });
         }
         for agent in &agents {

@@ -150,7 +150,11 @@ impl<'s> Providers<'s> {
             }
             report.changed(&format!("{}.apiKey", provider.path), format!("left out: {why}"));
         }
-        report.carried(&provider.path, format!("provider `{}`, kind `{}`", provider.name, provider.kind));
+        let key = match &provider.key {
+            Key::Env(variable) => format!(", with the key that is in the variable `{variable}`"),
+            Key::File(_) | Key::Perhaps(_) | Key::None => String::new(),
+        };
+        report.carried(&provider.path, format!("provider `{}`, kind `{}`{key}", provider.name, provider.kind));
         self.all.push(provider);
     }
 

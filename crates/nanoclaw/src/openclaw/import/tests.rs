@@ -208,7 +208,7 @@ fn whatever_is_not_carried_over_is_named_with_what_to_do() {
     }
     assert!(report.said("changed", "models.providers.filed.apiKey").contains("`FILED_API_KEY`"), "{report}");
     assert!(
-        report.said("changed", "agents.defaults.workspace").contains("/home/somebody/.openclaw/workspace"),
+        report.said("changed", "agents.defaults.workspace").contains("/home/somebody/.openclaw/workspace/main"),
         "{report}"
     );
 }
@@ -219,6 +219,7 @@ fn the_smallest_configuration_has_one_agent() {
     assert_eq!(config.agents.len(), 1);
     assert_eq!(config.agents[0].id.as_str(), "main");
     assert_eq!(config.models.default.as_deref(), Some("openai/gpt-5.4"));
+    assert!(report.said("carried", "OpenClaw's own provider openai").contains("`OPENAI_API_KEY`"), "{report}");
     assert!(report.said("changed", "agents.defaults.sandbox").contains("stricter now"));
 }
 
