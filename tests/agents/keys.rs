@@ -53,7 +53,7 @@ pub fn holds(pid: i32, needle: &str) -> bool {
 }
 
 fn contains(bytes: &[u8], needle: &str) -> bool {
-    bytes.windows(needle.len()).any(|window| window == needle.as_bytes())
+    memchr::memmem::find(bytes, needle.as_bytes()).is_some()
 }
 
 /// Files below `directory` that hold `needle`.

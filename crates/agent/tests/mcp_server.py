@@ -4,6 +4,7 @@ Its first argument is a JSON object that says how it behaves:
   era      "old" (2025-11-25, the default), "new" (2026-07-28), "strict" (old, and ends at the first message that is
            not `initialize`) or "silent" (never answers anything)
   tools    a list of tools for `tools/list`; tools of known names do something (see `call`)
+  mute     true: does not answer `tools/list` after the first call
   stderr   how many lines it writes on standard error at the start
   ends     exit status with which it ends at once
 """
@@ -133,6 +134,8 @@ def handle(message):
             "ttlMs": 0,
             "cacheScope": "private",
         })
+    elif method == "tools/list" and calls and how.get("mute"):
+        pass
     elif method == "tools/list":
         size = how.get("page", len(tools) or 1)
         start = int((message.get("params") or {}).get("cursor") or 0)

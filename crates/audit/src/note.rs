@@ -104,8 +104,8 @@ pub enum Fact {
     CallerRefused {
         /// Which door.
         door: Door,
-        /// The uid that the kernel vouches for.
-        uid: u32,
+        /// The uid that the kernel vouches for, where it does.
+        uid: Option<u32>,
         /// Why.
         refusal: Refusal,
     },
@@ -159,9 +159,10 @@ impl Note {
             Fact::ControlStarted => noted("control_started"),
             Fact::ControlStopped => noted("control_stopped"),
             Fact::CallerRefused { door: at, uid, refusal } => {
+                let who = uid.map_or_else(|| format!("system:{}", at.name()), operator);
                 let mut record = Record {
                     door: Some(at.name()),
-                    ..Record::new(Timestamp::now(), operator(uid), "sign_in", ResultKind::Denied)
+                    ..Record::new(Timestamp::now(), who, "sign_in", ResultKind::Denied)
                 };
                 record.refuse(&refusal);
                 record

@@ -139,6 +139,13 @@ pub struct ToolRules {
     pub deny: Vec<ToolRule>,
 }
 
+impl ToolRules {
+    /// Whether there is no rule, so that every tool may be called.
+    pub fn is_empty(&self) -> bool {
+        self.allow.is_none() && self.deny.is_empty()
+    }
+}
+
 /// A kind of tool call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolRule {

@@ -26,6 +26,8 @@ use form::Form;
 
 /// Longest answer in tokens where the agent names no bound: a model can lose itself within a schema.
 const DEFAULT_MAX_OUTPUT: u64 = 4_096;
+/// Temperature where the agent names none. Small models choose between the forms by chance at their usual ones.
+const GREEDY: f64 = 0.0;
 /// Longest id of a call that is made here, in bytes. OpenAI's are at most this long.
 const LONGEST_ID: usize = 64;
 
@@ -56,6 +58,7 @@ pub fn constrain(request: &Request) -> Result<Request, Malformed> {
         choice: None,
         parallel_calls: None,
         stop: Vec::new(),
+        temperature: request.temperature.or(Some(GREEDY)),
         max_output: Some(request.max_output.unwrap_or(DEFAULT_MAX_OUTPUT)),
         format: Some(Format::Schema { name: "reply".to_owned(), schema, strict: true }),
         ..request.clone()

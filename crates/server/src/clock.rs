@@ -66,7 +66,7 @@ pub(crate) async fn unattended(
 ) -> Result<(), AuditError> {
     let mut carried = None;
     let verdict = Engine::new(id.clone(), Vec::new()).decide(identified.propose(|order| {
-        let manage = turn::manage(id.as_str(), &order);
+        let manage = turn::manage(id.as_str(), Some(&order));
         carried = Some(order);
         Ok(Action::Manage(manage))
     }));

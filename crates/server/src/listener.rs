@@ -148,15 +148,16 @@ impl Listener {
         let given = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes).unwrap_or_default();
         let given = given.strip_prefix(b"Bearer ").unwrap_or_default();
         let matches = hook.is_some_and(|hook| hook.token.matches(given));
-        let rule = format!("agents.{agent}.webhook");
+        // What is no name of an agent does not get into the log.
+        let named = CellId::parse(agent).map_or_else(|_| "?".to_owned(), |id| id.to_string());
+        let rule = format!("agents.{named}.webhook");
         let arrived = Arrived::now(Door::Webhook, ());
         let known = match (hook, identify_webhook(arrived, &rule, matches)) {
             (Some(hook), Ok(_)) => hook,
             (_, refused) => {
                 let Err(refusal) = refused else { return text(StatusCode::UNAUTHORIZED, "") };
                 let shown = refusal.reason.clone();
-                let uid = u32::MAX;
-                let fact = Fact::CallerRefused { door: Door::Webhook, uid, refusal };
+                let fact = Fact::CallerRefused { door: Door::Webhook, uid: None, refusal };
                 if self.plane.recorder.note(Note::of_control(fact)).await.is_err() {
                     return text(StatusCode::SERVICE_UNAVAILABLE, "this cannot be recorded\n");
                 }

@@ -19,7 +19,6 @@ use hyper::client::conn::http1::handshake;
 use hyper_util::rt::TokioIo;
 use rmcp::model::{ClientJsonRpcMessage, ClientRequest, ErrorData, ServerJsonRpcMessage};
 use rmcp::transport::common::client_side_sse::ExponentialBackoff;
-use rmcp::transport::common::http_header::{HEADER_LAST_EVENT_ID, HEADER_SESSION_ID};
 use rmcp::transport::streamable_http_client::{
     SseError, StreamableHttpClient, StreamableHttpClientTransport, StreamableHttpClientTransportConfig,
     StreamableHttpError, StreamableHttpPostResponse,
@@ -43,6 +42,12 @@ const MAX_ERROR: usize = 64 * 1024;
 
 /// Most attempts to go on with a broken stream of events.
 const MOST_RETRIES: usize = 5;
+
+/// Field of requests and responses that belong to a session (up to 2025-11-25).
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+
+/// Field of a request to go on with a stream of events.
+const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
 
 type Response = http::Response<Incoming>;
 type Failed = StreamableHttpError<WebError>;
@@ -136,7 +141,7 @@ impl StreamableHttpClient for Web {
         if status == StatusCode::ACCEPTED || !matches!(message, ClientJsonRpcMessage::Request(_)) {
             return Ok(StreamableHttpPostResponse::Accepted);
         }
-        let session = response.headers().get(HEADER_SESSION_ID).and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let session = response.headers().get(SESSION).and_then(|id| id.to_str().ok()).map(str::to_owned);
         match essence(&response).as_str() {
             "text/event-stream" => Ok(StreamableHttpPostResponse::Sse(self.events(response), session)),
             "application/json" => {
@@ -175,7 +180,7 @@ impl StreamableHttpClient for Web {
     ) -> Result<EventStream, Failed> {
         with_session(&mut fields, session.as_deref());
         if let Some(last) = last.and_then(|last| HeaderValue::from_str(&last).ok()) {
-            fields.insert(lower(HEADER_LAST_EVENT_ID), last);
+            fields.insert(LAST_EVENT, last);
         }
         let response = self.send(Method::GET, Bytes::new(), fields).await?;
         match response.status() {
@@ -186,14 +191,9 @@ impl StreamableHttpClient for Web {
     }
 }
 
-/// Field names of the protocol are written with capitals, which are for people.
-fn lower(name: &'static str) -> HeaderName {
-    HeaderName::from_bytes(name.as_bytes()).unwrap_or(header::WARNING)
-}
-
 fn with_session(fields: &mut HashMap<HeaderName, HeaderValue>, session: Option<&str>) {
     if let Some(id) = session.and_then(|id| HeaderValue::from_str(id).ok()) {
-        fields.insert(lower(HEADER_SESSION_ID), id);
+        fields.insert(SESSION, id);
     }
 }
 

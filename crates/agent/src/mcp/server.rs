@@ -39,9 +39,17 @@ pub(crate) struct Patience {
 
 impl Patience {
     /// In a cell.
-    pub(crate) const USUAL: Self =
-        Self { start: Duration::from_secs(60), call: Duration::from_secs(300), pause: Duration::from_secs(60) };
+    pub(crate) const USUAL: Self = Self { start: LONGEST_START, call: LONGEST_CALL, pause: SHORTEST_PAUSE };
 }
+
+/// Longest time until a server is started and has said which tools it has.
+pub(crate) const LONGEST_START: Duration = Duration::from_secs(60);
+
+/// Longest time until a server has answered a call.
+pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(300);
+
+/// Shortest time from a failed start to the next one.
+pub(crate) const SHORTEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Most pages of a list of tools.
 const MOST_PAGES: usize = 32;
@@ -172,19 +180,25 @@ impl Server {
 
     /// Asks a server whose tools have changed which ones it has. Says whether they may be others.
     pub(super) async fn refresh(&self, new_turn: bool) -> bool {
-        let running = self.running.lock().await;
-        let Some(running) = running.as_ref().filter(|running| !running.gone()) else { return false };
+        let mut slot = self.running.lock().await;
+        let Some(running) = slot.as_ref().filter(|running| !running.gone()) else { return false };
         let told = running.watch.take_change();
         if !(told || new_turn && running.modern()) {
             return false;
         }
         running.watch.begin();
         match timeout(self.patience.start, self.list(running.service.peer())).await {
-            Ok(Ok(())) => return true,
-            Ok(Err(error)) => self.journal.note(&format!("its tools cannot be listed: {}", failure::text(&error))),
-            Err(_) => self.journal.note("its tools cannot be listed: it does not answer"),
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                self.journal.note(&format!("its tools cannot be listed: {}", failure::text(&error)));
+                return false;
+            }
+            Err(_) => {
+                *slot = None;
+                self.fail("it does not answer any more");
+            }
         }
-        false
+        true
     }
 
     /// Calls a tool by the server's own name for it.
@@ -277,13 +291,18 @@ impl Server {
                 Ok(running)
             }
             Err(why) => {
-                self.journal.note(&format!("it does not run: {why}"));
-                self.listed.borrow_mut().clear();
-                self.problem.replace(Some(why.clone()));
-                self.failed.set(Some(Instant::now()));
+                self.fail(&why);
                 Err(why)
             }
         }
+    }
+
+    /// The server is not there, and is not for a while.
+    fn fail(&self, why: &str) {
+        self.journal.note(&format!("it does not run: {why}"));
+        self.listed.borrow_mut().clear();
+        self.problem.replace(Some(why.to_owned()));
+        self.failed.set(Some(Instant::now()));
     }
 
     async fn connect(&self) -> Result<Running, String> {

@@ -102,6 +102,7 @@ fn what_the_form_takes_over_is_gone_and_the_rest_stays() {
     assert_eq!(constrained.stop, Vec::<String>::new(), "a quotation mark would end every answer");
     assert_eq!((constrained.temperature, constrained.top_p, constrained.stream), (Some(0.5), Some(0.9), true));
     assert_eq!(constrained.max_output, Some(4_096), "a model that loses itself comes to an end");
+    assert_eq!(constrain(&request(None)).unwrap().temperature, Some(0.0), "chance is no guide to the form");
     assert_eq!(constrain(&Request { max_output: Some(9), ..request(None) }).unwrap().max_output, Some(9));
     assert!(applies(&given));
     assert!(!applies(&Request { format: Some(Format::Json), ..request(None) }));

@@ -76,3 +76,34 @@ impl Body for Fed {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_takes_nothing_for_too_long_has_left() {
+        let (feeder, _body) = fed();
+        for _ in 0..WAITING {
+            assert!(feeder.send(Bytes::from_static(b"x")).await.is_ok());
+        }
+        let before = tokio::time::Instant::now();
+        assert!(feeder.send(Bytes::from_static(b"x")).await.is_err());
+        assert_eq!(before.elapsed(), LONGEST_PAUSE);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_whole_only_if_its_feeder_says_so() {
+        let (feeder, body) = fed();
+        assert!(feeder.send(Bytes::from_static(b"a")).await.is_ok());
+        assert!(feeder.finish(Bytes::from_static(b"b")).await.is_ok());
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "ab");
+
+        let (feeder, body) = fed();
+        assert!(feeder.send(Bytes::from_static(b"a")).await.is_ok());
+        drop(feeder);
+        assert!(body.collect().await.is_err());
+    }
+}

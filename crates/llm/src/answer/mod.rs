@@ -70,9 +70,8 @@ pub(crate) async fn decide(door: &Door, call: &ToolCall) -> Result<Result<(), Re
         Err(refusal) => Err((action(pipeline.clean(&call.name), pipeline.clean(&call.id), None), refusal)),
     };
     match door.walk(proposed).await? {
-        Ok((_, ticket)) => {
-            // What comes of it is the agent's to do: to be passed on is the whole act.
-            door.recorder.outcome(ticket, Outcome::default()).await?;
+        // What comes of it is the agent's to do: to be passed on is the whole act, and has no outcome of its own.
+        Ok(_) => {
             door.shared.tell(
                 &door.id,
                 &Seen::Call { id: call.id.clone(), name: call.name.clone(), arguments: call.arguments.clone() },

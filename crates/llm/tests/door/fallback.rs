@@ -51,19 +51,17 @@ async fn the_next_model_answers_where_the_first_fails() {
     let names = ["500", "401", "404", "302", "page", "half", "empty", "error", "odd", "nothttp", "gone"];
     for agent in Agent::ALL {
         for streamed in [false, true] {
-            for name in names {
-                for next in ["chat", "messages", "gemini"] {
-                    let what = format!("{agent:?}, {name}, then {next}, streamed: {streamed}");
-                    let fresh = robust(&[&format!("chat-{name}"), next]);
-                    let open = world.open_again(&fresh).await;
-                    let reply = open.post(agent.path(), &agent.ask("robust", "SAY fine\nTOKENS 3 2", streamed)).await;
-                    assert_eq!((reply.status, reply.whole), (200, true), "{what}: {}", reply.body);
-                    let content = agent.read(&reply.body, streamed);
-                    assert_eq!((content.text.as_str(), content.ended, content.error), ("fine", true, None), "{what}");
-                    let last = open.last().await;
-                    assert_eq!(facts(&last), (&json!("done"), &json!(next), &json!(2)), "{what}: {last}");
-                    assert_eq!(last["model"]["output_tokens"], 2, "{what}");
-                }
+            for (name, next) in names.into_iter().zip(["chat", "messages", "gemini"].into_iter().cycle()) {
+                let what = format!("{agent:?}, {name}, then {next}, streamed: {streamed}");
+                let fresh = robust(&[&format!("chat-{name}"), next]);
+                let open = world.open_again(&fresh).await;
+                let reply = open.post(agent.path(), &agent.ask("robust", "SAY fine\nTOKENS 3 2", streamed)).await;
+                assert_eq!((reply.status, reply.whole), (200, true), "{what}: {}", reply.body);
+                let content = agent.read(&reply.body, streamed);
+                assert_eq!((content.text.as_str(), content.ended, content.error), ("fine", true, None), "{what}");
+                let last = open.last().await;
+                assert_eq!(facts(&last), (&json!("done"), &json!(next), &json!(2)), "{what}: {last}");
+                assert_eq!(last["model"]["output_tokens"], 2, "{what}");
             }
         }
     }

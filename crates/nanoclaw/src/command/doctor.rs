@@ -13,7 +13,7 @@ use crate::output::{self, Failure};
 /// Examines, or attacks. Fails if a required layer is missing, or if an attack succeeded.
 pub fn main(state_dir: Option<&Path>, arguments: &Doctor) -> Result<ExitCode, Failure> {
     let state = super::state(state_dir)?;
-    super::with_plane(state, None, async |plane| {
+    super::with_plane(state, None, false, async |plane| {
         if arguments.attack {
             let (reports, stopped) = proof::attack(&plane).await?;
             print_attacks(&reports, arguments.json);

@@ -31,10 +31,11 @@ use rustix::process::{Resource, Rlimit};
 
 use crate::output::{self, Failure};
 
-/// Runs `work` with a control plane. The launcher is forked first, while this process has one thread.
+/// Runs `work` with a control plane, with models if `asks_models`. The launcher is forked first, while this process has one thread.
 fn with_plane<T>(
     state: State,
     loaded: Option<&Loaded>,
+    asks_models: bool,
     work: impl AsyncFnOnce(Plane) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let handle = LauncherHandle::fork(state.directory().to_path_buf())?;
@@ -53,7 +54,7 @@ fn with_plane<T>(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let providers = Providers::default();
-        let models = match loaded.map(|loaded| &loaded.config).filter(|config| !config.models.providers.is_empty()) {
+        let models = match loaded.map(|loaded| &loaded.config).filter(|config| asks_models && !config.models.providers.is_empty()) {
             Some(config) => {
                 nanoclaw_vault::tls::self_check()?;
                 let set_up = SetUp { journal: state.budgets(), bodies: state.bodies(), dial: Some(providers.dial()) };

@@ -25,7 +25,7 @@ pub fn main(state_dir: Option<&Path>, arguments: Run) -> Result<ExitCode, Failur
     let json = arguments.json;
     let (agent, mode) = agent(arguments, loaded.as_ref())?;
     let state = super::state(state_dir)?;
-    super::with_plane(state, loaded.as_ref(), async |plane| {
+    super::with_plane(state, loaded.as_ref(), agent.models.is_some(), async |plane| {
         let stdio = Stdio::inherit()?;
         let mut order = agents::order(&plane, &agent, mode)?;
         order.spec.terminal = stdio.terminal;

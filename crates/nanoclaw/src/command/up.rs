@@ -24,7 +24,7 @@ pub fn main(state_dir: Option<&Path>, arguments: &Up) -> Result<ExitCode, Failur
     }
     let state = super::state(state_dir)?;
     let _lock = state.lock_fleet()?;
-    super::with_plane(state, Some(&loaded), async |plane| {
+    super::with_plane(state, Some(&loaded), true, async |plane| {
         plane.recorder.note(Note::of_control(Fact::ControlStarted)).await?;
         let fleet = Fleet::new(plane.clone(), &loaded.config);
         let control = Control::listen(plane.clone(), fleet.clone())?;

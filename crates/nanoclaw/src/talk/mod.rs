@@ -4,11 +4,12 @@
 mod transcript;
 
 use std::io;
+use std::os::fd::AsFd;
 
-use nanoclaw_agent::protocol::{Event, Order};
+use nanoclaw_agent::protocol::{Event, LONGEST_ORDER, Order};
+use nanoclaw_sandbox::wire;
 use nanoclaw_server::control::{Client, ClientError, Reply, Request};
 use nanoclaw_server::state::State;
-use rustix::io::Errno;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::UnixStream;
 
@@ -23,7 +24,7 @@ pub enum TalkError {
     /// The control plane did not take it.
     #[error(transparent)]
     Control(#[from] ClientError),
-    /// It is too long for the control socket.
+    /// It is longer than an agent takes.
     #[error("the prompt is too long to be sent; write it to a file in the agent's `/workspace` and name the file")]
     TooLong,
     /// The events broke off.
@@ -47,13 +48,13 @@ impl Events {
     /// # Errors
     /// There is no fleet, no such agent, or the agent is not running.
     pub fn of(state: &State, agent: &str, order: Order) -> Result<Self, TalkError> {
-        let request = Request::Order { cell: agent.to_owned(), order };
-        let reply = Client::connect(state)?.ask(&request, &[]).map_err(|error| match error {
-            ClientError::Broken(cause) if cause.raw_os_error() == Some(Errno::MSGSIZE.raw_os_error()) => {
-                TalkError::TooLong
-            }
-            other => other.into(),
-        })?;
+        let request = Request::Order { cell: agent.to_owned() };
+        let client = Client::connect(state)?;
+        if serde_json::to_vec(&order).map_err(io::Error::from)?.len() > LONGEST_ORDER {
+            return Err(TalkError::TooLong);
+        }
+        let memory = wire::to_memory(&order)?;
+        let reply = client.ask(&request, &[memory.as_fd()])?;
         let Reply::Events(stream) = reply else { return Err(io::Error::from(io::ErrorKind::InvalidData).into()) };
         stream.set_nonblocking(true)?;
         Ok(Self { stream: BufReader::new(UnixStream::from_std(stream)?), line: Vec::new(), ended: false })

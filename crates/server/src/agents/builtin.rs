@@ -49,3 +49,85 @@ pub(super) fn fit(agent: &Agent, builtin: &Builtin, access: &ModelAccess, spec: 
     spec.command = vec![binary.to_string_lossy().into_owned(), "agent-inside".to_owned(), SETTINGS.to_owned()];
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use nanoclaw_config::{AgentKind, SandboxMode};
+    use nanoclaw_sandbox::Fittings;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// The cell of an agent with these further lines.
+    fn fitted(lines: &str) -> Result<CellSpec, FitError> {
+        let text = format!(
+            "version: 1\nmodels: {{ providers: [{{ name: p, kind: openai, base_url: 'http://127.0.0.1:1/v1' }}], default: p/m }}\n\
+             agents:\n  - id: a\n    kind: builtin\n{lines}"
+        );
+        let loaded = nanoclaw_config::parse(&text, Path::new("f"), Path::new("/base")).unwrap();
+        let agent = loaded.config.agents.first().unwrap();
+        let AgentKind::Builtin(builtin) = &agent.kind else { panic!("{:?}", agent.kind) };
+        let mut spec = CellSpec {
+            id: agent.id.clone(),
+            mode: SandboxMode::Restricted,
+            command: Vec::new(),
+            rootfs: Rootfs::Host,
+            mounts: Vec::new(),
+            env: BTreeMap::new(),
+            workdir: None,
+            limits: agent.limits,
+            host_services: Vec::new(),
+            terminal: None,
+            fittings: Fittings::default(),
+        };
+        let access = ModelAccess { model: Some("p/m".into()), ..agent.models.clone().unwrap_or_default() };
+        fit(agent, builtin, &access, &mut spec)?;
+        Ok(spec)
+    }
+
+    fn settings(spec: &CellSpec) -> Value {
+        serde_json::from_str(spec.fittings.files.get(Path::new(SETTINGS)).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn skills_and_servers_of_the_configuration_reach_the_agent() {
+        let spec = fitted(
+            "    skills: skills\n    tools: { allow: ['files__*'] }\n    mcp:\n\
+             \x20     - { name: files, command: [srv, /workspace], env: { A: b } }\n\
+             \x20     - { name: web, url: 'https://mcp.example.com/mcp' }\n",
+        )
+        .unwrap();
+        let mount = Mount { source: "/base/skills".into(), target: SKILLS.into(), mode: MountMode::Ro };
+        assert_eq!(spec.mounts, [mount]);
+        let settings = settings(&spec);
+        assert_eq!(settings["skills"], SKILLS);
+        assert_eq!(settings["tools"]["allow"], json!(["files__*"]));
+        assert_eq!(
+            settings["mcp"],
+            json!([
+                {"name": "files", "command": ["srv", "/workspace"], "env": {"A": "b"}},
+                {"name": "web", "url": "https://mcp.example.com/mcp"},
+            ])
+        );
+    }
+
+    #[test]
+    fn an_agent_without_skills_has_none_mounted() {
+        let spec = fitted("").unwrap();
+        assert!(spec.mounts.is_empty());
+        assert_eq!(settings(&spec)["skills"], Value::Null);
+    }
+
+    #[test]
+    fn settings_that_the_agent_would_not_take_are_an_error_before_there_is_a_cell() {
+        let name = "n".repeat(50);
+        let error = fitted(&format!("    mcp: [{{ name: {name}, command: [x] }}]\n")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!("the setting `mcp` is wrong: the name `{name}` must be 1 to 40 characters of a-z, 0-9 and `-`")
+        );
+    }
+}

@@ -92,7 +92,6 @@ pub(crate) fn fit(plane: &Plane, agent: &Agent, mode: SandboxMode) -> Result<Fit
         terminal: None,
         fittings: Fittings::default(),
     };
-    let model = models.as_ref().and_then(|access| access.model.clone());
     let speech = match &agent.kind {
         AgentKind::Command(command) => {
             spec.command.clone_from(command);
@@ -106,8 +105,8 @@ pub(crate) fn fit(plane: &Plane, agent: &Agent, mode: SandboxMode) -> Result<Fit
         }
         AgentKind::OpenClaw { directory } => {
             places(plane, agent, &mut spec)?;
-            let model = model.ok_or(FitError::NoModel)?;
-            openclaw::fit(plane, directory.as_deref(), &model, &mut spec)?
+            let access = models.as_ref().ok_or(FitError::NoModel)?;
+            openclaw::fit(plane, directory.as_deref(), access, &mut spec)?
         }
     };
     // What the configuration says has the last word.

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use nanoclaw_config::{Mount, MountMode};
+use nanoclaw_config::{ModelAccess, Mount, MountMode};
 use nanoclaw_sandbox::CellSpec;
 use serde_json::{Value, json};
 
@@ -33,7 +33,13 @@ pub fn directory(plane: &Plane) -> PathBuf {
     plane.state.directory().join("openclaw")
 }
 
-pub(super) fn fit(plane: &Plane, chosen: Option<&Path>, model: &str, spec: &mut CellSpec) -> Result<Speech, FitError> {
+pub(super) fn fit(
+    plane: &Plane,
+    chosen: Option<&Path>,
+    access: &ModelAccess,
+    spec: &mut CellSpec,
+) -> Result<Speech, FitError> {
+    let model = access.model.as_deref().ok_or(FitError::NoModel)?;
     let own = directory(plane);
     let installed = chosen.unwrap_or(&own);
     if !installed.join(ENTRY).is_file() || !installed.join(NODE).is_file() {
@@ -45,7 +51,7 @@ pub(super) fn fit(plane: &Plane, chosen: Option<&Path>, model: &str, spec: &mut 
         None => spec.fittings.places.push(mount),
     }
     let token = token()?;
-    let config = serde_json::to_string_pretty(&configuration(model, &token))?;
+    let config = serde_json::to_string_pretty(&configuration(model, &token, !access.tools.is_empty()))?;
     spec.fittings.files.insert(CONFIG.into(), config);
     if plane.launcher.cgroups().enforced().memory {
         spec.limits.memory.get_or_insert(MEMORY);
@@ -77,9 +83,11 @@ pub(super) fn fit(plane: &Plane, chosen: Option<&Path>, model: &str, spec: &mut 
     Ok(Speech::OpenClaw { token })
 }
 
-/// OpenClaw's configuration: nothing but what it needs to work through the doors.
-fn configuration(model: &str, token: &str) -> Value {
-    json!({
+/// OpenClaw's configuration: nothing but what it needs to work through the doors. Where there are rules for tools
+/// (`ruled`), each tool is called by its own name: otherwise most are called through one that finds and calls others, and
+/// the model door would see only that name.
+fn configuration(model: &str, token: &str, ruled: bool) -> Value {
+    let mut configuration = json!({
         "gateway": {
             "mode": "local",
             "bind": "loopback",
@@ -110,10 +118,15 @@ fn configuration(model: &str, token: &str) -> Value {
             "defaults": {
                 "model": { "primary": format!("nanoclaw/{model}") },
                 "skipBootstrap": true,
+                "heartbeat": { "every": "0m" },
                 "workspace": WORKSPACE,
             },
         },
         "discovery": { "mdns": { "mode": "off" } },
         "update": { "checkOnStart": false },
-    })
+    });
+    if ruled && let Some(all) = configuration.as_object_mut() {
+        all.insert("tools".to_owned(), json!({ "toolSearch": false, "codeMode": false }));
+    }
+    configuration
 }

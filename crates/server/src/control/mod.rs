@@ -7,7 +7,6 @@
 mod client;
 mod server;
 
-use nanoclaw_agent::protocol::Order;
 use nanoclaw_sandbox::TerminalSize;
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +14,7 @@ pub use client::{Client, ClientError, Reply};
 pub use server::Control;
 
 /// What an operator asks.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// What every agent is doing.
     List,
@@ -33,13 +32,12 @@ pub enum Request {
         /// A terminal of this size.
         terminal: Option<TerminalSize>,
     },
-    /// Carry out an order at an agent: a turn, or a look at its sessions. The answer has a socket beside it, on which
+    /// Carry out the [`Order`](nanoclaw_agent::protocol::Order) that is beside it in a memory file, as it can be long: a
+    /// turn, or a look at an agent's sessions. The answer has a socket beside it, on which
     /// [`Event`](nanoclaw_agent::protocol::Event)s come as JSON lines; closing it interrupts a turn.
     Order {
         /// Which agent.
         cell: String,
-        /// What it is told.
-        order: Order,
     },
     /// Stop one agent.
     Stop {

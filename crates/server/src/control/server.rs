@@ -84,25 +84,39 @@ impl Control {
         let connection = watch(connection)?;
         let received =
             connection.async_io(Interest::READABLE, |socket| wire::receive::<Request>(socket.as_fd())).await?;
-        let Some((request, fds)) = received else { return Ok(()) };
-        match self.decide(&request, uid).await {
-            Ok(warrant) => self.act(warrant, request, fds, &connection).await,
+        let Some((request, mut fds)) = received else { return Ok(()) };
+        // What a stranger sends beside a request is not even read.
+        let known = uid == 0 || uid == rustix::process::geteuid().as_raw();
+        let order = match (&request, fds.pop()) {
+            (Request::Order { .. }, Some(memory)) if known => Some(wire::from_memory::<Order>(memory)?),
+            (Request::Order { .. }, _) => None,
+            (_, last) => {
+                fds.extend(last);
+                None
+            }
+        };
+        match self.decide(&request, order.as_ref(), uid).await {
+            Ok(warrant) => match (request, order) {
+                (Request::Order { cell }, Some(order)) => self.order(warrant, &cell, order, &connection).await,
+                (Request::Order { .. }, None) => answer(&connection, &Answer::Refused("there is no order".to_owned()), &[]),
+                (request, _) => self.act(warrant, request, fds, &connection).await,
+            },
             Err(refusal) => answer(&connection, &Answer::Refused(refusal.to_string()), &[]),
         }
     }
 
     /// Walks the path: who, what, whether, and on record.
-    async fn decide(&self, request: &Request, uid: u32) -> Result<Warrant, Refusal> {
+    async fn decide(&self, request: &Request, order: Option<&Order>, uid: u32) -> Result<Warrant, Refusal> {
         let owner = rustix::process::geteuid().as_raw();
         let identified = match identify_operator(Arrived::now(Door::Control, request), uid, owner) {
             Ok(identified) => identified,
             Err(refusal) => {
-                let fact = Fact::CallerRefused { door: Door::Control, uid, refusal: refusal.clone() };
+                let fact = Fact::CallerRefused { door: Door::Control, uid: Some(uid), refusal: refusal.clone() };
                 self.plane.recorder.note(Note::of_control(fact)).await.map_err(unrecordable)?;
                 return Err(refusal);
             }
         };
-        let verdict = self.engine.decide(identified.propose(|request| self.parse(request)));
+        let verdict = self.engine.decide(identified.propose(|request| self.parse(request, order)));
         match self.plane.recorder.record(verdict).await {
             Ok(Recorded::Proceed(warrant)) => Ok(warrant),
             Ok(Recorded::Stop(declined)) => Err(declined.refusal().clone()),
@@ -110,7 +124,7 @@ impl Control {
         }
     }
 
-    fn parse(&self, request: &Request) -> Result<Action, (Action, Refusal)> {
+    fn parse(&self, request: &Request, order: Option<&Order>) -> Result<Action, (Action, Refusal)> {
         let (manage, cell) = match request {
             Request::List => (Manage::List, None),
             Request::Down => (Manage::Down, None),
@@ -119,7 +133,7 @@ impl Control {
             Request::Exec { cell, command, .. } => {
                 (Manage::Exec { cell: cell.clone(), command: command.clone() }, Some(cell))
             }
-            Request::Order { cell, order } => (turn::manage(cell, order), Some(cell)),
+            Request::Order { cell } => (turn::manage(cell, order), Some(cell)),
         };
         let action = Action::Manage(manage);
         match cell {
@@ -140,9 +154,6 @@ impl Control {
     ) -> io::Result<()> {
         if let Request::Exec { cell, command, terminal } = request {
             return self.exec(warrant, &cell, command, terminal, fds, connection).await;
-        }
-        if let Request::Order { cell, order } = request {
-            return self.order(warrant, &cell, order, connection).await;
         }
         let (_action, ticket) = warrant.spend();
         let outcome = match request {

@@ -110,15 +110,15 @@ impl Target {
 }
 
 /// What an order is for policy and record.
-pub(crate) fn manage(cell: &str, order: &Order) -> Manage {
+pub(crate) fn manage(cell: &str, order: Option<&Order>) -> Manage {
     match order {
-        Order::Turn { prompt, untrusted, .. } => {
+        Some(Order::Turn { prompt, untrusted, .. }) => {
             let mut digest = Sha256::default();
             digest.update(prompt.as_bytes());
             digest.update(untrusted.as_deref().unwrap_or_default().as_bytes());
             Manage::Turn { cell: cell.to_owned(), digest: hex(&digest.finish()) }
         }
-        Order::Sessions | Order::Transcript { .. } => Manage::Sessions { cell: cell.to_owned() },
+        Some(Order::Sessions | Order::Transcript { .. }) | None => Manage::Sessions { cell: cell.to_owned() },
     }
 }
 

@@ -238,6 +238,21 @@ fn a_server_that_never_answers_at_all_holds_up_one_turn() {
 }
 
 #[test]
+fn a_server_that_stops_answering_is_ended_and_told_of() {
+    local(async {
+        let patience = super::Patience { start: Duration::from_secs(3), ..SHORT };
+        let server = python("srv", &json!({"era": "new", "mute": true, "tools": [{"name": "pid"}]}));
+        let bench = Bench::with(vec![server], patience, |_| {});
+        bench.toolbox.begin("s").await;
+        let (first, _) = pid(&bench).await;
+        bench.toolbox.begin("s").await;
+        assert_eq!(bench.names(), [""; 0]);
+        assert!(bench.toolbox.current().about().contains("it does not answer any more"));
+        until_gone(&first).await;
+    });
+}
+
+#[test]
 fn a_server_that_cannot_be_started_is_told_of_with_the_reason() {
     for (command, why) in [
         (vec!["/no/such/program"], "there is no program `/no/such/program` in this cell"),
