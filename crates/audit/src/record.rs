@@ -339,6 +339,9 @@ fn proposed_call(call: &ProposedCall) -> String {
         Some(arguments) => arguments.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "),
         None => "unreadable arguments".to_owned(),
     };
+    if call.at_provider {
+        return "offered to the model, to be carried out by the provider".to_owned();
+    }
     format!("{} ({names}), sha256 {}", call.call, call.digest)
 }
 

@@ -268,3 +268,19 @@ fn mistakes_carry_line_column_and_text_for_programs() {
     let mistake = &report.mistakes()[0];
     assert_eq!((mistake.line, mistake.column, mistake.text.as_str()), (2, 1, "禁止"));
 }
+
+#[test]
+fn an_agent_leaves_the_cell_of_a_model_its_name() {
+    let file = |provider: &str, agent: &str| {
+        format!(
+            "models: {{ providers: [{{ name: {provider}, kind: llama-server, model_file: /m.gguf, program: /p }}] }}
+agents: [{{ id: {agent}, command: [\"true\"] }}]
+"
+        )
+    };
+    let taken = report(&file("local", "model-local")).to_string();
+    assert!(taken.contains("the id `model-local` is that of the cell in which provider `local` runs"), "{taken}");
+    let long = report(&file(&"a".repeat(58), "b")).to_string();
+    assert!(long.contains("choose one of at most 57 characters"), "{long}");
+    assert!(parse(&file("local", "local"), Path::new("c"), Path::new("/srv")).is_ok());
+}

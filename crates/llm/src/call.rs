@@ -10,7 +10,7 @@ use nanoclaw_audit::AuditError;
 use nanoclaw_config::{ModelRef, NanoUsd};
 use nanoclaw_dialect::guard::Facts;
 use nanoclaw_dialect::{Dialect, Fault, FaultKind, Request, Usage, constrained, responses};
-use nanoclaw_request::{Action, ModelCall, ModelOperation, Refusal, RefusalCode, Stage};
+use nanoclaw_request::{Action, ModelCall, ModelOperation, ProposedCall, Refusal, RefusalCode, Stage};
 use nanoclaw_vault::digest;
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ use crate::respond;
 use crate::route::Routed;
 use crate::routes::Route;
 use crate::upstream::{Call, Failure, Operation};
-use crate::{bodies, request};
+use crate::{bodies, outside, request};
 
 /// Longest answer in tokens that is reserved where the agent does not say, and a budget bounds it.
 const DEFAULT_MAX_OUTPUT: u64 = 4_096;
@@ -78,6 +78,11 @@ pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, r
     };
     call.asked.clone_from(&routed.asked);
     call.candidates = routed.candidates.iter().map(ModelRef::to_string).collect();
+    for name in outside::of(dialect, &body, &request) {
+        if let Err(refusal) = door.walk(Ok(offered(name))).await? {
+            return declined(door, dialect, call, refusal, reply).await;
+        }
+    }
     let max_output = max_output(door, request.max_output);
     let most =
         Usage { input, output: max_output.unwrap_or(0).saturating_mul(choices(dialect, &body)), ..Usage::default() };
@@ -107,6 +112,12 @@ pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, r
     let headers = PASSED_ON.iter().flat_map(|name| -> Vec<_> { values(name) }).collect();
     let ready = Ready { dialect, request, body, routed, max_output, headers };
     dispatch(door, ready, ledger, reply).await
+}
+
+/// Something that the provider would carry out, as policy is asked about it.
+fn offered(tool: String) -> Action {
+    let digest = digest::hex(&digest::sha256(b""));
+    Action::ToolCall(ProposedCall { tool, call: String::new(), arguments: None, digest, at_provider: true })
 }
 
 /// Tries the candidates in their order, until one begins to answer.
@@ -195,6 +206,12 @@ fn translated(door: &Door, ready: &Ready, candidate: &ModelRef) -> Result<(Spoke
     {
         return Err(Failure::invalid(format!(
             "`{candidate}` does not speak OpenAI responses, and a request that refers to what a provider has stored cannot be translated; send the whole conversation"
+        )));
+    }
+    let reaches_out = || outside::of(ready.dialect, &ready.body, &ready.request).iter().any(|name| name != outside::REMOTE_URL);
+    if spoken != Spoken::Plain(ready.dialect) && reaches_out() {
+        return Err(Failure::invalid(format!(
+            "`{candidate}` speaks another dialect, and what runs at a provider cannot be translated"
         )));
     }
     let request = || Request { model: candidate.model.clone(), max_output: ready.max_output, ..ready.request.clone() };

@@ -24,6 +24,7 @@ mod ledger;
 mod listing;
 pub mod metrics;
 mod models;
+mod outside;
 mod price;
 mod provenance;
 mod request;

@@ -67,6 +67,16 @@ impl Engine {
         if let Some(rule) = access.tools.deny.iter().find(denies) {
             return refused(format!("tool `{}` is denied by {}", call.tool, rule.id), String::new());
         }
+        if call.at_provider {
+            let named = |rule: &&ToolRule| rule.name == call.tool && rule.arguments.is_empty();
+            return match access.tools.allow.iter().flatten().find(named) {
+                Some(rule) => Ok(vec![rule.id.clone()]),
+                None => refused(
+                    format!("`{}` makes the provider reach out, which no rule allows", call.tool),
+                    format!("to allow it, add `{}` to `tools: {{ allow: […] }}` of agent {}", call.tool, self.cell),
+                ),
+            };
+        }
         let Some(allow) = &access.tools.allow else { return Ok(vec![format!("agents.{}.tools", self.cell)]) };
         let allows = |rule: &&ToolRule| glob::matches(&rule.name, &call.tool) && fits(rule, call).unwrap_or(false);
         match allow.iter().find(allows) {

@@ -228,6 +228,9 @@ pub struct ProposedCall {
     pub arguments: Option<Vec<(String, String)>>,
     /// SHA-256 of the arguments as the model wrote them, in hex.
     pub digest: String,
+    /// Whether it runs at the provider, outside of every cell: nobody sees its calls before they are made, so that the
+    /// question is whether it may be offered at all.
+    pub at_provider: bool,
 }
 
 /// Steer the fleet through the control socket.

@@ -53,6 +53,7 @@ fn an_allowed_connection_and_its_end_stand_in_the_log_field_for_field() {
     let (action, ticket) = warrant(&recorder, connect("nano-001", 8080)).spend();
     assert_eq!(action.name(), "net_connect");
     let outcome = Outcome {
+        model: None,
         bytes_sent: Some(120),
         bytes_received: Some(4096),
         peer: Some("127.0.0.1:8080".parse().unwrap()),
@@ -306,6 +307,7 @@ fn the_reference_names_every_code_and_every_field() {
     let recorder = Recorder::open(Options { flood, ..options(dir.path()) }).unwrap();
     let (_, ticket) = warrant(&recorder, connect("a", 8080)).spend();
     let outcome = Outcome {
+        model: None,
         exit: Some(Exit::Code(0)),
         bytes_sent: Some(1),
         bytes_received: Some(1),

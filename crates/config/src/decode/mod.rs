@@ -13,6 +13,8 @@ mod turns;
 
 use std::path::PathBuf;
 
+use nanoclaw_request::CellId;
+
 use self::agent::Fleet;
 use self::network::networks;
 use self::reader::{Field, Reader};
@@ -146,6 +148,9 @@ fn top(r: &mut Reader<'_>, root: &Node) -> Config {
         let fleet = Fleet { networks: &config.allowed_networks, limits: config.limits, names: &names, listens };
         config.agents = agents(r, &field, &fleet);
     }
+    if let Some(field) = fields.get("models") {
+        cells_of_models(r, field.place(), &config);
+    }
     config
 }
 
@@ -171,6 +176,23 @@ fn filters(r: &mut Reader<'_>, field: &Field<'_>) -> Vec<String> {
         );
     }
     filters
+}
+
+/// Models on this machine run in cells of their own, whose names agents must leave free.
+fn cells_of_models(r: &mut Reader<'_>, place: Place, config: &Config) {
+    for provider in &config.models.providers {
+        let crate::ProviderKind::LlamaServer(_) = provider.kind else { continue };
+        let (name, cell) = (&provider.name, format!("model-{}", provider.name));
+        if cell.len() > CellId::MAX {
+            let most = CellId::MAX - "model-".len();
+            let help = format!("choose one of at most {most} characters");
+            r.error(place, format!("the name `{name}` is too long for a provider of kind `llama-server`"), help);
+        }
+        if config.agents.iter().any(|agent| agent.id.as_str() == cell) {
+            let message = format!("the id `{cell}` is that of the cell in which provider `{name}` runs");
+            r.error(place, message, "choose another id for the agent, or another name for the provider");
+        }
+    }
 }
 
 fn agents(r: &mut Reader<'_>, field: &Field<'_>, fleet: &Fleet<'_>) -> Vec<Agent> {

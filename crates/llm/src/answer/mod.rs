@@ -7,7 +7,7 @@ mod whole;
 
 use std::sync::Arc;
 
-use nanoclaw_audit::{AuditError, Outcome};
+use nanoclaw_audit::AuditError;
 use nanoclaw_dialect::ToolCall;
 use nanoclaw_request::{Action, ProposedCall, Refusal};
 use nanoclaw_vault::digest;
@@ -61,7 +61,7 @@ pub(crate) async fn pass_on(
 pub(crate) async fn decide(door: &Door, call: &ToolCall) -> Result<Result<(), Refusal>, AuditError> {
     let action = |tool, id, arguments| {
         let digest = digest::hex(&digest::sha256(call.arguments.as_bytes()));
-        Action::ToolCall(ProposedCall { tool, call: id, arguments, digest })
+        Action::ToolCall(ProposedCall { tool, call: id, arguments, digest, at_provider: false })
     };
     let pipeline = &door.shared.pipeline;
     let proposed = match pipeline.call(call) {

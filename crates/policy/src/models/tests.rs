@@ -65,7 +65,7 @@ fn rule(list: &str, index: usize, name: &str, arguments: &[(&str, &str)]) -> Too
 
 fn proposed(tool: &str, arguments: Option<&[(&str, &str)]>) -> ProposedCall {
     let arguments = arguments.map(|all| all.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());
-    ProposedCall { tool: tool.to_owned(), call: "call_1".to_owned(), arguments, digest: String::new() }
+    ProposedCall { tool: tool.to_owned(), call: "call_1".to_owned(), arguments, digest: String::new(), at_provider: false }
 }
 
 #[test]
@@ -91,6 +91,21 @@ fn tools_need_a_rule_where_there_are_rules_and_deny_wins() {
         "tool `file_write` is denied by agents.a.tools.deny[0]"
     );
     assert!(ok("file_write", Some(&[("path", "/tmp/x")])).is_ok());
+}
+
+#[test]
+fn what_runs_at_a_provider_needs_a_rule_with_its_own_name() {
+    let at_provider = || ProposedCall { at_provider: true, ..proposed("web_search", None) };
+    let decide = |allow: Option<&str>| {
+        let allow = allow.map(|name| vec![rule("allow", 0, name, &[])]);
+        let tools = ToolRules { allow, deny: Vec::new() };
+        engine(ModelAccess { tools, ..ModelAccess::default() }).tool_call(&at_provider())
+    };
+    let refusal = decide(None).unwrap_err();
+    assert_eq!(refusal.reason, "`web_search` makes the provider reach out, which no rule allows");
+    assert_eq!(refusal.help, "to allow it, add `web_search` to `tools: { allow: […] }` of agent a");
+    assert!(decide(Some("*")).is_err(), "all tools are those of the agent");
+    assert_eq!(decide(Some("web_search")).unwrap(), ["agents.a.tools.allow[0]"]);
 }
 
 #[test]

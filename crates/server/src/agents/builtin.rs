@@ -64,7 +64,7 @@ mod tests {
     /// The cell of an agent with these further lines.
     fn fitted(lines: &str) -> Result<CellSpec, FitError> {
         let text = format!(
-            "version: 1\nmodels: {{ providers: [{{ name: p, kind: openai, base_url: 'http://127.0.0.1:1/v1' }}], default: p/m }}\n\
+            "models: {{ providers: [{{ name: p, kind: openai, base_url: 'http://127.0.0.1:1/v1' }}], default: p/m }}\n\
              agents:\n  - id: a\n    kind: builtin\n{lines}"
         );
         let loaded = nanoclaw_config::parse(&text, Path::new("f"), Path::new("/base")).unwrap();

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use nanoclaw_config::{ModelAccess, Mount, MountMode};
+use nanoclaw_config::{ModelAccess, Mount, MountMode, ToolRule, ToolRules};
 use nanoclaw_sandbox::CellSpec;
 use serde_json::{Value, json};
 
@@ -25,6 +25,9 @@ const ENTRY: &str = "bin/openclaw";
 const MEMORY: u64 = 2 << 30;
 /// Longest answer in tokens that OpenClaw asks for.
 const MAX_TOKENS: u64 = 8_192;
+/// How long OpenClaw waits for an answer, in seconds: longer than any provider may take. It is the model door that
+/// watches over time, by what the configuration says of the provider.
+const PATIENCE: u64 = 86_400;
 /// Length of the context in tokens that OpenClaw plans with.
 const CONTEXT: u64 = 128_000;
 
@@ -51,7 +54,7 @@ pub(super) fn fit(
         None => spec.fittings.places.push(mount),
     }
     let token = token()?;
-    let config = serde_json::to_string_pretty(&configuration(model, &token, !access.tools.is_empty()))?;
+    let config = serde_json::to_string_pretty(&configuration(model, &token, &access.tools))?;
     spec.fittings.files.insert(CONFIG.into(), config);
     if plane.launcher.cgroups().enforced().memory {
         spec.limits.memory.get_or_insert(MEMORY);
@@ -83,10 +86,10 @@ pub(super) fn fit(
     Ok(Speech::OpenClaw { token })
 }
 
-/// OpenClaw's configuration: nothing but what it needs to work through the doors. Where there are rules for tools
-/// (`ruled`), each tool is called by its own name: otherwise most are called through one that finds and calls others, and
-/// the model door would see only that name.
-fn configuration(model: &str, token: &str, ruled: bool) -> Value {
+/// OpenClaw's configuration: nothing but what it needs to work through the doors. Where there are rules for tools, each
+/// tool is called by its own name: otherwise most are called through one that finds and calls others, and the model door
+/// would see only that name. Tools that the door would refuse in any case are not offered to the model.
+fn configuration(model: &str, token: &str, rules: &ToolRules) -> Value {
     let mut configuration = json!({
         "gateway": {
             "mode": "local",
@@ -102,6 +105,7 @@ fn configuration(model: &str, token: &str, ruled: bool) -> Value {
                     "baseUrl": format!("http://{HOST}/v1"),
                     "apiKey": PLACEHOLDER_KEY,
                     "api": "openai-completions",
+                    "timeoutSeconds": PATIENCE,
                     "models": [{
                         "id": model,
                         "name": model,
@@ -125,8 +129,46 @@ fn configuration(model: &str, token: &str, ruled: bool) -> Value {
         "discovery": { "mdns": { "mode": "off" } },
         "update": { "checkOnStart": false },
     });
-    if ruled && let Some(all) = configuration.as_object_mut() {
-        all.insert("tools".to_owned(), json!({ "toolSearch": false, "codeMode": false }));
+    if !rules.is_empty()
+        && let Some(all) = configuration.as_object_mut()
+    {
+        let names = |rules: &mut dyn Iterator<Item = &ToolRule>| rules.map(|rule| rule.name.clone()).collect::<Vec<_>>();
+        let mut tools = json!({ "toolSearch": false, "codeMode": false });
+        if let Some(allow) = &rules.allow {
+            tools["allow"] = names(&mut allow.iter()).into();
+        }
+        // A rule about arguments does not take the whole tool away.
+        tools["deny"] = names(&mut rules.deny.iter().filter(|rule| rule.arguments.is_empty())).into();
+        all.insert("tools".to_owned(), tools);
     }
     configuration
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(name: &str, arguments: &[(&str, &str)]) -> ToolRule {
+        let arguments = arguments.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        ToolRule { id: "id".to_owned(), name: name.to_owned(), arguments }
+    }
+
+    #[test]
+    fn without_rules_openclaw_keeps_its_own_choice_of_tools() {
+        assert_eq!(configuration("m", "t", &ToolRules::default()).get("tools"), None);
+    }
+
+    #[test]
+    fn tools_that_are_always_refused_are_not_offered() {
+        let allow = Some(vec![rule("read", &[]), rule("exec", &[("command", "ls*")])]);
+        let deny = vec![rule("write", &[]), rule("read", &[("path", "/etc/*")])];
+        assert_eq!(
+            configuration("m", "t", &ToolRules { allow, deny: deny.clone() })["tools"],
+            json!({ "toolSearch": false, "codeMode": false, "allow": ["read", "exec"], "deny": ["write"] })
+        );
+        assert_eq!(
+            configuration("m", "t", &ToolRules { allow: None, deny })["tools"],
+            json!({ "toolSearch": false, "codeMode": false, "deny": ["write"] })
+        );
+    }
 }
