@@ -11,8 +11,16 @@ def attempt(what, act):
         print(f"{what}: failed")
 
 
+def speak(host, port):
+    """A connection may seem to stand, as it is the door that takes it: what counts is whether anybody answers."""
+    with socket.create_connection((host, port), 30) as stream:
+        stream.sendall(b"\x16\x03\x01\x00\x05hello")
+        if stream.recv(1) in (b"", b"\x15"):
+            raise OSError("closed")
+
+
 def connect(host, port):
-    attempt(f"connect {host}:{port}", lambda: socket.create_connection((host, port), 5))
+    attempt(f"connect {host}:{port}", lambda: speak(host, port))
 
 
 attempt("resolve", lambda: socket.getaddrinfo("example.com", 443))

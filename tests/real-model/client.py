@@ -72,6 +72,6 @@ content = json.load(post("/messages", body))["content"]
 calls = [block for block in content if block["type"] == "tool_use"]
 check("messages tool", [call["name"] for call in calls] == ["weather"] and "city" in calls[0]["input"], content)
 
-# The server takes the whole schema, and the choice keeps the model from using it.
-answer = json.load(chat(tools=[function("weather", CITY), function("odd", ODD)], tool_choice="none"))["choices"][0]
-check("schemas", not answer["message"].get("tool_calls"), answer)
+# The server takes the schema that these become; what the model makes of it is its affair.
+answer = json.load(chat(tools=[function("weather", CITY), function("odd", ODD)]))["choices"][0]
+check("schemas", answer["finish_reason"] in ("stop", "length", "tool_calls"), answer)

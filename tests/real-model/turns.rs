@@ -30,7 +30,12 @@ fn accounted(fleet: &Fleet, agent: &str) {
 #[test]
 fn the_builtin_agent_uses_a_tool() {
     let Some(model) = model() else { return };
-    let fleet = Fleet::up(Host::new(), &model, 8192, "  - { id: own, kind: builtin, tools: { allow: [file_write, file_read] } }\n");
+    let fleet = Fleet::up(
+        Host::new(),
+        &model,
+        8192,
+        "  - { id: own, kind: builtin, tools: { allow: [file_write, file_read] } }\n",
+    );
     let turn = fleet.turn("own", "Create the file hello.txt with the content: good morning");
     finished(&fleet, &turn, "own");
     assert!(fleet.called("own").contains(&"file_write".to_owned()), "{:?}", fleet.called("own"));
@@ -61,7 +66,10 @@ fn openclaw_uses_a_tool() {
         host,
         &model,
         16_384,
-        &format!("  - {{ id: claw, kind: openclaw, openclaw: {}, tools: {{ allow: [read, write] }} }}\n", directory.display()),
+        &format!(
+            "  - {{ id: claw, kind: openclaw, openclaw: {}, tools: {{ allow: [read, write] }} }}\n",
+            directory.display()
+        ),
     );
     let turn = fleet.turn("claw", "Use the write tool to create the file hello.txt with the content: good morning");
     finished(&fleet, &turn, "claw");

@@ -13,7 +13,8 @@ const MODEL: &str = "local/small";
 /// Where the model is; `None`, loudly, where it is not.
 pub fn model() -> Option<PathBuf> {
     let chosen = std::env::var_os("NANOCLAW_MODEL_DIR").map(PathBuf::from);
-    let directory = chosen.unwrap_or_else(|| Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../.cache/model")).into());
+    let directory =
+        chosen.unwrap_or_else(|| Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../.cache/model")).into());
     match directory.canonicalize() {
         Ok(directory) if ["bin/llama-server", "model.gguf"].iter().all(|file| directory.join(file).is_file()) => {
             Some(directory)

@@ -4,6 +4,7 @@ Its first argument is a JSON object that says how it behaves:
   era      "old" (2025-11-25, the default), "new" (2026-07-28), "strict" (old, and ends at the first message that is
            not `initialize`) or "silent" (never answers anything)
   tools    a list of tools for `tools/list`; tools of known names do something (see `call`)
+  tells    true: a new one that tells of changed tools to who listens
   mute     true: does not answer `tools/list` after the first call
   stderr   how many lines it writes on standard error at the start
   ends     exit status with which it ends at once
@@ -18,6 +19,7 @@ how = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
 era = how.get("era", "old")
 tools = how.get("tools") or [{"name": name} for name in ("echo", "fail", "pid", "env")]
 calls = 0
+heard = {}
 
 
 def write(message):
@@ -99,7 +101,7 @@ def call(request):
         answer(request, text(json.dumps([answers[f"q{number}"] for number in range(4)])))
     elif name == "grow":
         tools = tools + [{"name": "grown"}]
-        notify("notifications/tools/list_changed")
+        notify("notifications/tools/list_changed", heard)
         answer(request, text("grown"))
     elif name == "many":
         answer(request, {"content": [
@@ -129,7 +131,7 @@ def handle(message):
         answer(message, {
             "resultType": "complete",
             "supportedVersions": ["2026-07-28"],
-            "capabilities": {"tools": {}},
+            "capabilities": {"tools": {"listChanged": how.get("tells", False)}},
             "serverInfo": {"name": "test", "version": "1"},
             "ttlMs": 0,
             "cacheScope": "private",
@@ -145,6 +147,9 @@ def handle(message):
         if start + size < len(tools):
             result["nextCursor"] = str(start + size)
         answer(message, result)
+    elif method == "subscriptions/listen":
+        heard["_meta"] = {"io.modelcontextprotocol/subscriptionId": message["id"]}
+        notify("notifications/subscriptions/acknowledged", {"notifications": {"toolsListChanged": True}, **heard})
     elif method == "tools/call":
         call(message)
     else:

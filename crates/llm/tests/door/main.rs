@@ -8,6 +8,8 @@ mod budgets;
 #[cfg(test)]
 mod calls;
 #[cfg(test)]
+mod cells;
+#[cfg(test)]
 mod fallback;
 #[cfg(test)]
 mod hostile;

@@ -16,6 +16,7 @@ use hyper_util::rt::TokioIo;
 use nanoclaw_audit::{AuditError, Flood, Options, Recorder};
 use nanoclaw_config::Config;
 use nanoclaw_identity::CellSockets;
+use nanoclaw_llm::upstream::DialCell;
 use nanoclaw_llm::{ModelDoor, Models, SetUp, SetUpError};
 use nanoclaw_policy::Engine;
 use nanoclaw_request::{CellId, SessionId};
@@ -23,7 +24,7 @@ use nanoclaw_scripted_model::serve;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::DuplexStream;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 /// The key of every provider here.
@@ -49,12 +50,14 @@ pub struct World {
     folder: TempDir,
     /// Kind and address of each provider, by its name.
     providers: BTreeMap<String, String>,
+    /// Where those are that run in cells.
+    cells: BTreeMap<String, SocketAddr>,
 }
 
 impl World {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let world = Self { folder, providers: BTreeMap::new() };
+        let world = Self { folder, providers: BTreeMap::new(), cells: BTreeMap::new() };
         fs::write(world.path("key"), KEY).unwrap();
         fs::set_permissions(world.path("key"), fs::Permissions::from_mode(0o600)).unwrap();
         world
@@ -99,6 +102,23 @@ impl World {
         self.providers.insert(name.to_owned(), text);
     }
 
+    /// Names a llama-server in a cell, which is dialled at `address`.
+    pub fn cell(&mut self, name: &str, address: SocketAddr) {
+        fs::write(self.path("file"), "").unwrap();
+        let text = format!("{{ name: {name}, kind: llama-server, program: ./file, model_file: ./file, retries: 0 }}");
+        self.providers.insert(name.to_owned(), text);
+        self.cells.insert(name.to_owned(), address);
+    }
+
+    fn set_up(&self) -> SetUp {
+        let cells = self.cells.clone();
+        let dial: DialCell = Arc::new(move |name| {
+            let address = cells[name];
+            Box::pin(TcpStream::connect(address))
+        });
+        SetUp { journal: self.path("budgets"), bodies: self.path("bodies"), dial: Some(dial) }
+    }
+
     /// Lets a provider be asked so many times more.
     pub fn retries(&mut self, name: &str, retries: u32) {
         let provider = self.providers.get_mut(name).unwrap();
@@ -134,16 +154,14 @@ impl World {
     /// Opens the door of agent `a`.
     pub fn open(&self, setting: &Setting) -> Open {
         let config = self.config(setting);
-        let set_up = SetUp { journal: self.path("budgets"), bodies: self.path("bodies"), dial: None };
-        self.open_with(&config, Models::new(&config, set_up).unwrap())
+        self.open_with(&config, Models::new(&config, self.set_up()).unwrap())
     }
 
     /// Opens it again, when all connections of the one before have seen that it is gone.
     pub async fn open_again(&self, setting: &Setting) -> Open {
         let config = self.config(setting);
         loop {
-            let set_up = SetUp { journal: self.path("budgets"), bodies: self.path("bodies"), dial: None };
-            match Models::new(&config, set_up) {
+            match Models::new(&config, self.set_up()) {
                 Ok(models) => return self.open_with(&config, models),
                 Err(SetUpError::Budget(_)) => tokio::task::yield_now().await,
                 Err(error) => panic!("{error}"),

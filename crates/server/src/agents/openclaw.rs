@@ -132,14 +132,19 @@ fn configuration(model: &str, token: &str, rules: &ToolRules) -> Value {
     if !rules.is_empty()
         && let Some(all) = configuration.as_object_mut()
     {
-        let names = |rules: &mut dyn Iterator<Item = &ToolRule>| rules.map(|rule| rule.name.clone()).collect::<Vec<_>>();
-        let mut tools = json!({ "toolSearch": false, "codeMode": false });
-        if let Some(allow) = &rules.allow {
-            tools["allow"] = names(&mut allow.iter()).into();
-        }
+        let names =
+            |rules: &mut dyn Iterator<Item = &ToolRule>| rules.map(|rule| rule.name.clone()).collect::<Vec<_>>();
         // A rule about arguments does not take the whole tool away.
-        tools["deny"] = names(&mut rules.deny.iter().filter(|rule| rule.arguments.is_empty())).into();
-        all.insert("tools".to_owned(), tools);
+        let deny = names(&mut rules.deny.iter().filter(|rule| rule.arguments.is_empty()));
+        let mut tools = serde_json::Map::from_iter([
+            ("toolSearch".to_owned(), false.into()),
+            ("codeMode".to_owned(), false.into()),
+            ("deny".to_owned(), deny.into()),
+        ]);
+        if let Some(allow) = &rules.allow {
+            tools.insert("allow".to_owned(), names(&mut allow.iter()).into());
+        }
+        all.insert("tools".to_owned(), tools.into());
     }
     configuration
 }

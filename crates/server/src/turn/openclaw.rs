@@ -114,7 +114,7 @@ impl Turn<'_> {
             let Some(frame) = frame else { break };
             let Ok(data) = frame.map_err(|error| malformed(error.to_string()))?.into_data() else { continue };
             parser.push(&data).map_err(|error| malformed(error.to_string()))?;
-            while let Some(event) = parser.next() {
+            for event in parser.by_ref() {
                 for delta in reader.read(&event).map_err(|error| malformed(error.to_string()))? {
                     if let Delta::Text(text) = delta {
                         self.text.push_str(&text);

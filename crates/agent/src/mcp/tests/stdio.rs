@@ -175,6 +175,19 @@ fn changed_tools_are_offered_from_the_next_step_on() {
 }
 
 #[test]
+fn a_modern_server_that_tells_of_changes_is_listened_to() {
+    local(async {
+        let how = json!({"era": "new", "tells": true, "tools": [{"name": "grow"}]});
+        let bench = Bench::new(python("srv", &how)).await;
+        bench.ok("srv__grow", json!({})).await;
+        while !bench.toolbox.refresh().await {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(bench.names(), ["srv__grow", "srv__grown"]);
+    });
+}
+
+#[test]
 fn a_modern_server_is_asked_at_every_turn() {
     local(async {
         let bench = Bench::new(python("srv", &json!({"era": "new", "tools": [{"name": "grow"}]}))).await;
