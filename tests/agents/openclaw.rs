@@ -1,6 +1,7 @@
 //! The real OpenClaw, not modified, as a member of a fleet beside NanoClaw's own agent.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -10,24 +11,26 @@ use crate::keys::{descendants, holds};
 use crate::provider::{KEY, Provider};
 use crate::support::{Host, skip};
 
-/// Where it is installed; `None`, loudly, where it is not.
-fn installation() -> Option<PathBuf> {
+/// Where it is installed, installing it first where it is not; `None`, loudly, where there is no npm.
+fn installation(host: &Host) -> Option<PathBuf> {
+    if Command::new("npm").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+        skip("npm is not installed, so OpenClaw cannot be (Debian: apt-get install npm)");
+        return None;
+    }
     let chosen = std::env::var_os("NANOCLAW_OPENCLAW_DIR").map(PathBuf::from);
     let directory =
         chosen.unwrap_or_else(|| Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../.cache/openclaw")).into());
-    match directory.canonicalize() {
-        Ok(directory) if directory.join("bin/openclaw").exists() => Some(directory),
-        Ok(_) | Err(_) => {
-            skip("OpenClaw is not installed; `nanoclaw openclaw install --directory .cache/openclaw` does it");
-            None
-        }
-    }
+    let mut install = Command::new(env!("CARGO_BIN_EXE_nanoclaw"));
+    install.args(["openclaw", "install", "--directory"]).arg(&directory);
+    let installed = install.env("NANOCLAW_STATE_DIR", host.path("install")).output().unwrap();
+    assert!(installed.status.success(), "openclaw install: {}", String::from_utf8_lossy(&installed.stderr));
+    Some(directory.canonicalize().unwrap())
 }
 
 #[test]
 fn openclaw_and_the_builtin_agent_work_side_by_side() {
-    let Some(directory) = installation() else { return };
     let Some(host) = Host::limited() else { return };
+    let Some(directory) = installation(&host) else { return };
     let provider = Provider::start();
     let fleet = provider.fleet(
         host,

@@ -8,9 +8,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use nanoclaw_identity::{Caller, Declined, Proposal};
 use nanoclaw_policy::Permit;
-use nanoclaw_request::{
-    Action, Evidence, Manage, ModelCall, ProposedCall, Refusal, RefusalCode, SessionId, Stage,
-};
+use nanoclaw_request::{Action, Evidence, Manage, ModelCall, ProposedCall, Refusal, RefusalCode, SessionId, Stage};
 use serde::{Serialize, Serializer};
 
 use crate::model_use::ModelUse;

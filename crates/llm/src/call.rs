@@ -208,7 +208,8 @@ fn translated(door: &Door, ready: &Ready, candidate: &ModelRef) -> Result<(Spoke
             "`{candidate}` does not speak OpenAI responses, and a request that refers to what a provider has stored cannot be translated; send the whole conversation"
         )));
     }
-    let reaches_out = || outside::of(ready.dialect, &ready.body, &ready.request).iter().any(|name| name != outside::REMOTE_URL);
+    let reaches_out =
+        || outside::of(ready.dialect, &ready.body, &ready.request).iter().any(|name| name != outside::REMOTE_URL);
     if spoken != Spoken::Plain(ready.dialect) && reaches_out() {
         return Err(Failure::invalid(format!(
             "`{candidate}` speaks another dialect, and what runs at a provider cannot be translated"

@@ -65,9 +65,12 @@ fn is_remote(part: &Part) -> bool {
 /// Whether a part that the neutral form does not carry, such as a document, names an address to fetch.
 fn holds_url(body: &Value) -> bool {
     let remote = |value: &Value| {
-        value.as_str().is_some_and(|text| ["http:", "https:", "gs:", "s3:"].iter().any(|scheme| text.starts_with(scheme)))
+        value
+            .as_str()
+            .is_some_and(|text| ["http:", "https:", "gs:", "s3:"].iter().any(|scheme| text.starts_with(scheme)))
     };
-    let mut waiting: Vec<&Value> = ["messages", "input", "system"].iter().filter_map(|field| body.get(*field)).collect();
+    let mut waiting: Vec<&Value> =
+        ["messages", "input", "system"].iter().filter_map(|field| body.get(*field)).collect();
     while let Some(value) = waiting.pop() {
         match value {
             Value::Array(list) => waiting.extend(list),
@@ -77,7 +80,8 @@ fn holds_url(body: &Value) -> bool {
                     return true;
                 }
                 // What a tool was called with, and what a text says, is fetched by nobody.
-                let inside = map.iter().filter(|(name, _)| !matches!(name.as_str(), "arguments" | "text")).map(|(_, v)| v);
+                let inside =
+                    map.iter().filter(|(name, _)| !matches!(name.as_str(), "arguments" | "text")).map(|(_, v)| v);
                 let is_call = map.get("type").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("tool_use"));
                 waiting.extend(inside.filter(|_| !is_call));
             }

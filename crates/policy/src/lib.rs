@@ -82,11 +82,13 @@ impl Engine {
                 Ok(vec![format!("operator.{uid}")])
             }
             (Caller::Cell { id, .. }, action) if *id == self.cell => self.of_cell(action),
-            (Caller::Cell { .. } | Caller::Operator { .. } | Caller::Schedule { .. } | Caller::Webhook { .. }, _) => Err(refuse(
-                RefusalCode::NotYou,
-                format!("{} is not for this caller", proposal.action().name()),
-                String::new(),
-            )),
+            (Caller::Cell { .. } | Caller::Operator { .. } | Caller::Schedule { .. } | Caller::Webhook { .. }, _) => {
+                Err(refuse(
+                    RefusalCode::NotYou,
+                    format!("{} is not for this caller", proposal.action().name()),
+                    String::new(),
+                ))
+            }
         };
         match decision {
             Ok(rules) => Verdict::Allowed(Permit { proposal, rules }),

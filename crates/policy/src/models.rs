@@ -21,11 +21,10 @@ impl Engine {
         }
         let names = || std::iter::once(&call.asked).chain(&call.candidates);
         let rule = |list: &str, index: usize| format!("agents.{}.models.{list}[{index}]", self.cell);
-        if let Some((index, name)) = access
-            .deny
-            .iter()
-            .enumerate()
-            .find_map(|(index, pattern)| names().find(|name| glob::matches(pattern, name)).map(|name| (index, name)))
+        if let Some((index, name)) =
+            access.deny.iter().enumerate().find_map(|(index, pattern)| {
+                names().find(|name| glob::matches(pattern, name)).map(|name| (index, name))
+            })
         {
             return Err(refuse(
                 RefusalCode::ModelNotAllowed,
@@ -99,9 +98,11 @@ fn fits(rule: &ToolRule, call: &ProposedCall) -> Option<bool> {
         return Some(true);
     }
     let arguments = call.arguments.as_ref()?;
-    Some(rule.arguments.iter().all(|(key, pattern)| {
-        arguments.iter().any(|(name, value)| name == key && glob::matches(pattern, value))
-    }))
+    Some(
+        rule.arguments
+            .iter()
+            .all(|(key, pattern)| arguments.iter().any(|(name, value)| name == key && glob::matches(pattern, value))),
+    )
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ mod ids;
 mod refusal;
 
 pub use action::{
-    Action, Connect, Datagram, Evidence, Exec, FileWrite, HttpRequest, Launch, Manage, ModelCall,
-    ModelOperation, ProposedCall, Resolve, Syscall, Via,
+    Action, Connect, Datagram, Evidence, Exec, FileWrite, HttpRequest, Launch, Manage, ModelCall, ModelOperation,
+    ProposedCall, Resolve, Syscall, Via,
 };
 pub use host::{Destination, DnsName, Host, HostError};
 pub use ids::{CellId, IdError, SessionId};

@@ -101,7 +101,8 @@ pub(crate) fn open(
         no_exec: bind.no_exec,
         no_device: bind.kind != BindKind::Device,
     };
-    let owner = if matches!(bind.kind, BindKind::Asked | BindKind::Own) { id_map(stat.st_uid, stat.st_gid)? } else { None };
+    let owner =
+        if matches!(bind.kind, BindKind::Asked | BindKind::Own) { id_map(stat.st_uid, stat.st_gid)? } else { None };
     let recursive = kind == FileType::Directory;
     match (sys::set_mount_attributes(&tree, attributes, owner.as_ref().map(AsFd::as_fd), recursive), owner) {
         (Ok(()), _) => {}

@@ -11,6 +11,8 @@ use super::reader::{Field, Fields, Reader};
 use crate::value::url;
 use crate::{AgentDialect, AgentKind, Builtin, McpServer, McpTransport};
 
+/// Longest name of an MCP server: model APIs take at most 64 characters for a tool, and `NAME__TOOL` must fit.
+const MAX_MCP_NAME: usize = 40;
 /// Most MCP servers of one agent.
 const MAX_MCP: usize = 64;
 /// Bounds of `max_steps`.
@@ -106,7 +108,14 @@ fn mcp(r: &mut Reader<'_>, field: &Field<'_>) -> Vec<McpServer> {
         else {
             continue;
         };
-        let name = name(r, &fields, &Naming::MCP, &mut seen);
+        let name = name(r, &fields, &Naming::MCP, &mut seen).filter(|name| {
+            let short = name.as_str().len() <= MAX_MCP_NAME;
+            if !short {
+                let message = format!("the name `{name}` of an MCP server has more than {MAX_MCP_NAME} characters");
+                r.error(fields.place, message, "choose a shorter one: it is part of the names of its tools");
+            }
+            short
+        });
         let transport = transport(r, &fields);
         if let (Some(name), Some(transport)) = (name, transport) {
             servers.push(McpServer { name: name.to_string(), transport });

@@ -54,7 +54,10 @@ fn with_plane<T>(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let providers = Providers::default();
-        let models = match loaded.map(|loaded| &loaded.config).filter(|config| asks_models && !config.models.providers.is_empty()) {
+        let models = match loaded
+            .map(|loaded| &loaded.config)
+            .filter(|config| asks_models && !config.models.providers.is_empty())
+        {
             Some(config) => {
                 nanoclaw_vault::tls::self_check()?;
                 let set_up = SetUp { journal: state.budgets(), bodies: state.bodies(), dial: Some(providers.dial()) };

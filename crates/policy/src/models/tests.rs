@@ -65,16 +65,19 @@ fn rule(list: &str, index: usize, name: &str, arguments: &[(&str, &str)]) -> Too
 
 fn proposed(tool: &str, arguments: Option<&[(&str, &str)]>) -> ProposedCall {
     let arguments = arguments.map(|all| all.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());
-    ProposedCall { tool: tool.to_owned(), call: "call_1".to_owned(), arguments, digest: String::new(), at_provider: false }
+    ProposedCall {
+        tool: tool.to_owned(),
+        call: "call_1".to_owned(),
+        arguments,
+        digest: String::new(),
+        at_provider: false,
+    }
 }
 
 #[test]
 fn tools_need_a_rule_where_there_are_rules_and_deny_wins() {
     let tools = ToolRules {
-        allow: Some(vec![
-            rule("allow", 0, "file_*", &[]),
-            rule("allow", 1, "shell", &[("command", "git *")]),
-        ]),
+        allow: Some(vec![rule("allow", 0, "file_*", &[]), rule("allow", 1, "shell", &[("command", "git *")])]),
         deny: vec![rule("deny", 0, "file_write", &[("path", "/data/*")])],
     };
     let engine = engine(ModelAccess { tools, ..ModelAccess::default() });

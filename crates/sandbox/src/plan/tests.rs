@@ -58,7 +58,11 @@ fn what_nanoclaw_puts_into_a_cell_lies_beneath_what_was_asked_for() {
     let fittings = Fittings {
         own_binary: Some("/opt/nanoclaw/nanoclaw".into()),
         files: [("/etc/nanoclaw/agent.json".into(), "{}".to_owned())].into(),
-        places: vec![Mount { source: "/var/lib/nanoclaw/agents/a".into(), target: "/data".into(), mode: MountMode::Rw }],
+        places: vec![Mount {
+            source: "/var/lib/nanoclaw/agents/a".into(),
+            target: "/data".into(),
+            mode: MountMode::Rw,
+        }],
     };
     let plan = plan(&CellSpec { fittings, ..spec(Rootfs::Host) }, &host(true)).unwrap();
     let at = |step: &RootStep| plan.root.iter().position(|each| each == step).unwrap();

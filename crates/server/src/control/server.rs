@@ -98,7 +98,9 @@ impl Control {
         match self.decide(&request, order.as_ref(), uid).await {
             Ok(warrant) => match (request, order) {
                 (Request::Order { cell }, Some(order)) => self.order(warrant, &cell, order, &connection).await,
-                (Request::Order { .. }, None) => answer(&connection, &Answer::Refused("there is no order".to_owned()), &[]),
+                (Request::Order { .. }, None) => {
+                    answer(&connection, &Answer::Refused("there is no order".to_owned()), &[])
+                }
                 (request, _) => self.act(warrant, request, fds, &connection).await,
             },
             Err(refusal) => answer(&connection, &Answer::Refused(refusal.to_string()), &[]),
