@@ -4,7 +4,6 @@
 //! `scripts/model.sh` fetches both; without them these tests are skipped. What the model says is its own affair, so
 //! nothing is asserted of its words, only of what was done, by the audit log.
 #![expect(
-    clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,

@@ -79,6 +79,7 @@ mod tests {
                 "model",
                 "messages",
                 "max_tokens",
+                "temperature",
                 "response_format",
                 "stream",
                 "stream_options",
