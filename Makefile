@@ -7,6 +7,7 @@ BINARY := target/release/nanoclaw
 
 help:
 	@echo 'make demo   build NanoClaw and show it: a fleet does its work, a rogue agent is stopped'
+	@echo '            MODEL=FILE.gguf or MODEL=URL: and takes a turn with a real model (examples/demo/model.sh)'
 	@echo 'make test   everything that CI runs'
 	@echo 'make bench  measure against peers and write docs/BENCHMARKS.md'
 	@echo 'make build  only the release binary, $(BINARY)'

@@ -3,7 +3,7 @@
 #
 #   run.sh [BINARY]     exits 0 only if the work was done and every attack was stopped
 #
-# KEEP=1 leaves the temporary folder, with the audit log in it.
+# KEEP=1 leaves the temporary folder, with the audit log in it. With MODEL, a turn with a real model follows: model.sh says how.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 binary=$(realpath "${1:-$here/../../target/release/nanoclaw}")
@@ -42,3 +42,4 @@ timeout --kill-after=10 120 "$binary" up -c "$work/nanoclaw-config.yaml" || { ec
 echo
 "$binary" audit tail --json >"$work/audit.jsonl"
 /usr/bin/python3 "$here/table.py" "$work" $groups
+if [[ -n ${MODEL:-} ]]; then "$here/model.sh" "$binary" "$work/model"; fi

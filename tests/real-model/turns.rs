@@ -36,6 +36,7 @@ fn the_builtin_agent_uses_a_tool() {
         8192,
         "  - { id: own, kind: builtin, tools: { allow: [file_write, file_read] } }\n",
     );
+    fleet.until("own", |status| status["phase"] == "running");
     let turn = fleet.turn("own", "Create the file hello.txt with the content: good morning");
     finished(&fleet, &turn, "own");
     assert!(fleet.called("own").contains(&"file_write".to_owned()), "{:?}", fleet.called("own"));
@@ -71,6 +72,7 @@ fn openclaw_uses_a_tool() {
             directory.display()
         ),
     );
+    fleet.until("claw", |status| status["phase"] == "running");
     let turn = fleet.turn("claw", "Use the write tool to create the file hello.txt with the content: good morning");
     finished(&fleet, &turn, "claw");
     assert!(fleet.called("claw").contains(&"write".to_owned()), "{:?}", fleet.called("claw"));

@@ -285,12 +285,13 @@ impl Fleet {
         if let What::Model { provider, .. } = &member.what {
             self.plane.providers.open(provider, steering.clone());
         }
+        // What can be spoken to is asked whether it is ready (see `health`).
+        let asked = speech != Speech::None && !matches!(&member.what, What::Agent(agent) if agent.health.is_some());
         let mut state = member.state();
         state.running = Some(Running { steering, speech });
         state.problem = None;
         drop(state);
-        // A model runs when it has been loaded.
-        if matches!(member.what, What::Agent(_)) {
+        if !asked {
             member.enter(Phase::Running);
         }
         Ok(cell)
