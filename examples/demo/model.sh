@@ -29,7 +29,7 @@ mkdir -p "$work/workspace"
 case $MODEL in
   http://* | https://*)
     if [[ -z ${MODEL_NAME:-} ]]; then
-      MODEL_NAME=$(/usr/bin/python3 "$here/first_model.py" "$MODEL") || fail "$MODEL lists no models; name one with MODEL_NAME"
+      MODEL_NAME=$(/usr/bin/python3 "$here/first_model.py" "$MODEL" 2>/dev/null) || fail "$MODEL lists no models; name one with MODEL_NAME"
     fi
     key=
     if [[ -n ${MODEL_KEY:-} ]]; then key=', api_key: { env: MODEL_KEY }'; fi

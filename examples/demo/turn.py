@@ -23,7 +23,7 @@ for record in of_helper:
             )
         case "tool_call", "allowed" | "denied":
             print(f"  tool_call    {record['resource']}: {record['result']}")
-        case "file_write", result:
-            print(f"  file_write   {record.get('path')}: {result}")
+        case "file_write", result if record.get("path", "").startswith("/workspace/"):
+            print(f"  file_write   {record['path']}: {result}")
 for file in sorted(pathlib.Path(sys.argv[1]).iterdir()):
     print(f"{file.name} holds: {file.read_text(errors='replace').strip()}")

@@ -112,11 +112,7 @@ async fn parallel_calls_stay_apart_and_in_order() {
         let of = |action: &str, result: &str| {
             records.iter().filter(|record| record["action"] == action && record["result"] == result).count()
         };
-        assert_eq!(
-            (of("tool_call", "allowed"), of("tool_call", "done"), of("tool_call", "denied")),
-            (3, 3, 0),
-            "{what}"
-        );
+        assert_eq!((of("tool_call", "allowed"), of("tool_call", "denied")), (3, 0), "{what}");
         let done = records.iter().find(|record| record["model"]["tools_proposed"].is_array()).unwrap();
         assert_eq!(done["model"]["tools_proposed"], json!(["weather", "weather", "shell"]), "{what}");
         assert_eq!((&done["model"]["stop"], done["model"].get("tools_denied")), (&json!("tool-calls"), None), "{what}");

@@ -117,7 +117,7 @@ async fn calls_that_an_agent_found_in_a_text_are_decided_on_like_others() {
     let allowed: Vec<bool> = reply["decisions"].as_array().unwrap().iter().map(|one| one["allowed"] == true).collect();
     assert_eq!(allowed, [true, true, false, false]);
     assert!(reply["decisions"][3]["reason"].as_str().unwrap().starts_with("no rule allows tool `fly`; to allow it"));
-    assert_eq!(open.results("tool_call").await, ["allowed", "done", "allowed", "done", "denied", "denied"]);
+    assert_eq!(open.results("tool_call").await, ["allowed", "allowed", "denied", "denied"]);
 
     let many: Vec<Value> = (0..129).map(|_| json!({"name": "weather", "arguments": {}})).collect();
     for body in [json!({"calls": many}), json!({"calls": 7}), json!([])] {
