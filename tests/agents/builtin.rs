@@ -53,9 +53,12 @@ fn a_task_is_done_in(host: Host, dialect: &str) {
     assert_eq!(asked.len(), 3, "two tool calls and an answer");
     assert!(asked[0]["body"].to_string().contains("be brief"));
     assert!(!asked[0]["body"].to_string().contains("http_fetch"), "a tool without a rule is not offered");
-    let calls = fleet.host.records_of("model_call");
-    let done: Vec<&Value> = calls.iter().filter(|record| record["result"] == "done").collect();
-    assert_eq!(done.len(), 3, "{calls:#?}");
+    // Outcomes reach the disk with the next batch.
+    let done = eventually("three outcomes", || {
+        let calls = fleet.host.records_of("model_call");
+        let done: Vec<Value> = calls.into_iter().filter(|record| record["result"] == "done").collect();
+        (done.len() == 3).then_some(done)
+    });
     assert_eq!(done[0]["model"]["provider"], "claude");
     assert_eq!(done[1]["model"]["tools_proposed"], json!(["shell"]));
     assert_eq!(done[2]["model"]["sources"]["tool:shell"], 1, "{:#?}", done[2]);
