@@ -10,7 +10,7 @@ Runs in a network namespace of its own (it makes it). The model is a mock that p
     OpenClaw exec      `openclaw agent exec` outside of any cell: a process for each turn
     nanobot            `nanobot agent --message` outside of any cell: a process for each turn
 
-A turn counts when its answer has the tool's result.
+The bench ends where an answer lacks the tool's result.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,8 @@ import processes
 from servers import KEY, MODEL, Fleet, alone, copied, start_mock, stop
 
 TEN = 10
+# Whom `id -u` names in a cell.
+CELL_USER = 1000
 TURNS = {"built-in": 10, "OpenClaw gateway": 3, "OpenClaw exec": 1, "nanobot": 1}
 
 
@@ -36,8 +39,9 @@ def prompt(tool):
     return f'TURN\nCALL {tool} {{"command": "id -u"}}'
 
 
-def done(argv, text, sampled=False, **options):
-    """Runs a command whose answer must have this text; gives its wall and CPU seconds, and the peak of its memory in KiB."""
+def done(argv, user, sampled=False, **options):
+    """Runs a command whose answer must have the result of the tool, which is the number of this user; gives its wall and CPU
+    seconds, and the peak of its memory in KiB."""
     begin = time.perf_counter()
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
     sampler = processes.Sampler(process.pid)
@@ -46,7 +50,8 @@ def done(argv, text, sampled=False, **options):
         _, status, used = os.wait4(process.pid, 0)
         wall = time.perf_counter() - begin
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0 or text not in out:
+    # A tool may say more than what the command did.
+    if process.returncode != 0 or not re.search(rf"SCRIPT DONE\s+\[1\] (.*\n)*?{user}\n", out):
         raise SystemExit(f"bench: `{' '.join(argv)}` ended with {process.returncode}: {out[-2000:]}")
     return {"wall": wall, "cpu": used.ru_utime + used.ru_stime, "peak": sampler.most}
 
@@ -64,7 +69,7 @@ class InCell:
 
     def turn(self):
         before = processes.cpu(self.plane), self.group.cpu_seconds()
-        client = done([*self.fleet.nanoclaw, "ask", self.agent, prompt(self.tool)], "SCRIPT DONE\n[1] 1000")
+        client = done([*self.fleet.nanoclaw, "ask", self.agent, prompt(self.tool)], CELL_USER)
         return {
             "wall": client["wall"],
             "cpu": {"cell": self.group.cpu_seconds() - before[1], "control plane": processes.cpu(self.plane) - before[0],
@@ -82,7 +87,7 @@ class Alone:
 
     def turn(self):
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.home)}
-        turn = done(self.argv, "SCRIPT DONE", sampled=True, cwd=self.home, env=environment)
+        turn = done(self.argv, os.getuid(), sampled=True, cwd=self.home, env=environment)
         return {"wall": turn["wall"], "cpu": {"all": turn["cpu"]}, "peak": {"all": turn["peak"]}}
 
 
@@ -120,7 +125,7 @@ def ten(options, folder, port, running):
     command = [*fleet.nanoclaw, "ask"]
     begin = time.perf_counter()
     with concurrent.futures.ThreadPoolExecutor(TEN) as pool:
-        asked = [pool.submit(done, [*command, name, prompt("shell")], "SCRIPT DONE\n[1] 1000") for name in names]
+        asked = [pool.submit(done, [*command, name, prompt("shell")], CELL_USER) for name in names]
         for turn in asked:
             turn.result()
     wall = time.perf_counter() - begin
