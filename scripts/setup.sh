@@ -69,9 +69,6 @@ for part in "$@"; do
     (cd $clients/node && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
     cp tests/clients/package-lock.json $clients/node/installed
   fi
-
-  # A real model for the tests in tests/real-model, which are skipped where it cannot be had.
-  scripts/model.sh || echo "setup: there is no real model, and the tests that need one will be skipped" >&2
 done
 
 # Peers of the model door and of the built-in agent, which benches measure beside them.
