@@ -48,6 +48,10 @@ impl<'v, 'p> Fields<'v, 'p> {
         Ok(Self { map, at })
     }
 
+    pub(crate) fn map(&self) -> &'v Map<String, Value> {
+        self.map
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&'v Value> {
         self.map.get(name).filter(|value| !value.is_null())
     }
@@ -94,6 +98,19 @@ impl<'v, 'p> Fields<'v, 'p> {
 
     fn typed<T>(&self, name: &str, read: impl Fn(&'v Value) -> Option<T>, what: &str) -> Result<Option<T>, Malformed> {
         self.get(name).map(|value| read(value).ok_or_else(|| self.wrong(name, what))).transpose()
+    }
+}
+
+/// Refuses an object whose keys some readers take for others: `Name` for `name`. Then a call could have one name here and
+/// another there.
+pub(crate) fn exact_keys(object: &Map<String, Value>, known: &[&str], at: &str) -> Result<(), Malformed> {
+    let wrong = |key: &&String| {
+        let another = known.iter().any(|name| key.eq_ignore_ascii_case(name) && *name != key.as_str());
+        another || !key.is_ascii()
+    };
+    match object.keys().find(wrong) {
+        Some(key) => Err(Malformed::new(at, format!("has the field `{key}`, which clients could read in two ways"))),
+        None => Ok(()),
     }
 }
 

@@ -21,6 +21,9 @@ pub mod messages;
 mod neutral;
 pub mod responses;
 pub mod sse;
+pub mod textual;
+
+use std::collections::HashSet;
 
 use serde_json::Value;
 
@@ -86,6 +89,16 @@ impl Dialect {
             Dialect::Responses => responses::read_request(body),
             Dialect::Messages => messages::read_request(body),
             Dialect::Gemini => gemini::read_request(body),
+        }
+    }
+
+    /// The names that calls for the agent can have in an answer to `request`, whose body is `body`.
+    pub fn offered(self, body: &Value, request: &Request) -> HashSet<String> {
+        match self {
+            Dialect::Responses => responses::offered(body),
+            Dialect::Chat | Dialect::Messages | Dialect::Gemini => {
+                request.tools.iter().map(|tool| tool.name.clone()).collect()
+            }
         }
     }
 

@@ -199,6 +199,8 @@ pub struct Usage {
     pub cached: u64,
     /// Those of `output` that were thoughts.
     pub reasoning: u64,
+    /// Further tokens at the price of `input` that are billed for writing some of it into the provider's cache.
+    pub surcharge: u64,
 }
 
 /// A whole answer.
@@ -235,7 +237,7 @@ pub enum Delta {
     Signature(String),
     /// A tool call begins.
     CallStart {
-        /// Which call of this answer, from 0 without gaps.
+        /// Which call of this answer, from 0 without gaps; a later one may begin first.
         index: usize,
         /// Its id.
         id: String,

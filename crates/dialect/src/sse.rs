@@ -11,6 +11,10 @@ use serde_json::Value;
 /// Most bytes of one event: its data and type and the line being read.
 pub const MAX_EVENT_BYTES: usize = 16 << 20;
 
+/// Characters that some readers take for line breaks, and how JSON can say them.
+const BREAKS: [(&[u8], &str); 3] =
+    [(b"\xC2\x85", "\\u0085"), (b"\xE2\x80\xA8", "\\u2028"), (b"\xE2\x80\xA9", "\\u2029")];
+
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// One event.
@@ -29,11 +33,12 @@ impl Event {
     }
 
     /// Appends the event as it stands on the wire. Every line break of the data (CR, LF or CRLF) begins a new `data`
-    /// line, and line breaks in the name are left out, so that no event can be mistaken for two.
+    /// line, and the name keeps only the characters that names of events are made of, so that no event can be mistaken
+    /// for two. The characters that other readers take for line breaks (U+0085, U+2028 and U+2029) are written as in JSON.
     pub fn write(&self, out: &mut Vec<u8>) {
         if let Some(name) = &self.name {
             out.extend_from_slice(b"event: ");
-            out.extend(name.bytes().filter(|byte| !matches!(byte, b'\r' | b'\n')));
+            out.extend(name.bytes().filter(|byte| is_of_name(*byte)));
             out.push(b'\n');
         }
         let mut rest = self.data.as_bytes();
@@ -48,8 +53,22 @@ impl Event {
 
 fn write_data(line: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"data: ");
-    out.extend_from_slice(line);
+    let mut rest = line;
+    // Each begins with one of these two bytes in UTF-8.
+    while let Some((before, from)) = memchr2(0xC2, 0xE2, rest).and_then(|at| rest.split_at_checked(at)) {
+        out.extend_from_slice(before);
+        let found = BREAKS.iter().find_map(|(bytes, written)| Some((from.strip_prefix(*bytes)?, written.as_bytes())));
+        let (after, written) = found.unwrap_or((from.get(1..).unwrap_or_default(), from.get(..1).unwrap_or_default()));
+        out.extend_from_slice(written);
+        rest = after;
+    }
+    out.extend_from_slice(rest);
     out.push(b'\n');
+}
+
+/// Whether names of events are made of such bytes.
+pub(crate) fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'_')
 }
 
 /// The first line of `bytes` without its end, and what follows the end. CRLF is one end.
@@ -298,11 +317,13 @@ mod tests {
 
     #[test]
     fn line_breaks_in_data_and_name_cannot_forge_an_event() {
-        let forged =
-            Event { name: Some("a\ndata: x\r\n\r\n".to_owned()), data: "1\r\revent: b\n\r\n\ndata: 2".to_owned() };
+        let forged = Event {
+            name: Some("a\ndata: x\u{2028}\r\n\r\n".to_owned()),
+            data: "1\r\revent: b\n\r\n\ndata: 2".to_owned(),
+        };
         let mut wire = Vec::new();
         forged.write(&mut wire);
-        assert_eq!(parse(&[&wire]), [event(Some("adata: x"), "1\n\nevent: b\n\n\ndata: 2")]);
+        assert_eq!(parse(&[&wire]), [event(Some("adatax"), "1\n\nevent: b\n\n\ndata: 2")]);
     }
 
     #[test]
@@ -312,8 +333,19 @@ mod tests {
         assert_eq!(wire, b"event: ping\ndata: {\"a\":\"1\\n2\"}\n\n");
     }
 
+    #[test]
+    fn characters_that_end_a_line_for_some_readers_are_escaped() {
+        let value = serde_json::json!({"a": "1\u{85}2\u{2028}3\u{2029}\u{4f60}\u{e2}\u{c2}"});
+        let mut wire = Vec::new();
+        Event::json(None, &value).write(&mut wire);
+        let text = String::from_utf8(wire.clone()).unwrap();
+        assert_eq!(text, "data: {\"a\":\"1\\u00852\\u20283\\u2029\u{4f60}\u{e2}\u{c2}\"}\n\n");
+        let read: serde_json::Value = serde_json::from_str(&parse(&[&wire])[0].data).unwrap();
+        assert_eq!(read, value);
+    }
+
     fn events() -> impl Strategy<Value = Vec<Event>> {
-        let name = proptest::option::of("[a-z_.: \u{e9}\u{4f60}]{0,12}[a-z]");
+        let name = proptest::option::of("[a-z0-9_.]{0,12}[a-z]");
         let data = "([ :a-z{}\"\u{e9}\u{4f60}\u{1f600}]|\n){0,40}";
         proptest::collection::vec((name, data).prop_map(|(name, data)| Event { name, data }), 0..8)
     }

@@ -27,19 +27,34 @@ pub(super) fn end_without_calls(choice: &mut Map<String, Value>) {
     }
 }
 
-/// Goes through the calls of a message, or of a delta of one, with their places in `tool_calls` (`None` for a
-/// `function_call`). Those for which `keep` is false are taken out, and the field with the last of them.
-pub(super) fn retain_calls(message: &mut Map<String, Value>, mut keep: impl FnMut(Option<usize>, &mut Value) -> bool) {
+/// Goes through the calls of a message, or of a delta of one, in the order in which they are read. Those for which `keep`
+/// is false are taken out, and the field with the last of them.
+pub(super) fn retain_calls(message: &mut Map<String, Value>, mut keep: impl FnMut(&mut Value) -> bool) {
     if let Some(Value::Array(entries)) = message.get_mut("tool_calls") {
-        let mut place = 0..;
-        entries.retain_mut(|entry| keep(place.next(), entry));
+        entries.retain_mut(&mut keep);
         if entries.is_empty() {
             message.shift_remove("tool_calls");
         }
     }
     if let Some(call) = message.get_mut("function_call").filter(|call| !call.is_null())
-        && !keep(None, call)
+        && !keep(call)
     {
         message.shift_remove("function_call");
     }
+}
+
+/// Writes arguments that stand in a message, or in a delta of one, as a value as the text that was decided on.
+pub(super) fn spell_arguments(message: &mut Map<String, Value>) {
+    let spell = |call: Option<&mut Value>, key| {
+        if let Some(arguments) = call.and_then(|call| call.get_mut(key))
+            && (arguments.is_object() || arguments.is_array())
+        {
+            *arguments = arguments.to_string().into();
+        }
+    };
+    for entry in message.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
+        spell(entry.get_mut("function"), "arguments");
+        spell(entry.get_mut("custom"), "input");
+    }
+    spell(message.get_mut("function_call"), "arguments");
 }

@@ -2,8 +2,8 @@
 //!
 //! A call's end is not marked: it is complete when its choice ends or the answer does. So from a call's first fragment
 //! on everything waits until then; all calls that wait are decided on, and then the events come out in their order.
-//! Nothing is lost by that, as no agent may act on a call before its choice has ended. An event is passed as it came
-//! unless something in it must change, and only then written anew.
+//! Nothing is lost by that, as no agent may act on a call before its choice has ended. The fields of an event stay as they
+//! came unless something must change.
 
 mod pass;
 
@@ -11,21 +11,18 @@ use std::collections::VecDeque;
 
 use serde_json::{Map, Value, json};
 
-use super::calls::{Fragment, Ledger, Slot};
+use super::calls::{Fragment, Ledger};
 use super::content::Said;
 use super::edit;
 use super::response::{calls_of, read_stop, read_usage};
-use super::stream::{DONE, chunk, done, head, usage_chunk};
+use super::stream::{chunk, done, head, usage_chunk};
 use super::whole::{no_hidden_call, no_hidden_call_in_message};
-use crate::guard::{Facts, HeldCall, Piece, StreamGuard};
+use crate::guard::{Data, Facts, HeldCall, Piece, StreamGuard, at_most, hold, read, weight};
 use crate::sse::Event;
 use crate::{Malformed, ToolCall};
 
-/// Most bytes of events that wait for the end of a tool call.
-pub const MAX_HELD_BYTES: usize = 16 << 20;
-
 /// Most choices of one answer; the interface itself allows as many.
-const MAX_CHOICES: usize = 128;
+pub(super) const MAX_CHOICES: usize = 128;
 
 /// Guards one streamed answer, all of its choices.
 #[derive(Debug, Default)]
@@ -52,7 +49,7 @@ pub struct Guard {
     over: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Choice {
     number: u64,
     /// Whether its end has been seen, with no fragment after it.
@@ -67,11 +64,15 @@ struct Choice {
     changed: bool,
     /// The index of its next call.
     next_index: u64,
+    /// How many calls it has, how many of them are open, and how many allowed.
+    calls: usize,
+    open: usize,
+    allowed: usize,
 }
 
 impl Choice {
     fn new(number: u64) -> Self {
-        Self { number, ended: false, begun: false, end_passed: false, open_line: false, changed: false, next_index: 0 }
+        Self { number, ..Self::default() }
     }
 }
 
@@ -99,7 +100,7 @@ enum State {
 }
 
 /// An event that has not been passed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Waiting {
     event: Event,
     text: String,
@@ -116,8 +117,8 @@ struct Seen {
     ends: bool,
     /// Whether its text, if it has any, leaves a line open.
     open_line: Option<bool>,
-    /// Its fragments: place in `tool_calls` (`None` for a `function_call`) and which call.
-    fragments: Vec<(Option<usize>, usize)>,
+    /// The call of each fragment, in the order in which they are read.
+    fragments: Vec<usize>,
 }
 
 impl Guard {
@@ -126,8 +127,8 @@ impl Guard {
         Self { hide_usage, ..Self::default() }
     }
 
-    fn read(&mut self, body: &Map<String, Value>, event: Event) -> Result<(), Malformed> {
-        for (key, value) in body {
+    fn read(&mut self, mut body: Map<String, Value>) -> Result<(), Malformed> {
+        for (key, value) in &body {
             if key != "choices" {
                 no_hidden_call("", key, value)?;
             }
@@ -137,7 +138,9 @@ impl Guard {
             Some(Value::Array(choices)) => choices.as_slice(),
             Some(_) => return Err(Malformed::new("choices", "is not a list")),
         };
-        self.learn(body, !choices.is_empty());
+        // The bound on what waits would not hold what is noted of more.
+        at_most(choices.len(), MAX_CHOICES, "choices")?;
+        self.learn(&body, !choices.is_empty());
         let usage = body.get("usage").and_then(read_usage);
         if usage.is_some() {
             self.facts.usage = usage;
@@ -145,11 +148,17 @@ impl Guard {
                 return Ok(());
             }
         }
-        let mut waiting = Waiting { event, text: String::new(), seen: Vec::new(), usage: usage.is_some(), last: false };
+        let mut waiting = Waiting { usage: usage.is_some(), ..Waiting::default() };
         for (number, choice) in choices.iter().enumerate() {
             let seen = self.read_choice(choice, &format!("choices[{number}]"), &mut waiting.text)?;
             waiting.seen.push(seen);
         }
+        for choice in body.get_mut("choices").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(Value::Object(delta)) = choice.get_mut("delta") {
+                edit::spell_arguments(delta);
+            }
+        }
+        waiting.event = Event { name: None, data: Value::Object(body).to_string() };
         self.wait(waiting)
     }
 
@@ -170,11 +179,8 @@ impl Guard {
     }
 
     fn wait(&mut self, waiting: Waiting) -> Result<(), Malformed> {
-        self.waiting_bytes = self.waiting_bytes.saturating_add(waiting.event.data.len());
+        self.waiting_bytes = hold(self.waiting_bytes, &waiting.event)?;
         self.waiting.push_back(waiting);
-        if self.open > 0 && self.waiting_bytes > MAX_HELD_BYTES {
-            return Err(Malformed::new("", format!("has tool calls of more than {MAX_HELD_BYTES} bytes")));
-        }
         Ok(())
     }
 
@@ -213,8 +219,7 @@ impl Guard {
         let Some(choice) = self.choices.get_mut(place) else { return };
         choice.ended = true;
         if self.facts.stop.is_none() {
-            let called = self.ledger.slots().iter().any(|slot| slot.choice == choice.number);
-            self.facts.stop = Some(read_stop(reason, called));
+            self.facts.stop = Some(read_stop(reason, choice.calls > 0));
         }
     }
 
@@ -244,9 +249,8 @@ impl Guard {
             seen.open_line = Some(!said.text.ends_with('\n'));
         }
         text.push_str(&said.joined());
-        for (entry, fragment) in calls_of(delta, &format!("{at}.delta"))?.into_iter().enumerate() {
-            let entry = if fragment.legacy { None } else { Some(entry) };
-            seen.fragments.push((entry, self.read_fragment(number, seen.choice, &fragment)?));
+        for fragment in calls_of(delta, &format!("{at}.delta"))? {
+            seen.fragments.push(self.read_fragment(number, seen.choice, &fragment)?);
         }
         Ok(())
     }
@@ -266,6 +270,8 @@ impl Guard {
         if let Some(choice) = self.choices.get_mut(place) {
             choice.ended = false;
             choice.changed |= placed.unclear;
+            choice.calls += usize::from(placed.begins);
+            choice.open += usize::from(placed.begins);
         }
         Ok(placed.number)
     }
@@ -277,15 +283,11 @@ impl Guard {
 
     /// Gives the open calls out if all of them are complete; if `answer_ended`, they are.
     fn settle(&mut self, answer_ended: bool) -> Result<(), Malformed> {
-        if self.open == 0 {
+        let goes_on = |choice: &Choice| choice.open > 0 && !choice.ended;
+        if self.open == 0 || (!answer_ended && self.choices.iter().any(goes_on)) {
             return Ok(());
         }
-        let open: Vec<usize> =
-            (0..).zip(&self.calls).filter(|(_, call)| call.state == State::Open).map(|(n, _)| n).collect();
-        if !answer_ended && !open.iter().all(|call| self.choice_of(*call).is_some_and(|choice| choice.ended)) {
-            return Ok(());
-        }
-        for call in open {
+        for call in self.open_calls() {
             if self.ledger.get(call).is_none_or(|slot| slot.name.is_empty()) {
                 return Err(Malformed::new("", "has a tool call without a name"));
             }
@@ -294,11 +296,23 @@ impl Guard {
         Ok(())
     }
 
+    fn open_calls(&self) -> Vec<usize> {
+        (0..).zip(&self.calls).filter(|(_, call)| call.state == State::Open).map(|(number, _)| number).collect()
+    }
+
     fn complete(&mut self, number: usize) {
         if let Some(call) = self.calls.get_mut(number) {
             call.state = State::Complete;
-            self.open = self.open.saturating_sub(1);
             self.ready.push_back(number);
+            self.close(number);
+        }
+    }
+
+    /// Notes that call `number` is not open any more.
+    fn close(&mut self, number: usize) {
+        self.open = self.open.saturating_sub(1);
+        if let Some(choice) = self.choice_of(number) {
+            choice.open = choice.open.saturating_sub(1);
         }
     }
 
@@ -306,7 +320,12 @@ impl Guard {
     fn decide(&mut self, number: usize, words: Option<Option<&str>>) {
         let Some(call) = self.calls.get_mut(number) else { return };
         match words {
-            None => call.state = State::Allowed,
+            None => {
+                call.state = State::Allowed;
+                if let Some(choice) = self.choice_of(number) {
+                    choice.allowed += 1;
+                }
+            }
             Some(words) => {
                 call.state = State::Refused;
                 call.words = words.map(str::to_owned);

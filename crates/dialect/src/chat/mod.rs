@@ -24,8 +24,9 @@ use serde_json::{Value, json};
 use crate::sse::Event;
 use crate::{Fault, FaultKind};
 
+pub(crate) use calls::hides_call;
 pub use compose::write_request;
-pub use guard::{Guard, MAX_HELD_BYTES};
+pub use guard::Guard;
 pub use request::{read_request, retarget};
 pub use response::{read_response, write_response};
 pub use stream::{Reader, Writer};

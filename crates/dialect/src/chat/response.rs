@@ -6,6 +6,7 @@ use super::calls::Fragment;
 use super::compose::write_call;
 use super::content::Said;
 use super::read_error;
+use crate::guard::{MAX_CALLS, at_most};
 use crate::{Malformed, Part, Reasoning, Response, Stop, Usage};
 
 /// Reads a whole answer: its first choice, as requests of this crate ask for one.
@@ -55,6 +56,7 @@ pub(super) fn calls_of(message: &Map<String, Value>, at: &str) -> Result<Vec<Fra
     match message.get("tool_calls") {
         None | Some(Value::Null) => {}
         Some(Value::Array(entries)) => {
+            at_most(entries.len(), MAX_CALLS, "tool calls")?;
             for (number, entry) in entries.iter().enumerate() {
                 calls.push(Fragment::of_entry(entry, &format!("{at}.tool_calls[{number}]"))?);
             }
@@ -139,6 +141,7 @@ pub(super) fn read_usage(usage: &Value) -> Option<Usage> {
         output: number(usage.get("completion_tokens")).unwrap_or_default(),
         cached: cached.or_else(|| number(usage.get("prompt_cache_hit_tokens"))).unwrap_or_default(),
         reasoning: detail("completion_tokens_details", "reasoning_tokens").unwrap_or_default(),
+        surcharge: 0,
     })
 }
 

@@ -5,8 +5,9 @@ use serde_json::{Map, Value, json};
 use super::calls::hides_call;
 use super::content::{self, Said};
 use super::edit;
+use super::guard::MAX_CHOICES;
 use super::response::{calls_of, read_stop, read_usage};
-use crate::guard::{Facts, WholeGuard};
+use crate::guard::{Facts, MAX_CALLS, WholeGuard, at_most};
 use crate::{Malformed, ToolCall};
 
 /// Guards one whole answer, all of its choices.
@@ -23,8 +24,6 @@ struct Known {
     call: ToolCall,
     /// Place in `choices`.
     choice: usize,
-    /// Place in `tool_calls`; `None` for a `function_call`.
-    entry: Option<usize>,
     refusal: Option<String>,
 }
 
@@ -46,6 +45,7 @@ impl Whole {
         let Some(Value::Array(choices)) = body.get("choices") else {
             return Err(Malformed::new("choices", "is not a list"));
         };
+        at_most(choices.len(), MAX_CHOICES, "choices")?;
         for (number, choice) in choices.iter().enumerate() {
             whole.read_choice(number, choice)?;
         }
@@ -70,10 +70,10 @@ impl Whole {
         }
         no_hidden_call_in_message(message, &at)?;
         let before = self.calls.len();
-        for (entry, fragment) in calls_of(message, &format!("{at}.message"))?.into_iter().enumerate() {
-            let entry = if fragment.legacy { None } else { Some(entry) };
-            self.calls.push(Known { call: fragment.whole(&at)?, choice: number, entry, refusal: None });
+        for fragment in calls_of(message, &format!("{at}.message"))? {
+            self.calls.push(Known { call: fragment.whole(&at)?, choice: number, refusal: None });
         }
+        at_most(self.calls.len(), MAX_CALLS, "tool calls")?;
         if self.facts.stop.is_none()
             && let Some(Value::String(reason)) = choice.get("finish_reason")
         {
@@ -90,7 +90,8 @@ impl Whole {
             return;
         }
         if let Some(Value::Object(message)) = choice.get_mut("message") {
-            edit::retain_calls(message, |entry, _| !calls.clone().filter(refused).any(|known| known.entry == entry));
+            let mut kept = calls.clone().map(|known| !refused(&known));
+            edit::retain_calls(message, |_| kept.next().unwrap_or(false));
             for words in calls.clone().filter_map(|known| known.refusal.as_deref()) {
                 edit::say(message, words, false);
             }
@@ -167,6 +168,9 @@ impl WholeGuard for Whole {
     fn into_body(mut self: Box<Self>) -> Value {
         let mut choices = self.body.get_mut("choices").map(Value::take).unwrap_or_default();
         for (number, choice) in choices.as_array_mut().into_iter().flatten().enumerate() {
+            if let Some(Value::Object(message)) = choice.get_mut("message") {
+                edit::spell_arguments(message);
+            }
             self.edit(number, choice);
         }
         self.body.insert("choices".to_owned(), choices);

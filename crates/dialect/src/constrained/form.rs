@@ -11,6 +11,9 @@ pub(super) struct Form {
     /// What is not understood yet, or all of what may be a call.
     rest: String,
     state: State,
+    /// How many bytes of `rest` are understood as how many tokens of the beginning of an answer, while it is open.
+    understood: usize,
+    tokens: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,13 +37,6 @@ struct Written {
     arguments: Map<String, Value>,
 }
 
-/// Where the text of an answer begins.
-enum Beginning {
-    At(usize),
-    NotYet,
-    Never,
-}
-
 impl Form {
     /// Takes a piece, and gives the text that the agent may have.
     ///
@@ -49,13 +45,9 @@ impl Form {
     pub(super) fn feed(&mut self, piece: &str) -> Result<String, Malformed> {
         self.rest.push_str(piece);
         if self.state == State::Open {
-            match beginning(&self.rest) {
-                Beginning::At(at) => {
-                    self.rest.drain(..at);
-                    self.state = State::Answer;
-                }
-                Beginning::NotYet => {}
-                Beginning::Never => self.state = State::Call,
+            self.state = self.begin();
+            if self.state == State::Answer {
+                self.rest.drain(..self.understood);
             }
         }
         if self.state == State::Answer { self.text() } else { Ok(String::new()) }
@@ -76,6 +68,21 @@ impl Form {
                 Err(error) => Err(malformed(&format!("the answer is not the JSON that was asked for: {error}"))),
             },
         }
+    }
+
+    /// Reads on to where the text of an answer begins. No byte is looked at again.
+    fn begin(&mut self) -> State {
+        while let Some(token) = ANSWER.get(self.tokens) {
+            let rest = self.rest.get(self.understood..).unwrap_or_default().trim_start_matches(WHITE);
+            self.understood = self.rest.len() - rest.len();
+            match rest.strip_prefix(token) {
+                Some(_) => self.understood += token.len(),
+                None if token.starts_with(rest) => return State::Open,
+                None => return State::Call,
+            }
+            self.tokens += 1;
+        }
+        State::Answer
     }
 
     /// Takes the text that is complete out of what is there.
@@ -108,21 +115,11 @@ impl Form {
     }
 }
 
+/// What stands before the text of an answer.
+const ANSWER: [&str; 4] = ["{", "\"answer\"", ":", "\""];
+
 /// JSON's white space (RFC 8259, section 2).
 const WHITE: [char; 4] = [' ', '\t', '\n', '\r'];
-
-fn beginning(text: &str) -> Beginning {
-    let mut rest = text;
-    for token in ["{", "\"answer\"", ":", "\""] {
-        rest = rest.trim_start_matches(WHITE);
-        match rest.strip_prefix(token) {
-            Some(after) => rest = after,
-            None if token.starts_with(rest) => return Beginning::NotYet,
-            None => return Beginning::Never,
-        }
-    }
-    Beginning::At(text.len() - rest.len())
-}
 
 /// What an escape at the beginning of `text` means, and how many bytes it has; `None` where it is not complete. Half of a
 /// pair of surrogates means U+FFFD, as the schema does not keep a model from writing one.

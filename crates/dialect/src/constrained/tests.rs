@@ -432,3 +432,15 @@ fn pieces<'a>(text: &'a str, cuts: &[usize]) -> Vec<&'a str> {
     cuts.sort_unstable();
     cuts.windows(2).map(|pair| &text[pair[0]..pair[1]]).collect()
 }
+
+#[test]
+fn a_form_that_begins_with_much_white_space_is_read_once() {
+    // Reading from the beginning for each piece takes hours.
+    let mut form = super::form::Form::default();
+    for piece in std::iter::once("{").chain(std::iter::repeat_n(" ", 1 << 18)).chain(["\"answ", "er\" ", ":"]) {
+        assert_eq!(form.feed(piece), Ok(String::new()));
+    }
+    assert_eq!(form.feed("\n\"hi"), Ok("hi".to_owned()));
+    assert_eq!(form.feed("\"}"), Ok(String::new()));
+    assert_eq!(form.finish(false), Ok(None));
+}

@@ -211,6 +211,7 @@ pub(super) fn read_usage(body: Fields<'_, '_>) -> Option<Usage> {
         output: count("candidatesTokenCount").saturating_add(reasoning),
         cached: count("cachedContentTokenCount"),
         reasoning,
+        surcharge: 0,
     };
     (usage != Usage::default()).then_some(usage)
 }

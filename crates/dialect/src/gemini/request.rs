@@ -105,11 +105,18 @@ fn read_tools(fields: Fields<'_, '_>, root: &At<'_>) -> Result<Vec<Tool>, Malfor
         for (index, function) in inner.list("functionDeclarations")?.iter().enumerate() {
             let at = At::Item(&at, index);
             let function = Fields::of(function, &at)?;
-            let schema = function.get("parametersJsonSchema").or(function.get("parameters"));
+            let given = ["parametersJsonSchema", "parameters"]
+                .into_iter()
+                .find_map(|name| function.get(name).map(|schema| (name, schema)));
+            let parameters = match given {
+                None => json!({"type": "object"}),
+                Some((_, schema)) if schema.is_object() => schema.clone(),
+                Some((name, _)) => return Err(function.wrong(name, "is not an object")),
+            };
             tools.push(Tool {
                 name: function.need_text("name")?.to_owned(),
                 description: function.text("description")?.unwrap_or_default().to_owned(),
-                parameters: schema.cloned().unwrap_or_else(|| json!({"type": "object"})),
+                parameters,
             });
         }
     }

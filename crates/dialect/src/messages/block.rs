@@ -33,18 +33,39 @@ impl Kind {
     }
 }
 
+/// Keys of content blocks, and of what is added to them, that make a call what it is.
+pub(super) const BLOCK_KEYS: [&str; 11] = [
+    "type",
+    "id",
+    "name",
+    "input",
+    "partial_json",
+    "text",
+    "thinking",
+    "content",
+    "stop_reason",
+    "tool_use",
+    "arguments",
+];
+
 /// Whether a value that is none of the known shapes could be read as a tool call by somebody, at any depth.
 pub(super) fn may_hide_call(value: &Value) -> bool {
     const TYPES: [&str; 3] = ["tool_use", "tool_call", "function_call"];
     match value {
         Value::Array(items) => items.iter().any(may_hide_call),
         Value::Object(map) => {
-            let typed = map.get("type").and_then(Value::as_str).unwrap_or_default();
-            TYPES.iter().any(|word| typed.ends_with(word))
-                || map.contains_key("name") && (map.contains_key("input") || map.contains_key("arguments"))
+            // Some readers do not tell capital letters from small ones.
+            let under = |name: &str| {
+                map.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect::<Vec<_>>()
+            };
+            let has = |name: &str| !under(name).is_empty();
+            let typed =
+                |word: &str| under("type").iter().any(|kind| kind.as_str().is_some_and(|kind| kind.ends_with(word)));
+            TYPES.iter().any(|word| typed(word))
+                || has("name") && (has("input") || has("arguments"))
                 || ["tool_calls", "function_call", "tool_use"]
                     .iter()
-                    .any(|key| map.get(*key).is_some_and(|value| !value.is_null()))
+                    .any(|key| under(key).iter().any(|value| !value.is_null()))
                 || map.values().any(may_hide_call)
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
@@ -100,6 +121,8 @@ pub(super) fn write_stop(stop: &Stop, has_calls: bool) -> &'static str {
 pub(super) struct Tokens {
     fresh: u64,
     written: u64,
+    /// Those of `written` that the cache keeps for five minutes.
+    written_for_minutes: u64,
     cached: u64,
     output: u64,
 }
@@ -116,6 +139,16 @@ impl Tokens {
         set("cache_creation_input_tokens", &mut self.written);
         set("cache_read_input_tokens", &mut self.cached);
         set("output_tokens", &mut self.output);
+        if let Some(minutes) = usage.pointer("/cache_creation/ephemeral_5m_input_tokens").and_then(Value::as_u64) {
+            self.written_for_minutes = minutes;
+        }
+    }
+
+    /// What writing to the cache costs besides: a quarter of the price of each token that is kept for five minutes, and
+    /// the whole price again of each that is kept for an hour, or for how long is not said.
+    fn surcharge(&self) -> u64 {
+        let for_minutes = self.written_for_minutes.min(self.written);
+        for_minutes.div_ceil(4).saturating_add(self.written - for_minutes)
     }
 
     /// The total; `None` for all zeros, which is what servers write that do not count.
@@ -125,6 +158,7 @@ impl Tokens {
             output: self.output,
             cached: self.cached,
             reasoning: 0,
+            surcharge: self.surcharge(),
         };
         (usage != Usage::default()).then_some(usage)
     }

@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
 
-use super::block::{Kind, Tokens, begin_message, end_block, end_message, may_hide_call, read_stop, text_block, words};
-use crate::fields::{At, Fields};
-use crate::guard::{Facts, HeldCall, Piece, StreamGuard};
+use super::block::{
+    BLOCK_KEYS, Kind, Tokens, begin_message, end_block, end_message, may_hide_call, read_stop, text_block, words,
+};
+use crate::fields::{At, Fields, exact_keys};
+use crate::guard::{Data, Facts, HeldCall, MAX_CALLS, MAX_ITEMS, Piece, StreamGuard, at_most, hold, read};
 use crate::sse::Event;
 use crate::{Malformed, ToolCall};
 
@@ -34,6 +36,8 @@ pub struct Guard {
     /// How many calls may pass.
     allowed: usize,
     given: Given,
+    /// What waits, in bytes.
+    waiting: usize,
     /// Nothing more is taken.
     closed: bool,
 }
@@ -107,17 +111,19 @@ impl Given {
 
 impl StreamGuard for Guard {
     fn feed(&mut self, event: Event) -> Result<(), Malformed> {
-        let data = event.data.trim();
-        if self.closed {
+        // Clients read nothing after the last event.
+        if self.closed || self.facts.complete {
             return Ok(());
         }
-        if data.is_empty() || data == "[DONE]" {
-            self.pass(event, Effect::None);
-            return Ok(());
-        }
-        let value: Value = serde_json::from_str(data).map_err(|_| Malformed::new("data", "is not JSON"))?;
+        let value = match read(&event)? {
+            Data::Empty | Data::Done => return Ok(()),
+            Data::Json(body) => Value::Object(body),
+        };
         let root = At::Root;
         let fields = Fields::of(&value, &root)?;
+        exact(&value, &EVENT_KEYS, "")?;
+        let event = Event { name: event.name, data: value.to_string() };
+        self.waiting = hold(self.waiting, &event)?;
         match kind_of(&event, fields)? {
             "message_start" => self.message_begins(event, fields, &root),
             "content_block_start" => self.block_begins(event, fields, &root),
@@ -156,7 +162,13 @@ impl StreamGuard for Guard {
     }
 
     fn next(&mut self) -> Option<Piece> {
-        Some(match self.ready.pop_front()? {
+        let Some(ready) = self.ready.pop_front() else {
+            if self.held.is_none() {
+                self.waiting = 0;
+            }
+            return None;
+        };
+        Some(match ready {
             Ready::Piece(piece @ Piece::Text { .. }, effect) => {
                 match effect {
                     Effect::Open(index) => {
@@ -241,6 +253,7 @@ impl Guard {
         }
         let at = At::Field(root, "message");
         let message = fields.get("message").ok_or_else(|| at.wrong("is missing"))?;
+        exact(message, &["content", "type", "role"], "message")?;
         if may_hide_call(message) || !Fields::of(message, &at)?.list("content")?.is_empty() {
             return Err(At::Field(&at, "content").wrong("is not empty where the answer begins"));
         }
@@ -256,6 +269,7 @@ impl Guard {
             return Err(root.wrong("ends the answer before the tool call in it"));
         }
         if let Some(delta) = fields.get("delta") {
+            exact(delta, &BLOCK_KEYS, "delta")?;
             if may_hide_call(delta) {
                 return Err(At::Field(root, "delta").wrong("may hold a tool call"));
             }
@@ -275,12 +289,15 @@ impl Guard {
             return Err(fields.wrong("index", "is not that of the next block"));
         }
         self.blocks += 1;
+        at_most(usize::try_from(self.blocks).unwrap_or(usize::MAX), MAX_ITEMS, "content blocks")?;
         let at = At::Field(root, "content_block");
         let value = fields.get("content_block").ok_or_else(|| at.wrong("is missing"))?;
+        exact(value, &BLOCK_KEYS, "content_block")?;
         let block = Fields::of(value, &at)?;
         let kind = Kind::of(block.need_text("type")?);
         let text = match kind {
             Kind::Call => {
+                at_most(self.calls.len().saturating_add(1), MAX_CALLS, "tool calls")?;
                 let said = match block.get("input") {
                     Some(Value::Object(map)) if map.is_empty() => String::new(),
                     Some(input) => input.to_string(),
@@ -313,6 +330,7 @@ impl Guard {
         let index = index_of(fields)?;
         let at = At::Field(root, "delta");
         let value = fields.get("delta").ok_or_else(|| at.wrong("is missing"))?;
+        exact(value, &BLOCK_KEYS, "delta")?;
         let delta = Fields::of(value, &at)?;
         let kind = delta.need_text("type")?;
         if let Some(held) = &mut self.held {
@@ -382,6 +400,14 @@ impl Guard {
         self.given.see(Effect::Close(index));
         Some(index)
     }
+}
+
+/// Keys of events that readers go by.
+const EVENT_KEYS: [&str; 8] = ["type", "index", "message", "content_block", "delta", "usage", "error", "name"];
+
+/// Whether the keys of `value` are those that it seems to have.
+fn exact(value: &Value, known: &[&str], at: &str) -> Result<(), Malformed> {
+    value.as_object().map_or(Ok(()), |object| exact_keys(object, known, at))
 }
 
 fn index_of(fields: Fields<'_, '_>) -> Result<u64, Malformed> {

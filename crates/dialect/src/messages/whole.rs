@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::block::{Kind, Tokens, may_hide_call, read_stop, words};
+use super::block::{BLOCK_KEYS, Kind, Tokens, may_hide_call, read_stop, words};
 use super::response::read_call;
-use crate::fields::{At, Fields};
-use crate::guard::{Facts, WholeGuard};
+use crate::fields::{At, Fields, exact_keys};
+use crate::guard::{Facts, MAX_CALLS, MAX_ITEMS, WholeGuard, at_most};
 use crate::{Malformed, ToolCall};
 
 /// Guards a whole answer.
@@ -37,9 +37,12 @@ impl Whole {
             return Err(content_at.wrong("is missing"));
         }
         let mut calls = Vec::new();
+        at_most(fields.list("content")?.len(), MAX_ITEMS, "content blocks")?;
+        exact_keys(fields.map(), &["content", "type", "role", "stop_reason"], "")?;
         for (index, value) in fields.list("content")?.iter().enumerate() {
             let at = At::Item(&content_at, index);
             let block = Fields::of(value, &at)?;
+            exact_keys(block.map(), &BLOCK_KEYS, "content")?;
             match Kind::of(block.need_text("type")?) {
                 Kind::Call => calls.push(Held { call: read_call(block)?, block: index, refused: false }),
                 Kind::Other if may_hide_call(value) => {
@@ -54,6 +57,7 @@ impl Whole {
                 return Err(At::Field(&root, name).wrong("may hold a tool call"));
             }
         }
+        at_most(calls.len(), MAX_CALLS, "tool calls")?;
         let mut tokens = Tokens::default();
         tokens.take(fields.get("usage"));
         let facts = Facts {

@@ -1,5 +1,7 @@
 //! Writing streamed answers.
 
+use std::collections::HashMap;
+
 use serde::de::IgnoredAny;
 use serde_json::json;
 
@@ -20,6 +22,8 @@ pub struct Writer {
     blocks: u64,
     /// What comes after `open`, in order, while that is a call which is not complete.
     waiting: Vec<Block>,
+    /// Place in `waiting` of each call there.
+    places: HashMap<usize, usize>,
     stop: Option<Stop>,
     usage: Option<Usage>,
 }
@@ -76,14 +80,18 @@ impl StreamWriter for Writer {
 impl Writer {
     /// Writes more of the open block, or a new one, or lets it wait.
     fn add(&mut self, block: Block, out: &mut Vec<Event>) {
-        let must_wait = match &self.open {
-            Some(Block::Call { json, .. }) => !is_complete(json),
-            _ => false,
-        };
-        if !self.waiting.is_empty() || must_wait {
+        // Once something waits all that follows does, so the arguments of a call are parsed once.
+        let must_wait =
+            !self.waiting.is_empty() || matches!(&self.open, Some(Block::Call { json, .. }) if !is_complete(json));
+        if must_wait {
             match self.waiting.last_mut() {
                 Some(last) if last.takes(&block) => last.append(block),
-                _ => self.waiting.push(block),
+                _ => {
+                    if let Block::Call { index, .. } = block {
+                        self.places.insert(index, self.waiting.len());
+                    }
+                    self.waiting.push(block);
+                }
             }
             return;
         }
@@ -126,12 +134,9 @@ impl Writer {
             }
             return;
         }
-        for block in &mut self.waiting {
-            if let Block::Call { index, json, .. } = block
-                && *index == of
-            {
-                json.push_str(fragment);
-            }
+        let place = self.places.get(&of).and_then(|place| self.waiting.get_mut(*place));
+        if let Some(Block::Call { json, .. }) = place {
+            json.push_str(fragment);
         }
     }
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{Malformed, ToolCall};
+use crate::fields::exact_keys;
+use crate::guard::{MAX_ITEMS, at_most};
+use crate::{Malformed, ToolCall, chat};
 
 /// Items that the provider has dealt with itself; their events begin with `response.` and the same word.
 const AT_PROVIDER: [&str; 9] = [
@@ -21,7 +23,14 @@ const AT_PROVIDER: [&str; 9] = [
 const CALL_WORDS: [&str; 5] = ["call", "tool", "function", "request", "approval"];
 
 /// Fields of an item that only a call has.
-const CALL_FIELDS: [&str; 6] = ["call_id", "name", "arguments", "input", "action", "operation"];
+const CALL_FIELDS: [&str; 7] = ["call_id", "name", "arguments", "input", "action", "actions", "operation"];
+
+/// Fields of items, and of what holds them, that readers go by.
+pub(super) const ITEM_KEYS: [&str; 11] =
+    ["type", "id", "call_id", "name", "arguments", "input", "action", "actions", "operation", "content", "execution"];
+
+/// Fields of an item, done at the provider, in which anything may stand: what it gave.
+const RESULTS: [&str; 6] = ["tools", "output", "outputs", "result", "results", "error"];
 
 /// What an item is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +99,76 @@ fn names_call(name: &str) -> bool {
     CALL_WORDS.iter().any(|word| name.contains(word))
 }
 
+/// What an item of an answer is, where it is nothing else beside that.
+///
+/// # Errors
+/// It has no type, or says something that its type does not have and that could be read as a call.
+pub(super) fn visible_kind(item: &Value) -> Result<Kind, Malformed> {
+    let kind = kind(item)?;
+    let fields = item.as_object().into_iter().flatten();
+    if let Some(item) = item.as_object() {
+        exact_keys(item, &ITEM_KEYS, "item")?;
+    }
+    at_most(
+        list_at(item, "content").len().saturating_add(list_at(item, "summary").len()),
+        MAX_ITEMS,
+        "texts in an item",
+    )?;
+    let hides = match kind {
+        Kind::Message | Kind::Reasoning => hides_call(item),
+        Kind::Call => {
+            own_fields(item)?;
+            false
+        }
+        Kind::Other => {
+            own_fields(item)?;
+            fields.into_iter().any(|(key, value)| !RESULTS.contains(&key.as_str()) && hides_call(value))
+        }
+    };
+    if hides { Err(Malformed::new("item", "has a call in a place where none can be")) } else { Ok(kind) }
+}
+
+/// Refuses an item that has a field beside those by which its kind says what is to be done.
+fn own_fields(item: &Value) -> Result<(), Malformed> {
+    let own: &[&str] = match text_at(item, "type").unwrap_or_default() {
+        "function_call" => &["name", "arguments"],
+        "custom_tool_call" => &["name", "input"],
+        "local_shell_call" | "shell_call" | "web_search_call" | "image_generation_call" => &["action"],
+        "computer_call" => &["action", "actions"],
+        "apply_patch_call" => &["operation"],
+        "tool_search_call" => &["arguments"],
+        "mcp_call" => &["name", "arguments"],
+        name if AT_PROVIDER.contains(&name) || name.ends_with("_output") => &[],
+        // All of it is what is decided on.
+        _ => &CALL_FIELDS,
+    };
+    let other =
+        |key: &&&str| **key != "call_id" && !own.contains(key) && item.get(key).is_some_and(|value| !value.is_null());
+    match CALL_FIELDS.iter().find(other) {
+        Some(key) => Err(Malformed::new(format!("item.{key}"), "is not a field of such an item")),
+        None => Ok(()),
+    }
+}
+
+/// Sees to it that no call stands in a field of an answer other than its `output`.
+///
+/// # Errors
+/// One could be read there.
+pub(super) fn none_beside_output(response: &Value) -> Result<(), Malformed> {
+    /// The request, said again.
+    const ECHO: [&str; 7] = ["tools", "tool_choice", "instructions", "input", "prompt", "text", "metadata"];
+    let Some(fields) = response.as_object() else { return Ok(()) };
+    exact_keys(fields, &["output", "status", "type"], "response")?;
+    let hides = |(key, value): &(&String, &Value)| {
+        let known = key.as_str() == "output" || ECHO.contains(&key.as_str());
+        !known && (hides_call(value) || chat::hides_call(key, value))
+    };
+    match fields.iter().find(hides) {
+        Some((key, _)) => Err(Malformed::new(key, "has a call in a place where none can be")),
+        None => Ok(()),
+    }
+}
+
 /// Whether events of type `name` tell of work at the provider.
 pub(super) fn is_at_provider(name: &str) -> bool {
     let Some(name) = name.strip_prefix("response.") else { return false };
@@ -106,8 +185,10 @@ pub(super) fn hides_call(value: &Value) -> bool {
     match value {
         Value::Array(values) => values.iter().any(hides_call),
         Value::Object(fields) => {
-            fields.get("type").and_then(Value::as_str).is_some_and(is_call_shape)
-                || (fields.contains_key("name") && fields.contains_key("arguments"))
+            // Some readers do not tell capital letters from small ones.
+            let under = |name: &'static str| fields.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name));
+            under("type").any(|(_, kind)| kind.as_str().is_some_and(is_call_shape))
+                || (under("name").next().is_some() && under("arguments").next().is_some())
                 || fields.iter().any(|(_, value)| hides_call(value))
         }
         _ => false,

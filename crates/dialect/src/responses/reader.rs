@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::items::{self, Kind, Place, text_at};
 use super::response::{self, BETWEEN_THOUGHTS};
+use crate::guard::{MAX_CALLS, at_most};
 use crate::sse::Event;
 use crate::{Delta, Malformed, StreamReader};
 
@@ -15,8 +16,9 @@ use crate::{Delta, Malformed, StreamReader};
 pub struct Reader {
     started: bool,
     ended: bool,
-    /// Texts that are read already, by `output_index`.
+    /// Texts that are read already, by `output_index`, and the items that they are of.
     read: HashSet<(u64, Place)>,
+    items: HashSet<u64>,
     calls: Vec<Call>,
     /// Whether anything of the answer's content is read.
     any: bool,
@@ -137,7 +139,7 @@ impl Reader {
 
     fn text(&mut self, value: &Value, text: &str, deltas: &mut Vec<Delta>) {
         self.any = true;
-        self.read.insert((index_of(value).unwrap_or_default(), place(value)));
+        self.mark(index_of(value).unwrap_or_default(), place(value));
         deltas.push(Delta::Text(text.into()));
     }
 
@@ -147,10 +149,16 @@ impl Reader {
         deltas.push(Delta::Reasoning(text.into()));
     }
 
+    /// Notes that a text is read; whether nothing of it was before.
+    fn mark(&mut self, index: u64, place: Place) -> bool {
+        self.items.insert(index);
+        self.read.insert((index, place))
+    }
+
     /// Begins a part of a thought: from the second on, something stands between it and the one before.
     fn separate(&mut self, index: u64, place: Place, deltas: &mut Vec<Delta>) {
-        let later = self.read.iter().any(|(item, _)| *item == index);
-        if self.read.insert((index, place)) && later {
+        let later = self.items.contains(&index);
+        if self.mark(index, place) && later {
             deltas.push(Delta::Reasoning(BETWEEN_THOUGHTS.into()));
         }
     }
@@ -168,7 +176,7 @@ impl Reader {
         let delta = say(text.into());
         match delta {
             Delta::Reasoning(_) => self.separate(index, place, deltas),
-            _ => drop(self.read.insert((index, place))),
+            _ => drop(self.mark(index, place)),
         }
         deltas.push(delta);
     }
@@ -196,6 +204,7 @@ impl Reader {
                 }
                 let call = items::call(if text_at(item, "type") == Some("function_call") { &whole } else { item })?;
                 let number = self.calls.len();
+                at_most(number.saturating_add(1), MAX_CALLS, "tool calls")?;
                 let started = Call { index, item: text_at(item, "id").map(String::from), arguments: false };
                 self.calls.push(started);
                 deltas.push(Delta::CallStart { index: number, id: call.id, name: call.name });

@@ -3,9 +3,11 @@
 //! Items of the input that follow each other and are said by the same side become one neutral message, as the other
 //! dialects have it: a model's text, thoughts and calls; a user's tool results and text.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
-use super::items::{self, Kind, text_at};
+use super::items::{self, Kind, list_at, text_at};
 use super::response;
 use crate::fields::{At, Fields};
 use crate::{Choice, Effort, Format, Image, Malformed, Message, Part, Request, Role, Tool, ToolResult};
@@ -165,6 +167,27 @@ fn read_tools(fields: &Fields<'_, '_>, at: &At<'_>, tools: &mut Vec<Tool>) -> Re
         tools.push(Tool { name: name.into(), description: description.into(), parameters });
     }
     Ok(())
+}
+
+/// The names that calls for the agent can have in an answer to the request `body`. Calls of the provider's own tools are
+/// named by the type of their items. Tools can be offered by earlier items, too: those that a search has found.
+pub fn offered(body: &Value) -> HashSet<String> {
+    let mut names = HashSet::new();
+    offer(body, &mut names);
+    list_at(body, "input").iter().for_each(|item| offer(item, &mut names));
+    names
+}
+
+fn offer(holder: &Value, names: &mut HashSet<String>) {
+    for tool in list_at(holder, "tools") {
+        match text_at(tool, "type").unwrap_or_default() {
+            "function" | "custom" => names.extend(text_at(tool, "name").map(String::from)),
+            "namespace" => offer(tool, names),
+            "mcp" => drop(names.insert("mcp_approval_request".into())),
+            kind if kind.starts_with("computer") => drop(names.insert("computer_call".into())),
+            kind => drop(names.insert(format!("{kind}_call"))),
+        }
+    }
 }
 
 fn read_choice(choice: &Value) -> Result<Choice, Malformed> {

@@ -83,6 +83,7 @@ pub(super) fn read_usage(usage: Option<&Value>) -> Option<Usage> {
         output: count("output_tokens"),
         cached: detail("input_tokens_details", "cached_tokens"),
         reasoning: detail("output_tokens_details", "reasoning_tokens"),
+        surcharge: 0,
     })
 }
 

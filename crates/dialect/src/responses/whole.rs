@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::items::{self, Kind};
 use super::response;
-use crate::guard::{Facts, WholeGuard};
+use crate::guard::{Facts, MAX_CALLS, MAX_ITEMS, WholeGuard, at_most};
 use crate::{Malformed, ToolCall};
 
 /// Guards one whole answer.
@@ -25,16 +25,15 @@ impl Whole {
         let Some(output) = body.get("output").and_then(Value::as_array) else {
             return Err(Malformed::new("output", "is not a list"));
         };
+        items::none_beside_output(&body)?;
+        at_most(output.len(), MAX_ITEMS, "items")?;
         let mut calls = Vec::new();
         for (place, item) in output.iter().enumerate() {
-            match items::kind(item)? {
-                Kind::Call => calls.push((place, items::call(item)?)),
-                Kind::Message | Kind::Reasoning if items::hides_call(item) => {
-                    return Err(Malformed::new(format!("output[{place}]"), "has a call in a place where none can be"));
-                }
-                Kind::Message | Kind::Reasoning | Kind::Other => {}
+            if items::visible_kind(item)? == Kind::Call {
+                calls.push((place, items::call(item)?));
             }
         }
+        at_most(calls.len(), MAX_CALLS, "tool calls")?;
         let facts = Facts {
             model: items::text_at(&body, "model").filter(|model| !model.is_empty()).map(String::from),
             usage: response::read_usage(body.get("usage")),

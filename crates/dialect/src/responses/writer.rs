@@ -1,5 +1,7 @@
 //! Writes a streamed answer to an agent.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
 use super::events::{Pen, TextAt};
@@ -18,7 +20,7 @@ pub struct Writer {
     /// Whether the last item is text or thoughts that go on.
     open: bool,
     /// Place in `items` of each call.
-    calls: Vec<usize>,
+    calls: HashMap<usize, usize>,
     usage: Option<Usage>,
     stop: Option<Stop>,
     ended: bool,
@@ -142,19 +144,19 @@ impl Writer {
     }
 
     fn call(&mut self, index: usize, id: String, name: String, events: &mut Vec<Event>) {
-        if index != self.calls.len() {
+        if self.calls.contains_key(&index) {
             return;
         }
         let call = ToolCall { id, name, arguments: String::new() };
         let number = self.begin(Item::Call(call.clone()), events);
-        self.calls.push(number);
+        self.calls.insert(index, number);
         let mut item = response::call_item(&self.item_id(number), &call);
         items::set(&mut item, "status", "in_progress");
         events.push(self.pen.item_added(number as u64, &item));
     }
 
     fn arguments(&mut self, index: usize, json: &str, events: &mut Vec<Event>) {
-        let Some(&number) = self.calls.get(index) else { return };
+        let Some(&number) = self.calls.get(&index) else { return };
         let id = self.item_id(number);
         let Some(Item::Call(call)) = self.items.get_mut(number) else { return };
         if json.is_empty() {
@@ -207,8 +209,10 @@ impl Writer {
     fn end(&mut self, events: &mut Vec<Event>) {
         self.start("", "", events);
         self.close(events);
-        for number in std::mem::take(&mut self.calls) {
-            self.complete(number, events);
+        for number in 0..self.items.len() {
+            if matches!(self.items.get(number), Some(Item::Call(_))) {
+                self.complete(number, events);
+            }
         }
         let output = self.items.iter().enumerate().map(|(number, item)| self.item(number, item)).collect();
         let stop = self.stop.take().unwrap_or(Stop::End);

@@ -8,32 +8,28 @@ impl StreamGuard for Guard {
         if self.over || self.facts.complete {
             return Ok(());
         }
-        let data = event.data.trim();
-        if data.is_empty() || data == DONE {
-            self.facts.complete = !data.is_empty();
-            let last = self.facts.complete;
-            self.wait(Waiting { event, text: String::new(), seen: Vec::new(), usage: false, last })?;
-            return self.settle(last);
+        // Events of this dialect have no names.
+        match read(&Event { name: None, ..event })? {
+            Data::Empty => Ok(()),
+            Data::Done => {
+                self.facts.complete = true;
+                self.wait(Waiting { event: done(), last: true, ..Waiting::default() })?;
+                self.settle(true)
+            }
+            Data::Json(body) => {
+                self.read(body)?;
+                self.settle(false)
+            }
         }
-        match serde_json::from_str::<Value>(data) {
-            Ok(Value::Object(body)) => self.read(&body, event)?,
-            Ok(_) => return Err(Malformed::new("", "the event is not an object")),
-            // A client's JSON may be laxer than ours.
-            Err(error) => return Err(Malformed::new("", format!("the event is not JSON: {error}"))),
-        }
-        self.settle(false)
     }
 
     fn finish(&mut self) {
-        for number in 0..self.calls.len() {
-            if self.calls.get(number).is_none_or(|call| call.state != State::Open) {
-                continue;
-            }
+        for number in self.open_calls() {
             let named = self.ledger.get(number).is_some_and(|slot| !slot.name.is_empty());
             if named && self.choice_of(number).is_some_and(|choice| choice.ended) {
                 self.complete(number);
             } else {
-                self.open = self.open.saturating_sub(1);
+                self.close(number);
                 self.decide(number, Some(None));
             }
         }
@@ -56,12 +52,12 @@ impl StreamGuard for Guard {
         }
         loop {
             let state = |number: &usize| self.calls.get(*number).map(|call| call.state);
-            let mut calls = self.waiting.front()?.seen.iter().flat_map(|seen| &seen.fragments).map(|(_, call)| call);
+            let mut calls = self.waiting.front()?.seen.iter().flat_map(|seen| &seen.fragments);
             if calls.any(|call| state(call) == Some(State::Open)) {
                 return None;
             }
             let waiting = self.waiting.pop_front()?;
-            self.waiting_bytes = self.waiting_bytes.saturating_sub(waiting.event.data.len());
+            self.waiting_bytes = self.waiting_bytes.saturating_sub(weight(&waiting.event));
             if let Some(piece) = self.pass(waiting) {
                 return Some(piece);
             }
@@ -131,7 +127,7 @@ impl Guard {
     /// The event as the agent may see it, all calls in it being decided; `None` if nothing is left of it.
     fn pass(&mut self, waiting: Waiting) -> Option<Piece> {
         let Waiting { mut event, text, seen, usage, last: _ } = waiting;
-        for (_, call) in seen.iter().flat_map(|seen| &seen.fragments) {
+        for call in seen.iter().flat_map(|seen| &seen.fragments) {
             self.give_index(*call);
         }
         for seen in &seen {
@@ -144,7 +140,7 @@ impl Guard {
             touched && self.choices.get(seen.choice).is_some_and(|choice| choice.changed)
         };
         if seen.iter().any(changed) {
-            let mut body: Value = serde_json::from_str(event.data.trim()).ok()?;
+            let mut body: Value = serde_json::from_str(&event.data).ok()?;
             let mut empty = true;
             for (place, seen) in seen.iter().enumerate() {
                 let choice = body.get_mut("choices").and_then(|choices| choices.get_mut(place)?.as_object_mut())?;
@@ -203,9 +199,9 @@ impl Guard {
         let mut words = Vec::new();
         let calls = &mut self.calls;
         if let Some(Value::Object(delta)) = choice.get_mut("delta") {
-            edit::retain_calls(delta, |place, entry| {
-                let number = seen.fragments.iter().find(|(entry, _)| *entry == place).map(|(_, number)| *number);
-                let Some(call) = number.and_then(|number| calls.get_mut(number)) else { return false };
+            let mut numbers = seen.fragments.iter();
+            edit::retain_calls(delta, |entry| {
+                let Some(call) = numbers.next().and_then(|number| calls.get_mut(*number)) else { return false };
                 words.extend(call.words.take());
                 call.state == State::Allowed && {
                     call.renew(entry);
@@ -217,10 +213,7 @@ impl Guard {
                 state.open_line = !words.ends_with('\n');
             }
         }
-        let own = |slot: &&Slot| slot.choice == state.number;
-        let mut own =
-            self.ledger.slots().iter().zip(&self.calls).filter(|(slot, _)| own(slot)).map(|(_, call)| call).peekable();
-        if seen.ends && own.peek().is_some() && !own.any(|call| call.state == State::Allowed) {
+        if seen.ends && state.calls > 0 && state.allowed == 0 {
             edit::end_without_calls(choice);
         }
     }

@@ -91,7 +91,7 @@ fn facts_are_as_the_provider_says() {
     run(&mut guard, &two_calls(), &refuse(&["file_read", "shell"])).unwrap();
     let facts = guard.facts();
     assert_eq!(facts.model.as_deref(), Some("gpt-4o-2024-08-06"));
-    assert_eq!(facts.usage, Some(Usage { input: 82, output: 17, cached: 64, reasoning: 5 }));
+    assert_eq!(facts.usage, Some(Usage { input: 82, output: 17, cached: 64, reasoning: 5, surcharge: 0 }));
     assert_eq!(facts.stop, Some(Stop::ToolCalls));
     assert!(facts.complete);
     let mut guard = Guard::default();

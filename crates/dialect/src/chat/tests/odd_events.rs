@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::chat::{Guard, MAX_HELD_BYTES};
-use crate::guard::StreamGuard;
+use crate::StreamReader;
+use crate::chat::{Guard, Reader};
+use crate::guard::{MAX_CALLS, MAX_HELD_BYTES, Piece, StreamGuard};
 use crate::sse::Event;
 
 use super::guard::{pass, run};
@@ -41,7 +42,7 @@ fn endless_calls_are_refused() {
 }
 
 #[test]
-fn events_that_cannot_carry_a_call_pass_untouched() {
+fn events_that_cannot_carry_a_call_pass_as_they_were_read() {
     let odd = Event { name: Some("ping".to_owned()), data: "{ \"type\":\"ping\" }".to_owned() };
     let error = Event { name: None, data: "{\"error\":{\"message\":\"overloaded\"}}".to_owned() };
     let mut azure = chunk_of(json!([]));
@@ -51,9 +52,11 @@ fn events_that_cannot_carry_a_call_pass_untouched() {
     let azure = Event::json(None, &azure);
     let empty = Event::default();
     let last = Event { name: None, data: " [DONE] ".to_owned() };
-    let events = [odd, azure, empty, chunk(0, json!({"content": "Hi"}), None), error, last];
-    assert_eq!(pass(&events, &[]).events, events);
-    assert_eq!(run(&mut Guard::new(true), &events, &|_| None).unwrap().events, events);
+    let events = [odd, azure.clone(), empty, chunk(0, json!({"content": "Hi"}), None), error.clone(), last];
+    let ping = Event::json(None, &json!({"type": "ping"}));
+    let expected = [ping, azure, events[3].clone(), error, done()];
+    assert_eq!(pass(&events, &[]).events, expected);
+    assert_eq!(run(&mut Guard::new(true), &events, &|_| None).unwrap().events, expected);
 }
 
 #[test]
@@ -171,4 +174,74 @@ fn call_after_the_end_of_its_choice_is_not_complete_before_another_end() {
     let passed = pass(&events, &[]);
     assert_eq!(passed.calls[0].arguments, "{\"command\":\"ls\"}");
     assert_eq!(passed.events, events);
+}
+
+#[test]
+fn fragments_of_another_kind_do_not_go_on_with_a_call() {
+    let custom = |index: u64, extra: Value| {
+        let mut entry = json!({"index": index, "custom": {"input": "x"}});
+        entry.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        chunk(0, json!({"tool_calls": [entry]}), None)
+    };
+    let typed = chunk(0, json!({"tool_calls": [{"index": 0, "type": "custom"}]}), None);
+    for second in [custom(0, json!({})), custom(0, json!({"id": "a"})), typed] {
+        let mut guard = Guard::default();
+        guard.feed(begin(0, "a", "file_read")).unwrap();
+        assert!(guard.feed(second).is_err());
+    }
+    let mut guard = Guard::default();
+    guard.feed(custom(0, json!({"id": "a", "type": "custom"}))).unwrap();
+    assert!(guard.feed(more(0, "x")).is_err());
+    let mut reader = Reader::default();
+    reader.read(&begin(0, "a", "file_read")).unwrap();
+    assert!(reader.read(&custom(0, json!({}))).is_err(), "the same where the answer is translated");
+    assert!(Guard::default().feed(custom(0, json!({"type": "function"}))).is_err(), "two kinds in one fragment");
+}
+
+#[test]
+fn arguments_that_stand_there_as_a_value_are_all_of_a_call_and_pass_as_text() {
+    let value =
+        |arguments: Value| chunk(0, json!({"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]}), None);
+    let object = json!({"path": "/workspace"});
+    let end = [chunk(0, json!({}), Some("tool_calls")), done()];
+    let passed = pass(&[begin(0, "a", "f"), value(object.clone()), more(0, ""), end[0].clone(), end[1].clone()], &[]);
+    assert_eq!(passed.calls[0].arguments, object.to_string());
+    let body: Value = serde_json::from_str(&passed.events[1].data).unwrap();
+    assert_eq!(body["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"], object.to_string());
+    for second in [more(0, "x"), value(object.clone()), value(json!([]))] {
+        let mut guard = Guard::default();
+        guard.feed(begin(0, "a", "f")).unwrap();
+        guard.feed(value(object.clone())).unwrap();
+        assert!(guard.feed(second).is_err());
+    }
+    let mut guard = Guard::default();
+    guard.feed(begin(0, "a", "f")).unwrap();
+    guard.feed(more(0, "{\"path\":\"/")).unwrap();
+    assert!(guard.feed(value(json!({",": ":"}))).is_err());
+}
+
+#[test]
+fn what_waits_for_many_calls_is_looked_at_once() {
+    let mut guard = Guard::default();
+    for choice in 0..128 {
+        guard.feed(chunk(choice, json!({}), None)).unwrap();
+    }
+    for index in 0..MAX_CALLS {
+        let entry = json!({"index": index, "id": format!("{index}"), "function": {"name": "f", "arguments": ""}});
+        guard.feed(chunk(127, json!({"tool_calls": [entry]}), None)).unwrap();
+    }
+    // Looking at all calls and choices for each of these takes minutes.
+    let small = Event { name: None, data: "{\"choices\":[{\"delta\":{}}]}".to_owned() };
+    for _ in 0..30_000 {
+        guard.feed(small.clone()).unwrap();
+    }
+    guard.feed(chunk(127, json!({}), Some("tool_calls"))).unwrap();
+    let mut calls = 0;
+    while let Some(piece) = guard.next() {
+        if let Piece::Call(held) = piece {
+            calls += 1;
+            guard.refuse(held, "[no]");
+        }
+    }
+    assert_eq!(calls, MAX_CALLS);
 }

@@ -43,7 +43,7 @@ fn answer_with_thoughts_text_and_calls_is_read() {
                 Part::Call(call("call_chatcmpl-B9_1", "python", "1")),
             ],
             stop: Stop::ToolCalls,
-            usage: Some(Usage { input: 82, output: 17, cached: 64, reasoning: 5 }),
+            usage: Some(Usage { input: 82, output: 17, cached: 64, reasoning: 5, surcharge: 0 }),
         })
     );
 }
@@ -84,7 +84,10 @@ fn reasons_to_end_are_read() {
 fn cached_tokens_are_read_under_the_name_that_deepseek_gives_them() {
     let mut body = body(json!({"content": "Yes."}), "stop");
     body["usage"] = json!({"prompt_tokens": 9, "completion_tokens": 2, "prompt_cache_hit_tokens": 8});
-    assert_eq!(read_response(&body).unwrap().usage, Some(Usage { input: 9, output: 2, cached: 8, reasoning: 0 }));
+    assert_eq!(
+        read_response(&body).unwrap().usage,
+        Some(Usage { input: 9, output: 2, cached: 8, reasoning: 0, surcharge: 0 })
+    );
 }
 
 #[test]
@@ -104,7 +107,7 @@ fn answer_is_written() {
             Part::Call(call("call_a", "file_read", "{}")),
         ],
         stop: Stop::ToolCalls,
-        usage: Some(Usage { input: 3, output: 2, cached: 1, reasoning: 1 }),
+        usage: Some(Usage { input: 3, output: 2, cached: 1, reasoning: 1, surcharge: 0 }),
     };
     let expected = json!({
         "id": "msg_1", "object": "chat.completion", "created": 0, "model": "m",

@@ -134,6 +134,7 @@ fn used() -> impl Strategy<Value = Usage> {
             output,
             cached: cached.into(),
             reasoning: reasoning.into(),
+            surcharge: 0,
         },
     )
 }

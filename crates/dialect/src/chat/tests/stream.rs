@@ -36,7 +36,7 @@ fn stream_with_thoughts_text_and_calls_is_read() {
         start(1, "call_b", "shell"),
         arguments(1, "{\"command\":\"ls\"}"),
         Delta::Stop(Stop::ToolCalls),
-        Delta::Usage(Usage { input: 82, output: 17, cached: 64, reasoning: 5 }),
+        Delta::Usage(Usage { input: 82, output: 17, cached: 64, reasoning: 5, surcharge: 0 }),
         Delta::End,
     ];
     assert_eq!(read(&two_calls()), Ok(expected));
@@ -122,7 +122,7 @@ fn other_choices_are_left_out() {
 #[test]
 fn stream_is_written() {
     let mut writer = Writer::default();
-    let used = Usage { input: 3, output: 2, cached: 1, reasoning: 1 };
+    let used = Usage { input: 3, output: 2, cached: 1, reasoning: 1, surcharge: 0 };
     let deltas = [
         Delta::Start { id: "msg_1".to_owned(), model: "m".to_owned() },
         Delta::Usage(Usage::default()),

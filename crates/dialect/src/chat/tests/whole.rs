@@ -30,7 +30,7 @@ fn whole_answer_tells_what_is_in_it_and_passes_as_it_came() {
     assert_eq!(whole.texts(), ["Hm.", "Let me look."]);
     assert_eq!(whole.calls(), [call("call_a", "file_read", "{}"), call("call_b", "shell", "{\"c\":1}")]);
     assert_eq!(whole.facts().model.as_deref(), Some("gpt-4o-2024-08-06"));
-    assert_eq!(whole.facts().usage, Some(Usage { input: 82, output: 17, cached: 64, reasoning: 5 }));
+    assert_eq!(whole.facts().usage, Some(Usage { input: 82, output: 17, cached: 64, reasoning: 5, surcharge: 0 }));
     assert_eq!(whole.facts().stop, Some(Stop::ToolCalls));
     assert!(whole.facts().complete);
     assert_eq!(whole.into_body().to_string(), answer().to_string());

@@ -210,7 +210,7 @@ fn answer_is_read() {
                 Part::Call(call("gem_fc9", "clock", "{}")),
             ],
             stop: Stop::ToolCalls,
-            usage: Some(Usage { input: 50, output: 17, cached: 20, reasoning: 7 }),
+            usage: Some(Usage { input: 50, output: 17, cached: 20, reasoning: 7, surcharge: 0 }),
         }
     );
 }
@@ -257,7 +257,7 @@ fn stream_is_read() {
     ];
     let mut reader = Reader::default();
     let deltas: Vec<Delta> = events.into_iter().flat_map(|event| reader.read(&chunk(event)).unwrap()).collect();
-    let usage = |output, reasoning| Delta::Usage(Usage { input: 50, output, cached: 0, reasoning });
+    let usage = |output, reasoning| Delta::Usage(Usage { input: 50, output, cached: 0, reasoning, surcharge: 0 });
     let begin = |index, name: &str| Delta::CallStart { index, id: format!("call_r1_{index}"), name: name.into() };
     assert_eq!(
         deltas,

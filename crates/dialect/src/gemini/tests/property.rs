@@ -105,8 +105,13 @@ fn response() -> impl Strategy<Value = Response> {
     (name(), name(), answer_parts(), stop, usage).prop_map(|(id, model, parts, stop, usage)| {
         let has_calls = parts.iter().any(|part| matches!(part, Part::Call(_)));
         let stop = if has_calls && stop == Stop::End { Stop::ToolCalls } else { stop };
-        let usage =
-            usage.map(|(input, said, reasoning, cached)| Usage { input, output: said + reasoning, cached, reasoning });
+        let usage = usage.map(|(input, said, reasoning, cached)| Usage {
+            input,
+            output: said + reasoning,
+            cached,
+            reasoning,
+            surcharge: 0,
+        });
         Response { id, model, parts, stop, usage }
     })
 }

@@ -21,12 +21,12 @@ fn answer() -> Value {
         ],
         "stop_reason": "tool_use", "stop_sequence": null,
         "usage": {"input_tokens": 10, "cache_creation_input_tokens": 200, "cache_read_input_tokens": 3000,
-            "output_tokens": 40, "server_tool_use": {"web_search_requests": 1}},
+            "cache_creation": {"ephemeral_5m_input_tokens": 121, "ephemeral_1h_input_tokens": 79}, "output_tokens": 40, "server_tool_use": {"web_search_requests": 1}},
         "context_management": {"applied_edits": [{"type": "clear_tool_uses_20250919", "cleared_tool_uses": 8}]},
     })
 }
 
-const USAGE: Usage = Usage { input: 3210, output: 40, cached: 3000, reasoning: 0 };
+const USAGE: Usage = Usage { input: 3210, output: 40, cached: 3000, reasoning: 0, surcharge: 31 + 79 };
 
 #[test]
 fn answer_is_read_without_what_the_provider_executed() {

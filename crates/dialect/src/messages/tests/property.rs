@@ -135,7 +135,13 @@ fn response() -> impl Strategy<Value = Response> {
     (name(), name(), prop::collection::vec(part, 0..6), stop, usage).prop_map(|(id, model, parts, stop, usage)| {
         let has_calls = parts.iter().any(|part| matches!(part, Part::Call(_)));
         let stop = if has_calls && stop == Stop::End { Stop::ToolCalls } else { stop };
-        let usage = usage.map(|(fresh, cached, output)| Usage { input: fresh + cached, output, cached, reasoning: 0 });
+        let usage = usage.map(|(fresh, cached, output)| Usage {
+            input: fresh + cached,
+            output,
+            cached,
+            reasoning: 0,
+            surcharge: 0,
+        });
         Response { id, model, parts, stop, usage }
     })
 }

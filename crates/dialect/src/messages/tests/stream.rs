@@ -37,7 +37,7 @@ fn transcript_is_read() {
                 Part::Call(call("toolu_02", "clock", "{}")),
             ],
             stop: Stop::ToolCalls,
-            usage: Some(Usage { input: 420, output: 89, cached: 300, reasoning: 0 }),
+            usage: Some(Usage { input: 420, output: 89, cached: 300, reasoning: 0, surcharge: 100 }),
         }
     );
     let used: Vec<u64> = deltas
@@ -107,7 +107,7 @@ fn nothing_is_read_or_written_after_the_end() {
 fn written_stream_is_what_client_libraries_take() {
     let events = write([
         start(),
-        Delta::Usage(Usage { input: 50, output: 0, cached: 20, reasoning: 0 }),
+        Delta::Usage(Usage { input: 50, output: 0, cached: 20, reasoning: 0, surcharge: 0 }),
         Delta::Reasoning("hm".into()),
         Delta::Signature("sig".into()),
         Delta::Text("I ".into()),
@@ -118,7 +118,7 @@ fn written_stream_is_what_client_libraries_take() {
         arguments(0, ":1}"),
         call_start(1, "b", "get"),
         Delta::Stop(Stop::ToolCalls),
-        Delta::Usage(Usage { input: 50, output: 9, cached: 20, reasoning: 4 }),
+        Delta::Usage(Usage { input: 50, output: 9, cached: 20, reasoning: 4, surcharge: 0 }),
         Delta::End,
     ]);
     let client = Client::of(&events);
@@ -191,4 +191,19 @@ fn answer_without_a_beginning_gets_one() {
     assert_eq!(Client::of(&events).content(), [json!({"type": "text", "text": "x"})]);
     let first: Value = serde_json::from_str(&events[0].data).unwrap();
     assert_eq!(first["type"], "message_start");
+}
+
+#[test]
+fn what_waits_for_a_call_does_not_make_its_arguments_be_parsed_again() {
+    use crate::StreamWriter as _;
+    let mut writer = crate::messages::Writer::default();
+    writer.write(Delta::CallStart { index: 0, id: "a".into(), name: "f".into() });
+    writer.write(Delta::CallArguments { index: 0, json: format!("[\"{}", "x".repeat(1 << 22)) });
+    for index in 1..4000 {
+        writer.write(Delta::CallStart { index, id: index.to_string(), name: "f".into() });
+        writer.write(Delta::Text("x".into()));
+        writer.write(Delta::CallArguments { index, json: "{}".into() });
+    }
+    let events = writer.write(Delta::End);
+    assert_eq!(events.iter().filter(|event| event.data.contains("tool_use\",\"id")).count(), 3999);
 }

@@ -1,11 +1,15 @@
 //! What an event means to the guard.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
-use super::held::{Fate, Held};
+use super::held::{self, Fate, Held};
 use super::queue::{Entry, Meta, Step};
 use super::{Guard, Item};
 use crate::Malformed;
+use crate::fields::exact_keys;
+use crate::guard::{Data, MAX_CALLS, MAX_ITEMS, at_most, read};
 use crate::responses::items::{self, Kind, Place, text_at};
 use crate::responses::{reader, response};
 use crate::sse::Event;
@@ -24,40 +28,50 @@ impl Guard {
     /// # Errors
     /// The event cannot be understood and could carry a call.
     pub(super) fn take(&mut self, event: Event) -> Result<(), Malformed> {
-        let mut sequence = None;
-        let sight = match reader::parse(&event)? {
-            None => Sight::default(),
-            Some(value) => {
-                sequence = value.get("sequence_number").and_then(Value::as_u64);
-                let kind = reader::kind(&event, &value)?.to_owned();
-                self.see(&kind, value)?
-            }
+        let body = match read(&event)? {
+            Data::Empty | Data::Done => return Ok(()),
+            Data::Json(body) => body,
         };
-        let Sight { owner, text, step } = sight;
+        exact_keys(&body, &EVENT_KEYS, "")?;
+        let value = Value::Object(body);
+        let sequence = value.get("sequence_number").and_then(Value::as_u64);
+        let kind = reader::kind(&event, &value)?.to_owned();
+        let event = Event { name: event.name, data: value.to_string() };
+        let Some(Sight { owner, text, step }) = self.see(&kind, value)? else {
+            self.renumber = true;
+            return Ok(());
+        };
         let text = Some(text).filter(|text| !text.is_empty());
-        self.queue.push_back(Entry { event, owner, text, meta: Meta { sequence, step } });
-        Ok(())
+        self.queue.push(Entry { event, owner, text, meta: Meta { sequence, step } })
     }
 
-    fn see(&mut self, kind: &str, value: Value) -> Result<Sight, Malformed> {
-        match kind {
+    /// What is seen in an event; `None` if the agent does not need it.
+    fn see(&mut self, kind: &str, value: Value) -> Result<Option<Sight>, Malformed> {
+        let sight = match kind {
             "response.output_item.added" => self.added(&value),
             "response.output_item.done" => self.done(&value),
             "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" => {
                 self.last(kind, value)
             }
-            "error" => Ok(Sight { step: Step::Fail, ..Sight::default() }),
+            "error" => {
+                beside(&value, "")?;
+                Ok(Sight { step: Step::Fail, ..Sight::default() })
+            }
             _ if value.get("response").is_some_and(Value::is_object) => self.lifecycle(kind, &value),
             _ => match self.call_of(kind, &value)? {
-                Some(number) => {
+                Some(number) if held::is_argument(kind) => {
+                    beside(&value, "")?;
                     if let Some(call) = self.calls.get_mut(number) {
                         call.hear(kind, &value)?;
                     }
                     Ok(Sight { owner: Some(number), ..Sight::default() })
                 }
+                // It could say something else of the call than its item, which says all of it.
+                Some(_) => return unknown(&value).map(|_| None),
                 None => self.other(kind, &value),
             },
-        }
+        };
+        sight.map(Some)
     }
 
     /// The call that an event is about, by its place and by its item's id, which must agree.
@@ -65,11 +79,11 @@ impl Guard {
         let index = reader::index_of(value);
         let id = text_at(value, "item_id");
         let by_index = index.and_then(|index| self.items.get(&index));
-        let by_id = || self.items.values().find(|item| id.is_some() && item.id.as_deref() == id);
+        let by_id = id.and_then(|id| self.by_id.get(id)).map(Vec::as_slice).unwrap_or_default();
         match by_index {
             Some(item) => {
                 let agree = id.is_none() || item.id.is_none() || item.id.as_deref() == id;
-                if !agree && (item.call.is_some() || by_id().is_some_and(|item| item.call.is_some())) {
+                if !agree && (item.call.is_some() || !by_id.is_empty()) {
                     return Err(Malformed::new("item_id", "is not that of the item at this place"));
                 }
                 // Items that are not calls hear nothing of calls.
@@ -78,13 +92,11 @@ impl Guard {
                 }
                 Ok(item.call)
             }
-            None => match by_id() {
-                Some(item) if item.call.is_some() && index.is_none() => Ok(item.call),
-                Some(item) if item.call.is_some() => {
-                    Err(Malformed::new("output_index", "is not that of the item of this id"))
-                }
-                _ if items::could_tell_of_call(kind) => Err(Malformed::new("output_index", "is not that of a call")),
-                _ => Ok(None),
+            None => match by_id {
+                [call] if index.is_none() => Ok(Some(*call)),
+                [_, ..] => Err(Malformed::new("output_index", "is not that of the item of this id")),
+                [] if items::could_tell_of_call(kind) => Err(Malformed::new("output_index", "is not that of a call")),
+                [] => Ok(None),
             },
         }
     }
@@ -100,29 +112,39 @@ impl Guard {
             return Err(Malformed::new("output_index", "is that of an item that has begun already"));
         }
         let call = self.enter(index, item)?;
-        let step = Step::Open { index, item: item.clone() };
-        Ok(Sight { owner: call, text: self.new_texts(index, item), step })
+        let step = Step::Open { index, item: item.to_string() };
+        Ok(Sight { owner: call, text: self.new_texts(index, item)?, step })
     }
 
     /// Notes a new item, and returns its number if it is a call.
     fn enter(&mut self, index: u64, item: &Value) -> Result<Option<usize>, Malformed> {
-        let call = match visible_kind(item)? {
+        at_most(self.items.len().saturating_add(1), MAX_ITEMS, "items")?;
+        let said = |key: &str| text_at(item, key).map(String::from);
+        let call = match items::visible_kind(item)? {
             Kind::Call => {
-                self.calls.push(Held::begun(Some(index), item));
-                Some(self.calls.len() - 1)
+                let number = self.begin_call(Some(index), item)?;
+                if let Some(id) = said("id") {
+                    self.by_id.entry(id).or_default().push(number);
+                }
+                Some(number)
             }
             Kind::Message | Kind::Reasoning | Kind::Other => None,
         };
-        let said = |key: &str| text_at(item, key).map(String::from);
         self.items.insert(index, Item { id: said("id"), kind: said("type").unwrap_or_default(), call });
         Ok(call)
+    }
+
+    fn begin_call(&mut self, index: Option<u64>, item: &Value) -> Result<usize, Malformed> {
+        at_most(self.calls.len().saturating_add(1), MAX_CALLS, "tool calls")?;
+        self.calls.push(Held::begun(index, item));
+        Ok(self.calls.len() - 1)
     }
 
     fn done(&mut self, value: &Value) -> Result<Sight, Malformed> {
         let item = value.get("item").unwrap_or(&Value::Null);
         beside(value, "item")?;
         let index = place_of(value)?;
-        let is_call = visible_kind(item)? == Kind::Call;
+        let is_call = items::visible_kind(item)? == Kind::Call;
         let owner = match self.items.get(&index) {
             Some(known) if text_at(item, "type") != Some(known.kind.as_str()) || known.call.is_some() != is_call => {
                 return Err(Malformed::new("item.type", "is not the type that the item began with"));
@@ -136,7 +158,7 @@ impl Guard {
             }
             call.complete(item)?;
         }
-        Ok(Sight { owner, text: self.new_texts(index, item), step: Step::Close { index } })
+        Ok(Sight { owner, text: self.new_texts(index, item)?, step: Step::Close { index } })
     }
 
     /// The state of the answer before its end: it has no calls yet that the agent could take from it.
@@ -147,11 +169,12 @@ impl Guard {
             return Err(Malformed::new("type", "is not known, and could tell of a call"));
         }
         let mut text = String::new();
-        for (index, item) in (0..).zip(response::output(response)?) {
-            if visible_kind(item)? == Kind::Call {
+        items::none_beside_output(response)?;
+        for (index, item) in (0..).zip(output_of(response)?) {
+            if items::visible_kind(item)? == Kind::Call {
                 return Err(Malformed::new("response.output", "has a call before the answer has ended"));
             }
-            text.push_str(&self.new_texts(index, item));
+            text.push_str(&self.new_texts(index, item)?);
         }
         self.note_model(response);
         let step = if self.begun.is_none() {
@@ -177,32 +200,42 @@ impl Guard {
             return Err(Malformed::new("response", "is not an object"));
         };
         beside(&value, "response")?;
+        items::none_beside_output(response)?;
+        let mut said: HashSet<String> = self.texts.values().cloned().collect();
         let mut text = String::new();
+        let mut all = String::new();
         let mut calls = Vec::new();
-        for (place, item) in response::output(response)?.iter().enumerate() {
-            if visible_kind(item)? != Kind::Call {
-                text.push_str(&self.new_texts(place as u64, item));
+        for (place, item) in output_of(response)?.iter().enumerate() {
+            if items::visible_kind(item)? != Kind::Call {
+                // Some servers give items other places here.
+                for (at, whole) in items::texts(item) {
+                    if matches!(at, Place::Content(_)) && text_at(item, "type") == Some("message") {
+                        all.push_str(whole);
+                    }
+                    if !said.contains(whole) {
+                        text.push_str(&self.news(place as u64, at, whole)?);
+                        said.insert(whole.to_owned());
+                    }
+                }
                 continue;
             }
             // Some servers give the same id to several calls.
-            let again = self.calls.iter().position(|call| call.is(item) && call.says(item));
-            let number = match again.or_else(|| self.calls.iter().position(|call| call.is(item))) {
+            let call = items::call(item)?;
+            let again = self.calls.iter().position(|held| held.is(item) && held.says(&call));
+            let number = match again.or_else(|| self.calls.iter().position(|held| held.is(item))) {
                 Some(number) => number,
-                None => {
-                    self.calls.push(Held::begun(None, item));
-                    self.calls.len() - 1
-                }
+                None => self.begin_call(None, item)?,
             };
             if let Some(call) = self.calls.get_mut(number) {
                 call.complete(item)?;
             }
             calls.push((place, number));
         }
-        if let Some(copy) = text_at(response, "output_text") {
-            let known = self.texts.values().map(String::as_str).collect::<Vec<_>>();
-            if !copy.is_empty() && !known.contains(&copy) && !spells(copy, &known) {
-                text.push_str(copy);
-            }
+        if let Some(copy) = text_at(response, "output_text")
+            && copy != all
+            && !said.contains(copy)
+        {
+            text.push_str(copy);
         }
         self.settle_open(kind == "response.completed")?;
         self.note_model(response);
@@ -231,6 +264,7 @@ impl Guard {
     /// An event that is about no call.
     fn other(&mut self, kind: &str, value: &Value) -> Result<Sight, Malformed> {
         if items::is_at_provider(kind) {
+            beside(value, "")?;
             return Ok(Sight::default());
         }
         let mut sight = unknown(value)?;
@@ -242,12 +276,12 @@ impl Guard {
             // Sound is not text.
             Some(_) if kind == "response.audio.delta" => {}
             Some(delta) => {
-                self.texts.entry((index, place)).or_default().push_str(delta);
+                self.text_at(index, place)?.push_str(delta);
                 sight.text = delta.into();
             }
             None => {
                 let whole = whole.or_else(|| text_at(value, "transcript")).unwrap_or_default();
-                sight.text = self.news(index, place, whole);
+                sight.text = self.news(index, place, whole)?;
             }
         }
         sight.step = match (kind, place) {
@@ -261,20 +295,53 @@ impl Guard {
     }
 
     /// What `item` says that was not said before.
-    fn new_texts(&mut self, index: u64, item: &Value) -> String {
+    fn new_texts(&mut self, index: u64, item: &Value) -> Result<String, Malformed> {
         items::texts(item).into_iter().map(|(place, text)| self.news(index, place, text)).collect()
     }
 
-    /// What of the whole text at a place was not said before.
-    fn news(&mut self, index: u64, place: Place, whole: &str) -> String {
-        if whole.is_empty() || self.texts.values().any(|known| known == whole) {
-            return String::new();
+    /// What of the whole text at a place was not said there before.
+    fn news(&mut self, index: u64, place: Place, whole: &str) -> Result<String, Malformed> {
+        if whole.is_empty() {
+            return Ok(String::new());
         }
-        let known = self.texts.entry((index, place)).or_default();
+        let known = self.text_at(index, place)?;
         let new = whole.strip_prefix(known.as_str()).unwrap_or(whole).to_owned();
         *known = whole.into();
-        new
+        Ok(new)
     }
+
+    /// The text at a place, as far as it was seen.
+    fn text_at(&mut self, index: u64, place: Place) -> Result<&mut String, Malformed> {
+        at_most(self.texts.len(), MAX_TEXTS, "texts")?;
+        Ok(self.texts.entry((index, place)).or_default())
+    }
+}
+
+/// Most texts of one answer that are told apart.
+const MAX_TEXTS: usize = 4 * MAX_ITEMS;
+
+/// Fields of events that readers go by.
+const EVENT_KEYS: [&str; 13] = [
+    "type",
+    "item",
+    "item_id",
+    "output_index",
+    "response",
+    "delta",
+    "arguments",
+    "input",
+    "name",
+    "part",
+    "text",
+    "sequence_number",
+    "error",
+];
+
+/// The items of an answer, which are not too many.
+fn output_of(response: &Value) -> Result<&[Value], Malformed> {
+    let output = response::output(response)?;
+    at_most(output.len(), MAX_ITEMS, "items")?;
+    Ok(output)
 }
 
 /// Lets an event pass that nothing is known of, unless a call is in it.
@@ -296,28 +363,4 @@ fn beside(value: &Value, key: &str) -> Result<(), Malformed> {
 
 fn place_of(value: &Value) -> Result<u64, Malformed> {
     reader::index_of(value).ok_or_else(|| Malformed::new("output_index", "is not a place"))
-}
-
-/// What an item is.
-///
-/// # Errors
-/// It is said not to be a call, but has one in it.
-fn visible_kind(item: &Value) -> Result<Kind, Malformed> {
-    let kind = items::kind(item)?;
-    if matches!(kind, Kind::Message | Kind::Reasoning) && items::hides_call(item) {
-        return Err(Malformed::new("item", "has a call in a place where none can be"));
-    }
-    Ok(kind)
-}
-
-/// Whether `copy` is nothing but `texts`, in any order.
-fn spells(copy: &str, texts: &[&str]) -> bool {
-    let mut rest = copy;
-    while !rest.is_empty() {
-        match texts.iter().filter(|text| !text.is_empty()).find_map(|text| rest.strip_prefix(text)) {
-            Some(shorter) => rest = shorter,
-            None => return false,
-        }
-    }
-    true
 }

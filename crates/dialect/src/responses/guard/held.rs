@@ -47,6 +47,8 @@ pub(super) struct Held {
     pub metas: Vec<Meta>,
     /// The message in its place, once it is refused.
     pub message: Option<Value>,
+    /// Its whole item, once it is complete, where its first event cannot be checked against that.
+    pub item_then: Option<Value>,
 }
 
 impl Held {
@@ -71,10 +73,11 @@ impl Held {
             fate: Fate::Open,
             metas: Vec::new(),
             message: None,
+            item_then: None,
         }
     }
 
-    /// Takes what an event of type `kind` says about it.
+    /// Takes what an event of type `kind`, one of [`is_argument`], says about it.
     ///
     /// # Errors
     /// The call is complete already, or the event does not say what its type promises.
@@ -83,13 +86,21 @@ impl Held {
             return Err(Malformed::new("output_index", "is that of a call that is complete already"));
         }
         let said = |key: &str| text_at(value, key).ok_or_else(|| Malformed::new(key, "is not text"));
-        match kind {
-            "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
-                self.pieces.push_str(said("delta")?);
-            }
-            "response.function_call_arguments.done" => self.whole = Some(said("arguments")?.into()),
-            "response.custom_tool_call_input.done" => self.whole = Some(said("input")?.into()),
-            _ => {}
+        // Clients gather what they hear of one kind apart from what they hear of the other.
+        let (of, key) = match kind {
+            "response.function_call_arguments.delta" => ("function_call", "delta"),
+            "response.function_call_arguments.done" => ("function_call", "arguments"),
+            "response.custom_tool_call_input.delta" => ("custom_tool_call", "delta"),
+            _ => ("custom_tool_call", "input"),
+        };
+        if self.kind != of {
+            return Err(Malformed::new("type", "is not that of events about such an item"));
+        }
+        match (key, &self.whole) {
+            ("delta", None) => self.pieces.push_str(said(key)?),
+            (_, None) => self.whole = Some(said(key)?.into()),
+            (_, Some(whole)) if key != "delta" && said(key)? == whole => {}
+            (_, Some(_)) => return Err(differs("arguments")),
         }
         match text_at(value, "name") {
             Some(name) if !name.is_empty() && name != self.call.name => Err(differs("name")),
@@ -124,6 +135,9 @@ impl Held {
         }
         self.call = call;
         self.fate = Fate::Waiting;
+        if !carries_arguments(&self.kind) {
+            self.item_then = Some(item.clone());
+        }
         Ok(())
     }
 
@@ -136,9 +150,9 @@ impl Held {
         self.complete(&item).is_ok()
     }
 
-    /// Whether it is complete and `item` says the same.
-    pub(super) fn says(&self, item: &Value) -> bool {
-        self.fate != Fate::Open && items::call(item).is_ok_and(|call| call == self.call)
+    /// Whether it is complete and `call` again.
+    pub(super) fn says(&self, call: &ToolCall) -> bool {
+        self.fate != Fate::Open && *call == self.call
     }
 
     /// Whether `item` is this call again.
@@ -152,6 +166,14 @@ impl Held {
 /// Whether the arguments of such an item come in pieces, so that its first event has them only by accident.
 fn carries_arguments(kind: &str) -> bool {
     matches!(kind, "function_call" | "custom_tool_call")
+}
+
+/// Whether events of type `kind` say something of a call's arguments.
+pub(super) fn is_argument(kind: &str) -> bool {
+    let rest = ["response.function_call_arguments.", "response.custom_tool_call_input."]
+        .iter()
+        .find_map(|of| kind.strip_prefix(of));
+    matches!(rest, Some("delta" | "done"))
 }
 
 fn differs(key: &str) -> Malformed {

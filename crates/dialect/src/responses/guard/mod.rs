@@ -16,12 +16,12 @@ mod sent;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 use serde_json::Value;
 
 use self::held::{Fate, Held};
-use self::queue::{Entry, Meta, Step};
+use self::queue::{Entry, Meta, Queue, Step};
 use self::sent::Sent;
 use super::events::Pen;
 use super::items::{self, Place};
@@ -33,10 +33,12 @@ use crate::{Malformed, Stop};
 /// last one, and texts right before it, may have been kept back.
 #[derive(Debug, Default)]
 pub struct Guard {
-    queue: VecDeque<Entry>,
+    queue: Queue,
     calls: Vec<Held>,
     /// Items that have begun, by `output_index`.
     items: HashMap<u64, Item>,
+    /// The calls among them, by the id of their item: some servers give one to several.
+    by_id: HashMap<String, Vec<usize>>,
     /// The texts of items, as far as they were seen.
     texts: HashMap<(u64, Place), String>,
     /// The answer as its first event had it.
@@ -63,7 +65,8 @@ struct Item {
 
 impl StreamGuard for Guard {
     fn feed(&mut self, event: Event) -> Result<(), Malformed> {
-        if self.cut { Ok(()) } else { self.take(event) }
+        // Clients read nothing after the last event.
+        if self.cut || self.facts.complete { Ok(()) } else { self.take(event) }
     }
 
     fn finish(&mut self) {
@@ -78,16 +81,16 @@ impl StreamGuard for Guard {
         self.sent.note(step);
         loop {
             let Some(number) = self.in_front()? else {
-                let entry = self.queue.pop_front()?;
+                let entry = self.queue.pop()?;
                 return Some(self.pass(entry));
             };
             let Some(call) = self.calls.get_mut(number) else {
-                self.queue.pop_front();
+                self.queue.pop();
                 continue;
             };
             match call.fate {
                 Fate::Allowed => {
-                    let entry = self.queue.pop_front()?;
+                    let entry = self.queue.pop()?;
                     return Some(self.pass(entry));
                 }
                 Fate::Waiting => {
@@ -102,9 +105,7 @@ impl StreamGuard for Guard {
                 }
                 Fate::Refused | Fate::Dropped => {
                     self.renumber = true;
-                    if self.queue.front().is_some_and(|entry| entry.owner == Some(number)) {
-                        self.queue.pop_front();
-                    }
+                    self.queue.pop_of(number);
                 }
             }
         }
@@ -141,7 +142,7 @@ impl StreamGuard for Guard {
 
     fn cut(&mut self, text: &str) -> Vec<Event> {
         self.cut = true;
-        self.queue.clear();
+        self.queue = Queue::default();
         self.sent.cut(self.begun.take(), self.facts.usage.as_ref(), text, &mut self.pen)
     }
 
@@ -169,11 +170,15 @@ impl Guard {
     fn give(&mut self, number: usize) -> Option<HeldCall> {
         let mut events = Vec::new();
         let mut metas = Vec::new();
-        while let Some(entry) = self.queue.pop_front_if(|entry| entry.owner == Some(number)) {
+        let call = self.calls.get_mut(number)?;
+        while let Some(mut entry) = self.queue.pop_of(number) {
+            // What such a call began with was not decided on.
+            if let (Step::Open { .. }, Some(item)) = (&entry.meta.step, &call.item_then) {
+                entry.event = begun_with(entry.event, item);
+            }
             events.push(entry.event);
             metas.push(entry.meta);
         }
-        let call = self.calls.get_mut(number)?;
         call.metas = metas;
         Some(HeldCall { call: call.call.clone(), events, number })
     }
@@ -221,11 +226,10 @@ impl Guard {
         let mut value = value.take();
         let output = value.get_mut("response")?.get_mut("output")?;
         let items = output.as_array_mut().map(std::mem::take).unwrap_or_default();
-        let kept = items.into_iter().enumerate().filter_map(|(place, item)| {
-            match calls.iter().find(|(at, number)| *at == place && lost(*number)) {
-                Some((_, number)) => self.calls.get(*number)?.message.clone(),
-                None => Some(item),
-            }
+        let lost: HashMap<usize, usize> = calls.iter().copied().filter(|(_, number)| lost(*number)).collect();
+        let kept = items.into_iter().enumerate().filter_map(|(place, item)| match lost.get(&place) {
+            Some(number) => self.calls.get(*number)?.message.clone(),
+            None => Some(item),
         });
         *output = kept.collect();
         if let Some(response) = value.get_mut("response") {
@@ -239,4 +243,16 @@ impl Guard {
         self.facts.stop = Some(stop);
         self.facts.complete = true;
     }
+}
+
+/// The event that begins an item, with the whole item in it, whose status is still that of the beginning.
+fn begun_with(event: Event, item: &Value) -> Event {
+    let mut value: Value = serde_json::from_str(&event.data).unwrap_or_default();
+    let mut item = item.clone();
+    match value.get("item").and_then(|item| items::text_at(item, "status")) {
+        Some(status) => items::set(&mut item, "status", status),
+        None => items::unset(&mut item, "status"),
+    }
+    items::set(&mut value, "item", item);
+    Event { data: value.to_string(), ..event }
 }

@@ -27,7 +27,7 @@ pub(super) struct Sent {
 /// An item that is not complete.
 #[derive(Debug)]
 struct Open {
-    item: Value,
+    item: String,
     /// The `content_index` after the last one.
     parts: u64,
     /// The text that goes on.
@@ -86,10 +86,10 @@ impl Sent {
         }
         let mut message = None;
         for (index, open) in std::mem::take(&mut self.open) {
-            let kind = items::text_at(&open.item, "type");
-            match (kind, items::text_at(&open.item, "id")) {
+            let item: Value = serde_json::from_str(&open.item).unwrap_or_default();
+            match (items::text_at(&item, "type"), items::text_at(&item, "id")) {
                 (Some("message"), Some(id)) if message.is_none() => message = Some((index, id.to_owned(), open)),
-                _ => events.push(pen.item_done(index, &unfinished(open.item))),
+                _ => events.push(pen.item_done(index, &unfinished(item))),
             }
         }
         let said = match message {

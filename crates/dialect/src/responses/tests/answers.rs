@@ -40,7 +40,7 @@ fn an_answer_of_the_provider_is_read() {
                 )),
             ],
             stop: Stop::ToolCalls,
-            usage: Some(Usage { input: 10, output: 6, cached: 4, reasoning: 2 }),
+            usage: Some(Usage { input: 10, output: 6, cached: 4, reasoning: 2, surcharge: 0 }),
         }
     );
 }
@@ -71,7 +71,7 @@ fn a_written_stream_has_every_event_in_order() {
         Delta::CallStart { index: 0, id: "c0".into(), name: "look".into() },
         Delta::CallArguments { index: 0, json: "{}".into() },
         Delta::Stop(Stop::ToolCalls),
-        Delta::Usage(Usage { input: 1, output: 2, cached: 0, reasoning: 0 }),
+        Delta::Usage(Usage { input: 1, output: 2, cached: 0, reasoning: 0, surcharge: 0 }),
         Delta::End,
         Delta::Text("too late".into()),
     ]);
@@ -191,4 +191,21 @@ fn an_error_says_itself_in_both_forms() {
     assert_eq!(body["code"], "budget-exhausted");
     assert_eq!(body["message"], "no tokens left");
     assert_eq!(body["error"]["message"], "no tokens left");
+}
+
+#[test]
+fn calls_are_written_in_whatever_order_they_begin() {
+    use crate::StreamWriter as _;
+    let mut writer = crate::responses::Writer::default();
+    let start = |index: usize| Delta::CallStart { index, id: format!("c{index}"), name: format!("f{index}") };
+    let more = |index: usize| Delta::CallArguments { index, json: format!("{{\"n\":{index}}}") };
+    let deltas = [start(1), more(1), start(0), more(0), Delta::Stop(Stop::ToolCalls), Delta::End];
+    let events: Vec<_> = deltas.into_iter().flat_map(|delta| writer.write(delta)).collect();
+    let output = data(events.last().unwrap())["response"]["output"].clone();
+    let calls =
+        |place: usize| ["call_id", "name", "arguments"].map(|key| output[place][key].as_str().unwrap().to_owned());
+    assert_eq!(
+        (calls(0), calls(1)),
+        (["c1", "f1", "{\"n\":1}"].map(String::from), ["c0", "f0", "{\"n\":0}"].map(String::from))
+    );
 }

@@ -98,6 +98,7 @@ fn some_usage() -> impl Strategy<Value = Option<Usage>> {
         output,
         cached,
         reasoning,
+        surcharge: 0,
     }))
 }
 

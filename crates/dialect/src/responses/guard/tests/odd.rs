@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::guard::MAX_ITEMS;
 
 #[test]
 fn arguments_that_differ_between_events_end_the_stream() {
@@ -182,4 +183,108 @@ fn work_at_the_provider_passes_as_it_happens() {
     let (outcome, _) = guarded(&events, |_| false).unwrap();
     assert_eq!(outcome.events, events);
     assert_eq!(outcome.texts, "");
+}
+
+#[test]
+fn events_of_another_kind_do_not_add_to_a_call() {
+    for (place, kind) in [(10, "response.custom_tool_call_input.delta"), (12, "response.custom_tool_call_input.done")] {
+        let events = changed(place, |body| {
+            body["type"] = kind.into();
+            body["input"] = body["arguments"].clone();
+        });
+        assert!(guarded(&events, |_| true).is_err(), "{kind}");
+    }
+}
+
+#[test]
+fn nothing_is_added_to_arguments_that_were_whole() {
+    let after = |change: &dyn Fn(&mut Value)| {
+        let mut events = transcript();
+        let mut body = data(&events[12]);
+        change(&mut body);
+        events.insert(13, event(body));
+        guarded(&events, |_| true)
+    };
+    assert!(after(&|_| {}).is_ok(), "the same again");
+    assert!(after(&|body| body["arguments"] = "{\"city\":\"Rome\"}".into()).is_err());
+    let delta = |body: &mut Value| {
+        body["type"] = "response.function_call_arguments.delta".into();
+        body["delta"] = "".into();
+    };
+    assert!(after(&delta).is_err());
+}
+
+#[test]
+fn what_a_call_of_a_built_in_tool_began_with_is_what_was_decided_on() {
+    let shell = |command: &str| json!({"type": "shell_call", "id": "sh", "call_id": "c", "status": "in_progress", "action": {"commands": [command]}});
+    let events = |first: Value, last: Value| {
+        numbered(vec![
+            json!({"type": "response.created", "response": {"id": "r", "output": []}}),
+            json!({"type": "response.output_item.added", "output_index": 0, "item": first}),
+            json!({"type": "response.shell_call_command.delta", "output_index": 0, "item_id": "sh", "delta": "rm -rf"}),
+            json!({"type": "response.output_item.done", "output_index": 0, "item": last}),
+            json!({"type": "response.completed", "response": {"id": "r", "output": [last]}}),
+        ])
+    };
+    let (outcome, _) = guarded(&events(shell("rm -rf"), shell("ls")), |_| true).unwrap();
+    assert_eq!(outcome.calls[0].arguments, "{\"commands\":[\"ls\"]}");
+    assert!(outcome.events.iter().all(|event| !event.data.contains("rm -rf")), "{:?}", outcome.events);
+    check(&outcome.events);
+    let began = data(&outcome.events[1]);
+    assert_eq!((&began["item"]["action"], &began["item"]["status"]), (&shell("ls")["action"], &json!("in_progress")));
+    // Fields of another kind of call beside its own.
+    for key in ["name", "arguments", "input", "operation"] {
+        let mut last = shell("ls");
+        last[key] = "rm -rf".into();
+        assert!(guarded(&events(shell("ls"), last.clone()), |_| true).is_err(), "{key}");
+        assert!(guarded(&events(last, shell("ls")), |_| true).is_err(), "{key}");
+    }
+}
+
+#[test]
+fn unknown_events_about_a_call_are_searched_and_left_out() {
+    let with = |body: Value| {
+        let mut events = transcript();
+        events.insert(10, event(body));
+        guarded(&events, |_| true)
+    };
+    let call = json!({"type": "function_call", "id": "x", "call_id": "y", "name": "rm", "arguments": "{}"});
+    assert!(with(json!({"type": "response.foo", "item_id": "fc_68b1", "output_index": 1, "item": call})).is_err());
+    assert!(with(json!({"type": "response.mcp_call.foo", "output_index": 0, "item": call})).is_err());
+    assert!(with(json!({"type": "error", "message": "no", "item": call})).is_err());
+    let told =
+        json!({"type": "response.mcp_call_arguments.delta", "item_id": "fc_68b1", "output_index": 1, "delta": "rm"});
+    let (outcome, _) = with(told).unwrap();
+    assert_eq!(outcome.events, transcript());
+}
+
+#[test]
+fn calls_beside_the_output_end_the_stream() {
+    let call = json!([{"type": "function", "function": {"name": "rm", "arguments": "{}"}}]);
+    for place in [0, 1, 19] {
+        assert!(guarded(&changed(place, |body| body["response"]["tool_calls"] = call.clone()), |_| true).is_err());
+    }
+    let done = json!({"type": "web_search_call", "id": "w", "name": "rm", "call_id": "c", "arguments": "{}"});
+    assert!(guarded(&changed(8, |body| body["item"] = done.clone()), |_| true).is_err());
+}
+
+#[test]
+fn many_texts_are_looked_at_once() {
+    let part = |number: usize| json!({"type": "output_text", "text": format!("{number:08}")});
+    let message = |count: usize, first: usize| json!({"type": "message", "content": (0..count).map(|n| part(first + n)).collect::<Vec<_>>()});
+    let end = |output: Vec<Value>| {
+        let copy = "00000000".repeat(1 << 17);
+        event(json!({"type": "response.completed", "response": {"id": "r", "output": output, "output_text": copy}}))
+    };
+    let all = 4 * MAX_ITEMS;
+    let output: Vec<Value> = (0..4).map(|item| message(MAX_ITEMS, item * MAX_ITEMS)).collect();
+    let mut guard = Guard::default();
+    // To compare each text with all others, and all of them with each place of the copy, takes minutes.
+    guard.feed(end(output.clone())).unwrap();
+    let Some(Piece::Text { text, .. }) = guard.next() else { panic!("texts are told") };
+    assert_eq!(text.len(), all * 8 + (1 << 20));
+    let mut more = output;
+    more.push(message(2, all));
+    assert!(Guard::default().feed(end(more)).is_err(), "more texts than that");
+    assert!(Guard::default().feed(end(vec![message(40_000, 0)])).is_err());
 }

@@ -61,3 +61,29 @@ fn a_whole_answer_hides_no_call() {
         assert!(Whole::new(body.clone()).is_err(), "{body}");
     }
 }
+
+#[test]
+fn calls_where_none_belong_are_malformed() {
+    let call = json!([{"function": {"name": "rm", "arguments": "{}"}}]);
+    let search = json!({"type": "web_search_call", "id": "w", "status": "completed", "name": "rm", "arguments": "{}"});
+    let odd =
+        json!({"type": "code_interpreter_call", "id": "w", "code": "1", "more": {"name": "rm", "arguments": "{}"}});
+    for change in [
+        &(|body: &mut Value| body["tool_calls"] = call.clone()) as &dyn Fn(&mut Value),
+        &|body| body["function_call"] = json!({"name": "rm"}),
+        &|body| body["output"][0] = search.clone(),
+        &|body| body["output"][0] = odd.clone(),
+        &|body| body["output"][1]["input"] = "rm".into(),
+        &|body| body["Output"] = json!([]),
+    ] {
+        let mut body = whole();
+        change(&mut body);
+        assert!(Whole::new(body.clone()).is_err(), "{body}");
+    }
+    let mut body = whole();
+    body["output"][0] = json!({"type": "mcp_call", "id": "m", "server_label": "s", "name": "f", "arguments": "{}",
+        "output": "{\"name\": \"x\"}"});
+    body["tool_choice"] = json!({"type": "function", "name": "get_weather"});
+    body["metadata"] = json!({"name": "x", "arguments": "y"});
+    assert!(Whole::new(body).is_ok());
+}
