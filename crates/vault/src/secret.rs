@@ -12,6 +12,8 @@ use crate::file::{self, Access, FileError};
 
 /// Longest secret, in bytes.
 const MAX_SECRET_BYTES: usize = 64 * 1024;
+/// Shortest secret, in bytes. A shorter one stands by chance in ordinary text, so it could not be masked there.
+const MIN_SECRET_BYTES: usize = 8;
 
 /// A key, a token, a password: at least one character, all of them visible ASCII, so that it can stand in an HTTP
 /// header.
@@ -33,6 +35,11 @@ pub enum SecretError {
     /// Nothing there.
     #[error("the secret in {0} is empty")]
     Empty(Place),
+    /// Too short to be masked.
+    #[error(
+        "the secret in {0} is shorter than {MIN_SECRET_BYTES} bytes, so it could not be masked in texts; use a longer one, or name none where none is wanted"
+    )]
+    TooShort(Place),
     /// Too long for a secret.
     #[error("the secret in {0} is longer than {MAX_SECRET_BYTES} bytes")]
     TooLong(Place),
@@ -63,7 +70,7 @@ impl fmt::Display for Place {
 /// this process began; cells are started with an environment of their own.
 ///
 /// # Errors
-/// There is none, others could have read it, or it is not what [`Secret`] says.
+/// There is none, others could have read it, it is too short to be masked or too long, or it is not what [`Secret`] says.
 pub fn read(source: &SecretSource) -> Result<Secret, SecretError> {
     let place = || Place(source.clone());
     let mut text = match source {
@@ -72,6 +79,9 @@ pub fn read(source: &SecretSource) -> Result<Secret, SecretError> {
     };
     if text.is_empty() {
         return Err(SecretError::Empty(place()));
+    }
+    if text.len() < MIN_SECRET_BYTES {
+        return Err(SecretError::TooShort(place()));
     }
     if text.len() > MAX_SECRET_BYTES {
         return Err(SecretError::TooLong(place()));

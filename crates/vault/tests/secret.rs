@@ -27,27 +27,33 @@ fn from_environment(name: &str) -> Result<Secret, String> {
 #[test]
 fn one_line_break_at_the_end_of_a_file_is_left_out() {
     let folder = tempfile::tempdir().unwrap();
-    for content in ["sk-123", "sk-123\n", "sk-123\r\n"] {
+    for content in ["sk-12345", "sk-12345\n", "sk-12345\r\n"] {
         let secret = from_file(&file(folder.path(), content.as_bytes())).unwrap();
-        assert_eq!(secret.dangerously_expose(), "sk-123");
+        assert_eq!(secret.dangerously_expose(), "sk-12345");
     }
 }
 
 #[test]
 fn a_secret_masks_itself() {
     let folder = tempfile::tempdir().unwrap();
-    let secret = from_file(&file(folder.path(), b"sk-123")).unwrap();
+    let secret = from_file(&file(folder.path(), b"sk-12345")).unwrap();
     assert_eq!(format!("{secret} {secret:?} {secret:#?} {:?}", Some(&secret)), "*** *** *** Some(***)");
-    assert!(secret.matches(b"sk-123"));
-    assert!(!secret.matches(b"sk-124") && !secret.matches(b"sk-12") && !secret.matches(b""));
+    assert!(secret.matches(b"sk-12345"));
+    assert!(!secret.matches(b"sk-12346") && !secret.matches(b"sk-1234") && !secret.matches(b""));
 }
 
 #[test]
 fn what_cannot_stand_in_a_header_is_no_secret_and_is_not_repeated() {
     let folder = tempfile::tempdir().unwrap();
-    for content in
-        [&b"sk 123"[..], b"sk-123\n\n", b"sk-123\nx", b"sk-123\0", b"sk-\x7f123", "sk-ü123".as_bytes(), b"sk-\xff123"]
-    {
+    for content in [
+        &b"sk 12345"[..],
+        b"sk-12345\n\n",
+        b"sk-12345\nx",
+        b"sk-12345\0",
+        b"sk-\x7f12345",
+        "sk-ü12345".as_bytes(),
+        b"sk-\xff12345",
+    ] {
         let path = file(folder.path(), content);
         assert_eq!(
             from_file(&path).unwrap_err(),
@@ -60,11 +66,15 @@ fn what_cannot_stand_in_a_header_is_no_secret_and_is_not_repeated() {
 }
 
 #[test]
-fn an_empty_or_an_endless_file_is_no_secret() {
+fn an_empty_a_short_or_an_endless_file_is_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     for content in ["", "\n"] {
         let path = file(folder.path(), content.as_bytes());
         assert_eq!(from_file(&path).unwrap_err(), format!("the secret in `{}` is empty", path.display()));
+    }
+    for content in ["x", "sk-1234", "sk-1234\n"] {
+        let said = from_file(&file(folder.path(), content.as_bytes())).unwrap_err();
+        assert!(said.contains("is shorter than 8 bytes, so it could not be masked") && !said.contains("sk-"), "{said}");
     }
     let path = file(folder.path(), &vec![b'x'; 64 * 1024]);
     assert!(from_file(&path).is_ok());
@@ -75,7 +85,7 @@ fn an_empty_or_an_endless_file_is_no_secret() {
 #[test]
 fn a_file_that_others_can_read_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let path = file(folder.path(), b"sk-123");
+    let path = file(folder.path(), b"sk-12345");
     std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
     assert_eq!(
         from_file(&path).unwrap_err(),
@@ -90,7 +100,7 @@ fn a_file_that_others_can_read_is_refused() {
 fn a_link_is_not_followed() {
     let folder = tempfile::tempdir().unwrap();
     let link = folder.path().join("link");
-    symlink(file(folder.path(), b"sk-123"), &link).unwrap();
+    symlink(file(folder.path(), b"sk-12345"), &link).unwrap();
     assert_eq!(
         from_file(&link).unwrap_err(),
         format!("`{}` is a symbolic link; name the file that it leads to", link.display())
