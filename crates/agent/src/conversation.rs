@@ -48,17 +48,20 @@ pub(crate) fn messages(session: &Session, mode: ToolMode) -> Vec<Message> {
 /// Results since the last answer: one message in the order of the calls, as providers want it.
 #[derive(Default)]
 struct Results {
-    order: Vec<String>,
+    order: Vec<Option<String>>,
     parts: Vec<(usize, Part)>,
 }
 
 impl Results {
     fn expect(&mut self, parts: &[AnswerPart]) {
-        self.order = calls(parts).map(|call| call.id).collect();
+        self.order = calls(parts).map(|call| Some(call.id)).collect();
     }
 
     fn add(&mut self, id: &str, name: &str, output: &str, failed: bool, mode: ToolMode) {
-        let place = self.order.iter().position(|known| known == id).unwrap_or(usize::MAX);
+        let place = self.order.iter().position(|known| known.as_deref() == Some(id)).unwrap_or(usize::MAX);
+        if let Some(taken) = self.order.get_mut(place) {
+            *taken = None;
+        }
         let part = match mode {
             ToolMode::Native => {
                 let parts = vec![Part::Text(output.to_owned())];
@@ -125,13 +128,21 @@ fn step(parts: &[AnswerPart]) -> Value {
     }
 }
 
-/// Calls of the last answer that have no result.
+/// Calls of the last answer that have no result. Where two have the same id, each needs one of its own.
 pub(crate) fn open_calls(session: &Session) -> Vec<ToolCall> {
-    let mut open = Vec::new();
+    let mut results = Vec::new();
     for (_, entry) in session.recent.iter().rev() {
         match entry {
-            Entry::Result { id, .. } => open.push(id),
-            Entry::Answer { parts } => return calls(parts).filter(|call| !open.contains(&&call.id)).collect(),
+            Entry::Result { id, .. } => results.push(id),
+            Entry::Answer { parts } => {
+                let mut open: Vec<ToolCall> = calls(parts).collect();
+                for id in results {
+                    if let Some(at) = open.iter().position(|call| call.id == *id) {
+                        open.remove(at);
+                    }
+                }
+                return open;
+            }
             Entry::Prompt { .. } | Entry::Note { .. } | Entry::Summary { .. } => {}
         }
     }
@@ -259,6 +270,20 @@ mod tests {
         assert_eq!(ids(vec![asked("p"), answer.clone(), result("b")]), ["a"]);
         assert!(ids(vec![asked("p"), answer.clone(), result("b"), result("a"), asked("q")]).is_empty());
         assert!(ids(vec![asked("p")]).is_empty());
+        let twins = Entry::Answer { parts: vec![call("a"), call("b"), call("a")] };
+        assert_eq!(ids(vec![twins.clone(), result("a")]), ["b", "a"]);
+        assert!(ids(vec![twins, result("a"), result("b"), result("a")]).is_empty());
+    }
+
+    #[test]
+    fn results_of_calls_with_one_id_stay_in_order() {
+        let answer = Entry::Answer { parts: vec![call("a"), call("b"), call("a")] };
+        let messages = messages(&session(vec![answer, result("a"), result("a"), result("b")]), ToolMode::Native);
+        let id = |part: &Part| match part {
+            Part::Result(result) => result.id.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(messages[1].parts.iter().map(id).collect::<Vec<_>>(), ["a", "b", "a"]);
     }
 
     #[test]

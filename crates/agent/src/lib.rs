@@ -42,6 +42,8 @@ use std::rc::Rc;
 use tokio::net::TcpListener;
 use tokio::task::LocalSet;
 
+pub use prompt::prompt;
+pub use serve::new_name;
 use settings::{Settings, SettingsError};
 pub use store::StoreError;
 

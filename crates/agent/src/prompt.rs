@@ -48,8 +48,8 @@ pub(crate) fn system<'a>(settings: &Settings, tools: impl Iterator<Item = &'a To
     text
 }
 
-/// A prompt, with the text from outside marked.
-pub(crate) fn prompt(text: &str, untrusted: Option<&str>) -> String {
+/// A prompt, with the text from outside marked so that it cannot pretend to be part of it.
+pub fn prompt(text: &str, untrusted: Option<&str>) -> String {
     match untrusted {
         None => text.to_owned(),
         Some(data) => format!("{text}\n\n{}", marked("Text from outside", data)),
@@ -93,6 +93,10 @@ pub(crate) const FINAL: &str = "Give your final answer now, as JSON of the schem
 /// Put under the result of a call that has failed again and again.
 pub(crate) const REPEATED: &str =
     "\n[This same call has failed several times. It will not work. Do something else, or say what is missing.]";
+
+/// Put under the result of a call that has given the same again and again.
+pub(crate) const SAME: &str =
+    "\n[This same call has given this same result several times. Do something else, or say what is missing.]";
 
 /// The result of a call that was under way when the turn ended.
 pub(crate) const INTERRUPTED: &str =

@@ -16,6 +16,12 @@ pub const LONGEST_ORDER: usize = 4 * 1024 * 1024;
 /// Longest name of a session in bytes.
 pub const LONGEST_SESSION_NAME: usize = 64;
 
+/// Whether a session can have this name: 1 to [`LONGEST_SESSION_NAME`] letters, digits, `-`, `_` and `.`.
+pub fn is_session_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=LONGEST_SESSION_NAME).contains(&name.len()) && name.bytes().all(fits)
+}
+
 /// What an agent can be asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "snake_case", deny_unknown_fields)]
@@ -169,7 +175,7 @@ pub enum Ending {
     Answered,
     /// It has made as many steps as it may.
     MaxSteps,
-    /// It made the same failing call again and again.
+    /// It made the same call again and again, and it failed or gave the same each time.
     Repeating,
     /// It proposed refused calls again and again.
     Refused,

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
-use crate::protocol::{Event, LONGEST_ORDER, LONGEST_SESSION_NAME, Order};
+use crate::protocol::{Event, LONGEST_ORDER, LONGEST_SESSION_NAME, Order, is_session_name};
 use crate::store::{SessionHead, StoreError};
 use crate::turn::{Agent, Events, Task, Turn};
 
@@ -110,7 +110,7 @@ impl Server {
 
     async fn turn(&self, session: Option<String>, task: Task, events: &Events) -> Event {
         let session = session.unwrap_or_else(new_name);
-        if !valid_name(&session) {
+        if !is_session_name(&session) {
             return failed(
                 format!("`{}` is no name of a session", session.chars().take(LONGEST_SESSION_NAME).collect::<String>()),
                 format!("use at most {LONGEST_SESSION_NAME} letters, digits, `-`, `_` and `.`"),
@@ -175,13 +175,8 @@ fn unstored(error: &StoreError) -> Event {
     failed(error.to_string(), "see whether the agent's /data can be written and has space left".to_owned())
 }
 
-fn valid_name(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    (1..=LONGEST_SESSION_NAME).contains(&name.len()) && name.bytes().all(fits)
-}
-
 /// A name that no session has: the time, and 32 random bits for those that begin at the same one.
-fn new_name() -> String {
+pub fn new_name() -> String {
     let mut random = [0_u8; 4];
     // Without random bits a name could be taken, and the turn would go on in that session; the time alone makes that unlikely.
     let _ = rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty());

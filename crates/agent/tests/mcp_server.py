@@ -5,6 +5,8 @@ Its first argument is a JSON object that says how it behaves:
            not `initialize`) or "silent" (never answers anything)
   tools    a list of tools for `tools/list`; tools of known names do something (see `call`)
   tells    true: a new one that tells of changed tools to who listens
+  refuses  words with which it refuses `tools/list`
+  long     how many bytes one description in its `tools/list` has
   mute     true: does not answer `tools/list` after the first call
   stderr   how many lines it writes on standard error at the start
   ends     exit status with which it ends at once
@@ -138,6 +140,10 @@ def handle(message):
         })
     elif method == "tools/list" and calls and how.get("mute"):
         pass
+    elif method == "tools/list" and how.get("refuses"):
+        refuse(message, -32000, how["refuses"])
+    elif method == "tools/list" and how.get("long"):
+        answer(message, {"tools": [{"name": "t", "description": "x" * how["long"], "inputSchema": {"type": "object"}}]})
     elif method == "tools/list":
         size = how.get("page", len(tools) or 1)
         start = int((message.get("params") or {}).get("cursor") or 0)

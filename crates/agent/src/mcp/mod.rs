@@ -19,21 +19,29 @@ mod server;
 mod stdio;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::time::Duration;
 
 use nanoclaw_dialect::Tool;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 pub use config::McpServer;
 pub(crate) use server::Patience;
 
 use crate::conversation;
+use crate::protocol::Event;
 use crate::settings::Settings;
 use crate::tools::{Job, Output, ToolError};
+use crate::turn::Events;
 use server::Server;
 
 /// What share of the context the tools of all servers together may take: one in so many tokens.
 pub(crate) const CONTEXT_SHARE: u64 = 4;
+
+/// How long a turn waits for servers before it says so.
+pub(crate) const LONGEST_QUIET: Duration = Duration::from_secs(2);
 
 /// Most servers of an agent.
 pub(crate) const MOST_SERVERS: usize = 64;
@@ -42,6 +50,7 @@ pub(crate) const MOST_SERVERS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Servers {
     servers: Vec<Rc<Server>>,
+    patience: Patience,
     /// Tokens that tools may take.
     room: u64,
 }
@@ -67,7 +76,7 @@ impl Servers {
         let server = |way: &McpServer| {
             Rc::new(Server::new(way.clone(), settings.workspace.clone(), settings.tools.clone(), patience))
         };
-        Self { servers: wanted.map(server).collect(), room: settings.context_tokens / CONTEXT_SHARE }
+        Self { servers: wanted.map(server).collect(), patience, room: settings.context_tokens / CONTEXT_SHARE }
     }
 
     /// Whether there are none.
@@ -75,19 +84,43 @@ impl Servers {
         self.servers.is_empty()
     }
 
-    /// A turn begins: all servers are started that do not run. Says whether their tools may be others.
-    pub(crate) async fn begin(&self, session: &str) -> bool {
+    /// A turn begins: all servers are started that do not run. Says whether their tools may be others. Where that takes
+    /// long, who waits for the turn is told.
+    pub(crate) async fn begin(&self, session: &str, events: &Events) -> bool {
         // Dropping the set, as everything is when the turn is interrupted, ends what is being started.
         let mut starting = JoinSet::new();
+        let mut names = BTreeSet::new();
         for server in &self.servers {
+            names.insert(server.name());
             let (server, session) = (Rc::clone(server), session.to_owned());
-            starting.spawn_local(async move { server.begin(&session).await });
+            starting.spawn_local(async move { (server.begin(&session).await, server) });
         }
         let mut changed = false;
-        while let Some(done) = starting.join_next().await {
-            changed |= done.unwrap_or(false);
+        let mut told = false;
+        let quiet = sleep(LONGEST_QUIET);
+        tokio::pin!(quiet);
+        loop {
+            let done = tokio::select! {
+                done = starting.join_next() => done,
+                () = &mut quiet, if !told => {
+                    told = true;
+                    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+                    let reason = format!("until these MCP servers answer: {}", names.join(", "));
+                    let seconds = self.patience.start.saturating_sub(LONGEST_QUIET).as_secs();
+                    events.tell(Event::Waiting { seconds, reason }).await;
+                    continue;
+                }
+            };
+            match done {
+                Some(Ok((other, server))) => {
+                    names.remove(server.name());
+                    changed |= other;
+                }
+                // There should be no panic; the server is then not there.
+                Some(Err(_)) => {}
+                None => return changed,
+            }
         }
-        changed
     }
 
     /// A step begins: servers that have told of other tools are asked for them.
@@ -129,9 +162,10 @@ impl Servers {
             );
         }
         for server in &self.servers {
-            if let Some(why) = server.problem() {
+            // Why stands in the log. A server's own words have no place in a system prompt.
+            if server.missing() {
                 text.push_str(&format!(
-                    "The MCP server `{}` is not there, and neither are its tools: {why}.\n",
+                    "The MCP server `{}` is not there, and neither are its tools.\n",
                     server.name()
                 ));
             }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::RoleClient;
-use rmcp::model::{CallToolRequestParams, PaginatedRequestParams, ProtocolVersion, SubscriptionFilter};
+use rmcp::model::{CallToolRequestParams, PaginatedRequestParams, ProtocolVersion, SubscriptionFilter, Tool};
 use rmcp::service::{ClientLifecycleMode, Peer, RunningService, ServiceError, serve_client_with_lifecycle};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
@@ -65,8 +65,8 @@ pub(super) struct Server {
     /// Held while the server is started, so that it is started once.
     running: Mutex<Option<Running>>,
     listed: RefCell<Vec<Listed>>,
-    /// Why it does not run, in words for the model.
-    problem: RefCell<Option<String>>,
+    /// Whether it was to run and does not.
+    missing: Cell<bool>,
     /// When a start failed.
     failed: Cell<Option<Instant>>,
     /// Sessions in whose turn it was started again.
@@ -75,7 +75,7 @@ pub(super) struct Server {
 
 /// A server that was started.
 #[derive(Debug)]
-struct Running {
+pub(super) struct Running {
     service: RunningService<RoleClient, Client>,
     watch: Arc<Watch>,
     process: Option<Process>,
@@ -135,7 +135,7 @@ impl Server {
             patience,
             running: Mutex::new(None),
             listed: RefCell::default(),
-            problem: RefCell::default(),
+            missing: Cell::new(false),
             failed: Cell::new(None),
             again: RefCell::default(),
         }
@@ -155,9 +155,9 @@ impl Server {
         self.journal.note(text);
     }
 
-    /// Why nothing is offered, if the server is not there.
-    pub(super) fn problem(&self) -> Option<String> {
-        self.problem.borrow().clone()
+    /// Whether it was to run and does not.
+    pub(super) fn missing(&self) -> bool {
+        self.missing.get()
     }
 
     /// A turn in `session` begins: the server is started if it does not run. Says whether its tools may be others.
@@ -172,7 +172,8 @@ impl Server {
             return self.refresh(true).await;
         }
         if self.failed.get().is_some_and(|at| at.elapsed() < self.patience.pause) {
-            return false;
+            // The start may have been interrupted, and nobody been told that it is missing.
+            return true;
         }
         *running = self.start().await.ok();
         true
@@ -187,10 +188,10 @@ impl Server {
             return false;
         }
         running.watch.begin();
-        match timeout(self.patience.start, self.list(running.service.peer())).await {
+        match timeout(self.patience.start, self.list(running)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                self.journal.note(&format!("its tools cannot be listed: {}", failure::text(&error)));
+            Ok(Err(why)) => {
+                self.journal.note(&why);
                 return false;
             }
             Err(_) => {
@@ -277,16 +278,19 @@ impl Server {
         Ok((running.service.peer().clone(), Arc::clone(&running.watch)))
     }
 
-    /// Starts the server and asks for its tools.
-    async fn start(&self) -> Result<Running, String> {
+    /// Starts the server and asks for its tools. The error is in part in the words of the server.
+    pub(super) async fn start(&self) -> Result<Running, String> {
         self.journal.begin();
+        // Until it runs it counts as failed: where the turn is interrupted meanwhile, the next one does not wait again.
+        self.missing.set(true);
+        self.failed.set(Some(Instant::now()));
         let result = match timeout(self.patience.start, self.connect()).await {
             Ok(result) => result,
             Err(_) => Err(format!("it was not ready within {} s", self.patience.start.as_secs())),
         };
         match result {
             Ok(running) => {
-                self.problem.replace(None);
+                self.missing.set(false);
                 self.failed.set(None);
                 Ok(running)
             }
@@ -301,7 +305,7 @@ impl Server {
     fn fail(&self, why: &str) {
         self.journal.note(&format!("it does not run: {why}"));
         self.listed.borrow_mut().clear();
-        self.problem.replace(Some(why.to_owned()));
+        self.missing.set(true);
         self.failed.set(Some(Instant::now()));
     }
 
@@ -321,28 +325,32 @@ impl Server {
                 })?
             }
         };
-        match self.list(running.service.peer()).await {
-            Ok(()) => Ok(running),
-            Err(ServiceError::TransportClosed) => Err(running.end().await),
-            Err(error) => Err(format!("its tools cannot be listed: {}", failure::text(&error))),
-        }
+        self.list(&running).await.map(|()| running)
     }
 
     async fn serve(&self, mode: ClientLifecycleMode) -> Result<Running, Unserved> {
         let watch = Arc::new(Watch::default());
         let client = Client::new(Arc::clone(&watch));
-        let (service, process) = match &self.way {
-            McpServer::Program { command, env, .. } => {
-                let (pipes, process) =
-                    stdio::start(command, env, &self.directory, &self.journal, &watch).map_err(Unserved::Unstarted)?;
-                let service = serve_client_with_lifecycle(client, Guard::new(pipes, &watch), mode).await;
-                (service, Some(process))
-            }
-            McpServer::Web { url, .. } => {
-                let transport = http::transport(url, &watch).map_err(Unserved::Unstarted)?;
-                let guarded = Guard::new(transport, &watch);
-                (serve_client_with_lifecycle(client, guarded, mode).await, None)
-            }
+        let mut dropped = watch.dropped();
+        let starting = async {
+            Ok(match &self.way {
+                McpServer::Program { command, env, .. } => {
+                    let (pipes, process) = stdio::start(command, env, &self.directory, &self.journal, &watch)
+                        .map_err(Unserved::Unstarted)?;
+                    let service = serve_client_with_lifecycle(client, Guard::new(pipes, &watch), mode).await;
+                    (service, Some(process))
+                }
+                McpServer::Web { url, .. } => {
+                    let transport = http::transport(url, &watch).map_err(Unserved::Unstarted)?;
+                    let guarded = Guard::new(transport, &watch);
+                    (serve_client_with_lifecycle(client, guarded, mode).await, None)
+                }
+            })
+        };
+        let (service, process) = tokio::select! {
+            biased;
+            started = starting => started?,
+            _ = dropped.changed() => return Err(Unserved::Unspoken(watch.dropped_what("its first answer"))),
         };
         let service = match (service, &process) {
             (Ok(service), _) => service,
@@ -357,23 +365,40 @@ impl Server {
         Ok(running)
     }
 
-    async fn list(&self, peer: &Peer<RoleClient>) -> Result<(), ServiceError> {
-        let mut tools = Vec::new();
-        let mut cursor = None;
-        if peer.peer_info().is_some_and(|info| info.capabilities.tools.is_some()) {
-            for _ in 0..MOST_PAGES {
-                let params = PaginatedRequestParams::default().with_cursor(cursor);
-                let page = peer.list_tools(Some(params)).await?;
-                tools.extend(page.tools);
-                cursor = page.next_cursor;
-                if cursor.is_none() || tools.len() > MOST_TOOLS {
-                    break;
-                }
+    async fn list(&self, running: &Running) -> Result<(), String> {
+        let mut dropped = running.watch.dropped();
+        let tools = tokio::select! {
+            biased;
+            tools = tools(running.service.peer()) => tools,
+            _ = dropped.changed() => return Err(running.watch.dropped_what("its list of tools")),
+        };
+        match tools {
+            Ok(tools) => {
+                self.listed.replace(offer::offers(self.name(), tools, &self.rules, &self.journal));
+                Ok(())
+            }
+            Err(ServiceError::TransportClosed) => Err(running.end().await),
+            Err(error) => Err(format!("its tools cannot be listed: {}", failure::text(&error))),
+        }
+    }
+}
+
+/// Asks for all tools, page by page.
+async fn tools(peer: &Peer<RoleClient>) -> Result<Vec<Tool>, ServiceError> {
+    let mut tools = Vec::new();
+    let mut cursor = None;
+    if peer.peer_info().is_some_and(|info| info.capabilities.tools.is_some()) {
+        for _ in 0..MOST_PAGES {
+            let params = PaginatedRequestParams::default().with_cursor(cursor);
+            let page = peer.list_tools(Some(params)).await?;
+            tools.extend(page.tools);
+            cursor = page.next_cursor;
+            if cursor.is_none() || tools.len() > MOST_TOOLS {
+                break;
             }
         }
-        self.listed.replace(offer::offers(self.name(), tools, &self.rules, &self.journal));
-        Ok(())
     }
+    Ok(tools)
 }
 
 /// Why there is no service.

@@ -6,11 +6,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
+use super::server::Server;
 use super::{McpServer, Patience};
-use crate::settings::Settings;
+use crate::settings::{Settings, ToolNames};
 use crate::store::Store;
 use crate::tools::{Job, Output, Toolbox};
+use crate::turn::Events;
+
+const MISSING: &str = "The MCP server `NAME` is not there, and neither are its tools.\n";
 
 /// Long enough for a busy machine, short enough for a test that waits for it.
 const SHORT: Patience =
@@ -53,8 +58,21 @@ impl Bench {
     /// A turn of the session `s` has begun.
     async fn new(server: McpServer) -> Self {
         let bench = Self::with(vec![server], SHORT, |_| {});
-        bench.toolbox.begin("s").await;
+        bench.begin().await;
         bench
+    }
+
+    /// Why a server does not start. It stands in the log, and the model is told only that there is none.
+    async fn why(server: McpServer) -> String {
+        let bench = Self::new(server.clone()).await;
+        assert_eq!(bench.toolbox.current().about(), MISSING.replace("NAME", server.name()));
+        let directory = bench.directory.path().to_owned();
+        Server::new(server, directory, ToolNames::default(), SHORT).start().await.err().unwrap()
+    }
+
+    /// A turn of the session `s` begins, and nobody hears of it.
+    async fn begin(&self) {
+        self.toolbox.begin("s", &Events::new(mpsc::channel(8).0)).await;
     }
 
     fn names(&self) -> Vec<String> {

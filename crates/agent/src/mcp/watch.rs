@@ -56,6 +56,11 @@ impl Watch {
         self.dropped.subscribe()
     }
 
+    /// What is said where `what` was dropped.
+    pub(super) fn dropped_what(&self, what: &str) -> String {
+        if self.flooded() { FLOOD.to_owned() } else { format!("{what} is longer than {MAX_MESSAGE} bytes") }
+    }
+
     /// The server has other tools than before.
     pub(super) fn change(&self) {
         self.changed.store(true, Ordering::Relaxed);

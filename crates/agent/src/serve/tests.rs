@@ -129,8 +129,8 @@ fn names_of_sessions_are_plain() {
             let order = Order::Turn { session: Some(name.into()), prompt: "p".into(), untrusted: None, schema: None };
             assert!(failure(&bench.order(&order).await).0.ends_with("is no name of a session"));
         }
-        assert!(valid_name(&new_name()) && new_name() != new_name());
-        assert!(valid_name(&"x".repeat(LONGEST_SESSION_NAME)));
+        assert!(is_session_name(&new_name()) && new_name() != new_name());
+        assert!(is_session_name(&"x".repeat(LONGEST_SESSION_NAME)));
     });
 }
 

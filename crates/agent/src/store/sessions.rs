@@ -107,6 +107,20 @@ impl Store {
         Ok(())
     }
 
+    /// Takes an entry out of a session that no summary stands for.
+    pub(crate) fn withdraw(&self, session: &mut Session, seq: u64) -> Result<(), StoreError> {
+        let step = self.db.unchecked_transaction()?;
+        step.prepare_cached("DELETE FROM entries WHERE session = ?1 AND seq = ?2")?
+            .execute(params![session.id, seq])?;
+        let sql = "SELECT coalesce(max(seq), 0) FROM entries WHERE session = ?1";
+        let count = step.prepare_cached(sql)?.query_row([&session.id], |row| row.get(0))?;
+        step.prepare_cached("UPDATE sessions SET entries = ?2 WHERE id = ?1")?.execute(params![session.id, count])?;
+        step.commit()?;
+        session.count = count;
+        session.recent.retain(|(number, _)| *number != seq);
+        Ok(())
+    }
+
     /// The first entry of a session behind number `after`, with its number and its time.
     pub(crate) fn entry_after(&self, id: &str, after: u64) -> Result<Option<(u64, i64, Entry)>, StoreError> {
         let sql = "SELECT seq, at, body FROM entries WHERE session = ?1 AND seq > ?2 ORDER BY seq LIMIT 1";
@@ -189,6 +203,24 @@ mod tests {
         assert_eq!(store.entry_after("s", 0).unwrap().map(|(seq, _, entry)| (seq, entry)), Some((1, note("one"))));
         assert_eq!(store.entry_after("s", 4).unwrap().map(|(seq, _, entry)| (seq, entry)), Some((5, note("four"))));
         assert_eq!(store.entry_after("s", 6).unwrap(), None);
+    }
+
+    #[test]
+    fn an_entry_that_is_taken_back_leaves_no_trace_and_its_number_is_not_missed() {
+        let (_directory, store) = store();
+        store.begin("s", "p").unwrap();
+        let mut session = store.session("s").unwrap();
+        for text in ["one", "two"] {
+            store.append(&mut session, note(text)).unwrap();
+        }
+        store.withdraw(&mut session, 2).unwrap();
+        assert_eq!((session.count, &session), (1, &store.session("s").unwrap()));
+        store.append(&mut session, note("three")).unwrap();
+        store.append(&mut session, Entry::Summary { text: "sum".into(), replaces: 1 }).unwrap();
+        store.withdraw(&mut session, 2).unwrap();
+        store.append(&mut session, note("four")).unwrap();
+        assert_eq!(session.recent, [(4, note("four"))]);
+        assert_eq!(store.session("s").unwrap(), session);
     }
 
     #[test]

@@ -37,6 +37,7 @@ use crate::mcp::{Patience, Servers, Target};
 use crate::settings::Settings;
 use crate::skills::Skills;
 use crate::store::Store;
+use crate::turn::Events;
 
 /// What a call gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -270,8 +271,8 @@ impl Toolbox {
     }
 
     /// A turn of `session` begins. Returns when all tools are there that will be.
-    pub(crate) async fn begin(&self, session: &str) {
-        if !self.servers.is_empty() && self.servers.begin(session).await {
+    pub(crate) async fn begin(&self, session: &str, events: &Events) {
+        if !self.servers.is_empty() && self.servers.begin(session, events).await {
             self.offer();
         }
     }

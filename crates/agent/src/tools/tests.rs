@@ -74,6 +74,11 @@ fn every_tool_has_a_closed_schema_that_requires_only_what_it_has() {
 }
 
 #[test]
+fn the_configuration_knows_every_tool_by_its_name() {
+    assert_eq!(Builtin::ALL.map(|builtin| builtin.tool().name), nanoclaw_config::BUILTIN_TOOLS);
+}
+
+#[test]
 fn only_what_the_settings_allow_is_offered() {
     let directory = tempfile::tempdir().unwrap();
     let mut settings = Settings::new("a", "m");

@@ -24,12 +24,23 @@ pub(super) enum Form {
 }
 
 impl Turn<'_> {
-    /// Asks the model for its next step. What it says is told as it comes.
+    /// Asks the model for its next step. What it says is told as it comes. A conversation that is longer than the model
+    /// takes is shortened, and the model asked once more.
     pub(super) async fn ask(&mut self, form: Form) -> Result<Answer, TurnError> {
-        let request = self.request(form);
         // In schema mode the text is JSON for the loop, not words for people.
         let silent = self.agent.settings.tool_mode == ToolMode::Schema;
-        self.answer(&request, silent).await
+        match self.answer(&self.request(form), silent).await {
+            Err(TurnError::Door(error)) if error.too_long() => {
+                self.too_long = true;
+                if !self.squeeze().await? {
+                    return Err(error.into());
+                }
+                let answer = self.answer(&self.request(form), silent).await?;
+                self.too_long = false;
+                Ok(answer)
+            }
+            answer => answer,
+        }
     }
 
     /// Asks the model and waits for the whole answer.
@@ -59,7 +70,7 @@ impl Turn<'_> {
     /// The beginning of the answer. A door that asks for a little patience gets it once in a turn.
     async fn open(&self, request: &Request) -> Result<Stream<'_>, TurnError> {
         match self.agent.door.ask(request).await {
-            Err(DoorError::Refused { status: 429, message, retry_after: Some(seconds) })
+            Err(DoorError::Refused { status: 429, message, retry_after: Some(seconds), .. })
                 if seconds <= LONGEST_WAIT && !self.waited.replace(true) =>
             {
                 self.events.tell(Event::Waiting { seconds, reason: message }).await;

@@ -9,6 +9,7 @@ use super::{Turn, TurnError, ask};
 use crate::conversation::{self, entry_tokens, session_tokens};
 use crate::prompt;
 use crate::protocol::{Entry, Event};
+use crate::settings::SHORTEST_CONTEXT;
 use crate::store::Session;
 
 /// What share of the context stays as it is: the newest steps of at most so much.
@@ -24,8 +25,7 @@ impl Turn<'_> {
     /// Summarises the older part of the session where it is longer than the settings want.
     pub(super) async fn compact(&mut self) -> Result<(), TurnError> {
         let context = self.agent.settings.context_tokens;
-        let before = self.fixed + session_tokens(&self.session);
-        if before <= context {
+        if self.fixed + session_tokens(&self.session) <= context {
             return Ok(());
         }
         let Some(cut) = cut(&self.session, context / KEPT_SHARE) else { return Ok(()) };
@@ -33,6 +33,34 @@ impl Turn<'_> {
         if old < context / WORTHWHILE_SHARE {
             return Ok(());
         }
+        match self.summarise(cut, context).await {
+            Err(TurnError::Door(error)) if error.too_long() => {
+                self.too_long = true;
+                self.squeeze().await?;
+                self.too_long = false;
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    /// Summarises more of the session than the settings want, because the model takes less. Where it does not take what is
+    /// to be summarised either, less of that. Says whether anything was summarised.
+    pub(super) async fn squeeze(&mut self) -> Result<bool, TurnError> {
+        let before = self.fixed + session_tokens(&self.session);
+        let mut context = before.min(self.agent.settings.context_tokens) / 2;
+        loop {
+            let Some(cut) = cut(&self.session, context / KEPT_SHARE) else { return Ok(false) };
+            match self.summarise(cut, context).await {
+                Err(TurnError::Door(error)) if error.too_long() && context > SHORTEST_CONTEXT => context /= 2,
+                done => return done.map(|()| true),
+            }
+        }
+    }
+
+    /// Has the first `cut` recent entries summarised by a model that takes about `context` tokens.
+    async fn summarise(&mut self, cut: usize, context: u64) -> Result<(), TurnError> {
+        let before = self.fixed + session_tokens(&self.session);
         let (told, replaces) = tell(&self.session, cut, context);
         let request = ask::plain(self, prompt::SUMMARISE, prompt::marked("The conversation", &told));
         let answer = self.answer(&request, true).await?;
@@ -77,7 +105,7 @@ fn tell(session: &Session, cut: usize, context: u64) -> (String, u64) {
     let excerpt = (most / (cut + 1)).min(LONGEST_EXCERPT);
     let mut told = String::new();
     if let Some(summary) = &session.summary {
-        told.push_str(&format!("Summary of what came before: {summary}\n"));
+        told.push_str(&format!("Summary of what came before: {}\n", shortened(summary, most)));
     }
     for (_, entry) in old {
         let (who, text) = match entry {

@@ -4,6 +4,7 @@
 //! before it and is waited for. So the order in which the model wrote them holds wherever it can matter.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::rc::Rc;
 
 use nanoclaw_dialect::ToolCall;
@@ -24,21 +25,57 @@ pub(crate) const LONGEST_RESULT: usize = 32 * 1024;
 /// Fewest bytes that a result may have, however short the context is.
 const SHORTEST_RESULT: usize = 512;
 
-/// How often which call, by tool and arguments, has failed since it last worked.
-#[derive(Debug, Default)]
-pub(super) struct Failures(HashMap<(String, String), u32>);
+/// After so many times that the same call gave the same, with nothing new in between, the turn ends; before the last one
+/// the model is told.
+pub(crate) const MOST_SAME: u32 = 8;
 
-impl Failures {
-    /// Counts the outcome of a call; gives how often it has failed.
-    fn count(&mut self, call: &ToolCall, failed: bool) -> u32 {
+/// Calls that lead nowhere.
+#[derive(Debug, Default)]
+pub(super) struct Repeats {
+    /// How often which call, by tool and arguments, has failed since it last worked.
+    failures: HashMap<(String, String), u32>,
+    /// How often a call gave what it had given before, since one last gave something new. By digest of call and result.
+    same: HashMap<u64, u32>,
+}
+
+/// What follows from a call that was made before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Again {
+    /// Nothing.
+    Fine,
+    /// The model is told this.
+    Told(&'static str),
+    /// The turn ends.
+    Over,
+}
+
+impl Repeats {
+    /// Counts the outcome of a call.
+    fn count(&mut self, call: &ToolCall, output: &Output) -> Again {
         let key = (call.name.clone(), call.arguments.clone());
-        if !failed {
-            self.0.remove(&key);
-            return 0;
+        if output.failed {
+            let count = self.failures.entry(key).or_default();
+            *count += 1;
+            return match *count {
+                MOST_FAILURES => Again::Told(prompt::REPEATED),
+                count if count > MOST_FAILURES => Again::Over,
+                _ => Again::Fine,
+            };
         }
-        let count = self.0.entry(key).or_default();
+        self.failures.remove(&key);
+        let mut digest = DefaultHasher::new();
+        (key, &output.text).hash(&mut digest);
+        let digest = digest.finish();
+        if !self.same.contains_key(&digest) {
+            self.same.values_mut().for_each(|count| *count = 0);
+        }
+        let count = self.same.entry(digest).or_default();
         *count += 1;
-        *count
+        match *count {
+            count if count >= MOST_SAME => Again::Over,
+            count if count == MOST_SAME - 1 => Again::Told(prompt::SAME),
+            _ => Again::Fine,
+        }
     }
 }
 
@@ -85,7 +122,7 @@ impl Turn<'_> {
         Ok(if repeating { Step::Over(Ending::Repeating) } else { Step::On })
     }
 
-    /// Makes calls at the same time; says whether one of them has failed too often.
+    /// Makes calls at the same time; says whether one of them was made too often.
     async fn together(&mut self, calls: Vec<ToolCall>, most: usize) -> Result<bool, TurnError> {
         // Dropping the set, as everything is when the turn is interrupted, ends what is under way.
         let mut running = JoinSet::new();
@@ -110,14 +147,14 @@ impl Turn<'_> {
     }
 
     async fn made(&mut self, call: ToolCall, output: Output) -> Result<bool, TurnError> {
+        let again = self.repeats.count(&call, &output);
         let Output { mut text, failed } = output;
-        let failures = self.failures.count(&call, failed);
-        if failures == MOST_FAILURES {
-            text.push_str(prompt::REPEATED);
+        if let Again::Told(words) = again {
+            text.push_str(words);
         }
         let ToolCall { id, name, .. } = call.clone();
         self.store_result(call, text.clone(), failed)?;
         self.events.tell(Event::ToolResult { id, name, output: text, failed }).await;
-        Ok(failures > MOST_FAILURES)
+        Ok(again == Again::Over)
     }
 }

@@ -25,7 +25,7 @@ use crate::store::{Session, Store, StoreError};
 use crate::tools::Toolbox;
 use crate::{conversation, prompt, text_calls};
 
-use execute::Failures;
+use execute::Repeats;
 
 /// Most answers of one turn whose calls were all refused.
 pub(crate) const MOST_REFUSED_ANSWERS: u32 = 3;
@@ -99,7 +99,10 @@ impl TurnError {
         match self {
             TurnError::Door(error) => error.help(),
             TurnError::Store(_) => "see whether the agent's /data has space left".to_owned(),
-            TurnError::LongPrompt(..) => "send less, or put it into a file in the workspace".to_owned(),
+            TurnError::LongPrompt(..) => {
+                "send less, put it into a file in the workspace, or set `context_tokens` of this agent to what its model takes"
+                    .to_owned()
+            },
             TurnError::NoSummary => "begin a new session, or ask again".to_owned(),
             TurnError::NotOfSchema => "use a provider that enforces schemas, or a stronger model".to_owned(),
         }
@@ -113,7 +116,7 @@ pub(crate) struct Turn<'a> {
     session: Session,
     schema: Option<Value>,
     usage: Usage,
-    failures: Failures,
+    repeats: Repeats,
     refused_answers: u32,
     bad_steps: u32,
     /// What the turn was asked, as the model got it, and the number of that entry.
@@ -124,6 +127,8 @@ pub(crate) struct Turn<'a> {
     fixed: u64,
     /// Whether the door was waited for already.
     waited: Cell<bool>,
+    /// Whether the model did not take the conversation, because it is too long.
+    too_long: bool,
 }
 
 /// How a step of the turn ended.
@@ -143,37 +148,62 @@ impl<'a> Turn<'a> {
         task: Task,
     ) -> Result<(Ending, String), TurnError> {
         let session = agent.store.session(session)?;
-        agent.tools.begin(&session.id).await;
+        agent.tools.begin(&session.id, events).await;
         let mut turn = Self {
             agent,
             events,
             session,
             schema: task.schema,
             usage: Usage::default(),
-            failures: Failures::default(),
+            repeats: Repeats::default(),
             refused_answers: 0,
             bad_steps: 0,
             asked: (0, prompt::prompt(&task.prompt, task.untrusted.as_deref())),
             last: String::new(),
             fixed: fixed_tokens(agent),
             waited: Cell::new(false),
+            too_long: false,
         };
         turn.begin(task.prompt, task.untrusted)?;
-        for _ in 0..agent.settings.max_steps {
-            if agent.tools.refresh().await {
-                turn.fixed = fixed_tokens(agent);
-            }
-            turn.compact().await?;
-            let answer = turn.ask(ask::Form::Step).await?;
-            let step = match agent.settings.tool_mode {
-                ToolMode::Native => turn.native(answer).await?,
-                ToolMode::Schema => turn.schema_step(&answer).await?,
-            };
-            if let Step::Over(ending) = step {
-                return Ok((ending, turn.last));
+        match turn.steps().await {
+            Ok(ending) => Ok((ending, turn.last)),
+            Err(error) => {
+                if turn.too_long || matches!(error, TurnError::NoSummary) {
+                    turn.withdraw()?;
+                }
+                Err(error)
             }
         }
-        Ok((Ending::MaxSteps, turn.last))
+    }
+
+    async fn steps(&mut self) -> Result<Ending, TurnError> {
+        let agent = self.agent;
+        for _ in 0..agent.settings.max_steps {
+            if agent.tools.refresh().await {
+                self.fixed = fixed_tokens(agent);
+            }
+            self.compact().await?;
+            let answer = self.ask(ask::Form::Step).await?;
+            let step = match agent.settings.tool_mode {
+                ToolMode::Native => self.native(answer).await?,
+                ToolMode::Schema => self.schema_step(&answer).await?,
+            };
+            if let Step::Over(ending) = step {
+                return Ok(ending);
+            }
+        }
+        Ok(Ending::MaxSteps)
+    }
+
+    /// Takes a prompt back that was not answered: a session that is too long must not grow by every attempt.
+    fn withdraw(&mut self) -> Result<(), TurnError> {
+        let asked = self.asked.0;
+        let answered = self.session.recent.iter().any(|(number, _)| *number > asked);
+        let there = self.session.recent.iter().any(|(number, _)| *number == asked);
+        if there && !answered {
+            self.agent.store.withdraw(&mut self.session, asked)?;
+        }
+        Ok(())
     }
 
     fn begin(&mut self, text: String, untrusted: Option<String>) -> Result<(), TurnError> {

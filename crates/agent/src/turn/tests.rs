@@ -5,7 +5,7 @@ use nanoclaw_dialect::{Delta, Stop};
 use serde_json::{Value, json};
 
 use super::MOST_REFUSED_ANSWERS;
-use super::execute::MOST_FAILURES;
+use super::execute::{MOST_FAILURES, MOST_SAME};
 use crate::prompt;
 use crate::protocol::{Ending, Event, Order};
 use crate::settings::Speech;
@@ -175,6 +175,40 @@ fn a_call_that_fails_again_and_again_is_told_once_and_then_ends_the_turn() {
         assert_eq!(told.len(), most + 1);
         assert_eq!(told.iter().position(|told| *told), Some(most - 1));
         assert_eq!(told.iter().filter(|told| **told).count(), 1);
+    });
+}
+
+#[test]
+fn a_call_that_gives_the_same_again_and_again_is_told_once_and_then_ends_the_turn() {
+    local(async {
+        let bench = Bench::new().await;
+        std::fs::write(bench.file("f"), "x").unwrap();
+        bench.mock.will((0..20).map(|n| calls(&[(&n.to_string(), "file_read", json!({"path": "f"}))])));
+        let events = bench.turn("go").await;
+        assert_eq!(ending(&events), (Ending::Repeating, ""));
+        let told: Vec<_> = results(&events).iter().map(|(_, output, _)| output.contains(prompt::SAME)).collect();
+        let most = usize::try_from(MOST_SAME).unwrap();
+        assert_eq!(told.len(), most);
+        assert_eq!(told.iter().position(|told| *told), Some(most - 2));
+    });
+}
+
+#[test]
+fn the_same_call_may_be_made_often_where_something_new_happens_in_between() {
+    local(async {
+        let bench = Bench::new().await;
+        std::fs::write(bench.file("f"), "x").unwrap();
+        let read = |n: u32| calls(&[(&n.to_string(), "file_read", json!({"path": "f"}))]);
+        let change =
+            |n: u32| calls(&[("w", "file_write", json!({"path": "g", "content": n.to_string().repeat(n as usize)}))]);
+        let steps = (1..=2 * MOST_SAME).flat_map(|n| [read(n), change(n)]);
+        bench.mock.will(steps.chain([says("done")]));
+        assert_eq!(ending(&bench.turn("go").await), (Ending::Answered, "done"));
+        // Two that take turns bring nothing new either.
+        let (a, b) = (json!({"path": "f"}), json!({"path": "g"}));
+        let pair = || [calls(&[("a", "file_read", a.clone())]), calls(&[("b", "file_read", b.clone())])];
+        bench.mock.will((0..20).flat_map(|_| pair()));
+        assert_eq!(ending(&bench.turn("go").await).0, Ending::Repeating);
     });
 }
 

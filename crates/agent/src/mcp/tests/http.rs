@@ -296,17 +296,15 @@ fn a_server_that_cannot_be_spoken_to_is_told_of_with_the_reason() {
         (Kind::Page, "the answer is `text/html`, and no message of MCP"),
     ] {
         local(async {
-            let bench = Server::start(kind).await.bench().await;
-            let about = bench.toolbox.current().about().to_owned();
-            assert!(about.contains(&format!("neither are its tools: {why}")), "{about}");
-            assert!(about.len() < 1000 && !about.contains('\u{1b}'), "{about}");
+            let server = Server::start(kind).await;
+            let said = Bench::why(server.way()).await;
+            assert!(said.starts_with(why), "{said}");
+            assert!(said.len() < 1000 && !said.contains('\u{1b}'), "{said}");
         });
     }
     local(async {
         let way = McpServer::Web { name: "web".into(), url: nowhere().await };
-        let bench = Bench::new(way).await;
-        let about = bench.toolbox.current().about().to_owned();
-        assert!(about.contains("neither are its tools: Connection refused"), "{about}");
+        assert!(Bench::why(way).await.starts_with("Connection refused"));
     });
 }
 
@@ -333,7 +331,7 @@ fn a_server_that_never_answers_costs_one_call() {
             let server = Server::start(kind).await;
             let patience = Patience { call: Duration::from_millis(300), ..SHORT };
             let bench = Bench::with(vec![server.way()], patience, |_| {});
-            bench.toolbox.begin("s").await;
+            bench.begin().await;
             let text = bench.fails("web__hang", json!({})).await;
             assert!(text.starts_with("the MCP server `web`: no answer within"), "{text}");
             assert_eq!(bench.ok("web__echo", json!({})).await, "{}");

@@ -6,7 +6,7 @@ use super::{messages, text};
 use crate::prompt;
 use crate::protocol::Ending;
 use crate::protocol::{Entry, Event, Order};
-use crate::testing::{Bench, calls, ending, failure, local, results, says};
+use crate::testing::{Bench, Reply, calls, ending, failure, local, results, says};
 
 #[test]
 fn a_long_conversation_is_summarised_and_the_task_stays_word_for_word() {
@@ -65,7 +65,9 @@ fn a_prompt_that_does_not_fit_is_refused() {
     local(async {
         let bench = Bench::with(|settings| settings.context_tokens = 4096).await;
         let events = bench.turn(&"word ".repeat(2000)).await;
-        assert_eq!(failure(&events).1, "send less, or put it into a file in the workspace");
+        assert!(
+            failure(&events).1.starts_with("send less, put it into a file in the workspace, or set `context_tokens`")
+        );
         assert!(bench.mock.bodies().is_empty());
     });
 }
@@ -74,14 +76,84 @@ fn a_prompt_that_does_not_fit_is_refused() {
 fn all_results_of_one_answer_fit_in_the_context() {
     local(async {
         let bench = Bench::with(|settings| settings.context_tokens = 4096).await;
-        std::fs::write(bench.file("f"), "word ".repeat(100_000)).unwrap();
         let ids: Vec<String> = (0..8).map(|n| n.to_string()).collect();
-        let reads: Vec<_> = ids.iter().map(|id| (id.as_str(), "file_read", json!({"path": "f"}))).collect();
+        for id in &ids {
+            std::fs::write(bench.file(id), "word ".repeat(100_000)).unwrap();
+        }
+        let reads: Vec<_> = ids.iter().map(|id| (id.as_str(), "file_read", json!({"path": id}))).collect();
         bench.mock.will([calls(&reads), says("done")]);
         let events = bench.turn("go").await;
         // There is nothing before these results that would be worth a summary.
         assert_eq!(ending(&events), (Ending::Answered, "done"));
         let together: usize = results(&events).iter().map(|(_, output, _)| output.len()).sum();
         assert!(together <= 4096 * 3 / 2, "{together}");
+    });
+}
+
+/// What the door says where a provider takes less than the agent thought.
+fn full() -> Reply {
+    let message = "provider `p` refused the request (400): the request exceeds the available context size";
+    Reply::Json(400, Vec::new(), json!({"error": {"message": message, "code": "unreachable"}}))
+}
+
+/// The prompts that the session `s` holds.
+async fn prompts(bench: &Bench) -> Vec<String> {
+    let transcript = bench.order(&Order::Transcript { session: "s".into() }).await;
+    let prompt = |event| match event {
+        Event::Entry { entry: Entry::Prompt { text, .. }, .. } => Some(text),
+        _ => None,
+    };
+    transcript.into_iter().filter_map(prompt).collect()
+}
+
+#[test]
+fn a_model_that_takes_less_than_was_thought_is_asked_again_with_less() {
+    local(async {
+        let bench = Bench::new().await;
+        bench.mock.will([says("one"), full(), says("THE SUMMARY"), says("two")]);
+        bench.turn(&"first ".repeat(1000)).await;
+        let events = bench.turn("second").await;
+        assert_eq!(ending(&events), (Ending::Answered, "two"));
+        assert!(events.iter().any(|event| matches!(event, Event::Compacted { .. })), "{events:?}");
+        let said = messages(&bench.mock.last());
+        let said: Vec<_> = said[1..].iter().map(|message| message["content"].as_str().unwrap()).collect();
+        assert_eq!(said, [prompt::summary("THE SUMMARY").as_str(), "one", "second"]);
+    });
+}
+
+#[test]
+fn what_is_summarised_shrinks_until_the_model_takes_it() {
+    local(async {
+        let bench = Bench::new().await;
+        bench.mock.will([says("one"), full(), full(), full(), says("THE SUMMARY"), says("two")]);
+        bench.turn(&"first ".repeat(10_000)).await;
+        assert_eq!(ending(&bench.turn("second").await), (Ending::Answered, "two"));
+        let told: Vec<usize> = bench.mock.bodies()[2..5].iter().map(|body| body.to_string().len()).collect();
+        assert!(told[0] >= told[1] && told[1] > told[2], "{told:?}");
+    });
+}
+
+#[test]
+fn a_session_that_the_model_does_not_take_does_not_grow_by_asking_again() {
+    local(async {
+        let bench = Bench::new().await;
+        bench.mock.will([says("one")]);
+        bench.turn("first").await;
+        for _ in 0..3 {
+            bench.mock.will([full(), says("SUMMARY"), full()]);
+            let events = bench.turn("zebra").await;
+            assert!(failure(&events).1.contains("`context_tokens`"), "{events:?}");
+            // What the script has left belongs to no turn.
+            bench.mock.script.borrow_mut().replies.clear();
+        }
+        assert_eq!(prompts(&bench).await, ["first"]);
+        bench.mock.will([says("two")]);
+        assert_eq!(ending(&bench.turn("second").await), (Ending::Answered, "two"));
+        assert!(!bench.mock.last().to_string().contains("zebra"));
+        // The same where the very first prompt is too long, and where there is no summary.
+        let bench = Bench::new().await;
+        bench.mock.will([full()]);
+        failure(&bench.turn("long").await);
+        assert_eq!(prompts(&bench).await, [""; 0]);
     });
 }
