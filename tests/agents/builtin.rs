@@ -136,6 +136,68 @@ fn a_session_goes_on_after_its_cell_was_killed() {
 }
 
 #[test]
+fn how_ask_ends_says_how_the_turn_did() {
+    let provider = Provider::start();
+    let fleet = provider.fleet(
+        Host::new(),
+        "agents:
+  - { id: worker, kind: builtin, max_steps: 1, tools: { allow: [shell] } }
+  - { id: program, command: [sleep, '10000'] }
+",
+    );
+    fleet.phase("worker", "running");
+    fleet.phase("program", "running");
+    let schema = |text: &str| {
+        let path = fleet.host.path("answer.schema.json");
+        std::fs::write(&path, text).unwrap();
+        path.to_string_lossy().into_owned()
+    };
+    assert_eq!(fleet.ask(&["ask", "worker", "SAY hello"]).code(), Some(0));
+    let early = fleet.ask(&["ask", "worker", "CALL shell {\"command\": \"true\"}"]);
+    assert_eq!(early.code(), Some(3), "{early:?}");
+    assert!(early.stderr.contains("the turn ended early"), "{early:?}");
+    let program = fleet.ask(&["ask", "program", "SAY hello"]);
+    assert_eq!(program.code(), Some(125), "{program:?}");
+    assert!(program.stderr.contains("`program` is a command, which cannot be spoken to"), "{program:?}");
+    assert_eq!(fleet.ask(&["ask", "nobody", "SAY hello"]).code(), Some(125));
+    let nonsense = fleet.ask(&["ask", "worker", "SAY hello", "--schema", &schema("{\"type\": \"nonsense\"}")]);
+    assert_eq!(nonsense.code(), Some(125), "{nonsense:?}");
+    assert!(nonsense.stderr.contains("`#/type` is none of the types"), "{nonsense:?}");
+}
+
+#[test]
+fn whoever_asks_can_leave_while_nobody_reads() {
+    let provider = Provider::start();
+    let fleet = provider.fleet(Host::new(), "agents: [{ id: worker, kind: builtin, tools: { allow: [] } }]\n");
+    fleet.phase("worker", "running");
+    for (number, (signal, status)) in [(Signal::INT, 130), (Signal::TERM, 143)].into_iter().enumerate() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let usual = rustix::fs::fcntl_getfl(&writer).unwrap();
+        rustix::fs::fcntl_setfl(&writer, usual | rustix::fs::OFlags::NONBLOCK).unwrap();
+        while rustix::io::write(&writer, b"x").is_ok() {}
+        rustix::fs::fcntl_setfl(&writer, usual).unwrap();
+        let mut asking = fleet.host.prepare(["ask", "worker", "SAY hello", "--json"]);
+        let mut asking = asking.stdin(Stdio::null()).stdout(writer).stderr(Stdio::null()).spawn().unwrap();
+        // The first event is written before the agent asks its model, so it waits for a reader now.
+        eventually("the turn asks the model", || (provider.requests().len() > number).then_some(()));
+        let pid = rustix::process::Pid::from_raw(i32::try_from(asking.id()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+        assert_eq!(eventually("it leaves", || asking.try_wait().unwrap()).code(), Some(status));
+        drop(reader);
+    }
+}
+
+#[test]
+fn a_page_that_no_rule_allows_is_refused_in_the_words_of_the_network_door() {
+    let provider = Provider::start();
+    let fleet =
+        provider.fleet(Host::new(), "agents: [{ id: worker, kind: builtin, tools: { allow: [http_fetch] } }]\n");
+    let events = turn(&fleet, "worker", "CALL http_fetch {\"url\": \"https://docs.example.org/\"}", &[]);
+    let output = of(&events, "tool_result")[0]["output"].as_str().unwrap();
+    assert!(output.contains("docs.example.org") && output.contains("allowed_networks"), "{output}");
+}
+
+#[test]
 fn an_interrupted_turn_ends_what_it_started() {
     let provider = Provider::start();
     let fleet = provider.fleet(Host::new(), "agents: [{ id: worker, kind: builtin, tools: { allow: [shell] } }]\n");

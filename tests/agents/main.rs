@@ -19,6 +19,8 @@ mod fleet;
 mod budgets;
 mod builtin;
 mod clients;
+mod fake_openclaw;
+mod hostile;
 mod keys;
 mod openclaw;
 mod provider;

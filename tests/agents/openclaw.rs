@@ -1,5 +1,6 @@
 //! The real OpenClaw, not modified, as a member of a fleet beside NanoClaw's own agent.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -25,6 +26,22 @@ fn installation(host: &Host) -> Option<PathBuf> {
     let installed = install.env("NANOCLAW_STATE_DIR", host.path("install")).output().unwrap();
     assert!(installed.status.success(), "openclaw install: {}", String::from_utf8_lossy(&installed.stderr));
     Some(directory.canonicalize().unwrap())
+}
+
+/// A call of `exec`, in each notation of which OpenClaw makes calls.
+fn in_text(command: &str) -> [String; 4] {
+    let json = json!({ "command": command });
+    [
+        format!("<function=exec>\n<parameter=command>\n{command}\n</parameter>\n</function>"),
+        format!("[exec]\n{json}\n[END_TOOL_REQUEST]"),
+        format!("[tool:exec] {json}"),
+        format!("<|channel|>commentary to=exec code<|message|>{json}<|call|>"),
+    ]
+}
+
+/// A script whose first answer is `text`.
+fn written(text: &str) -> String {
+    text.lines().map(|line| format!("WRITE {line}\n")).collect()
 }
 
 #[test]
@@ -57,6 +74,31 @@ fn openclaw_and_the_builtin_agent_work_side_by_side() {
     let records = fleet.host.records_of("tool_call");
     let refused = records.iter().find(|record| record["result"] == "denied").expect("a record");
     assert_eq!((&refused["agent_id"], &refused["code"]), (&json!("claw"), &json!("tool-not-allowed")));
+
+    // Nor does it make a call of text that was not decided on.
+    for (number, text) in in_text("touch /workspace/forbidden").iter().enumerate() {
+        let session = format!("text-{number}");
+        let denied = turn(&fleet, "claw", &format!("TURN\n{}", written(text)), &["--session", &session]);
+        assert_eq!(of(&denied, "refused")[0]["tool"], "exec", "{text}: {denied:#?}");
+        assert!(of(&denied, "tool_call").is_empty(), "{text}: {denied:#?}");
+        assert!(!fleet.host.path("state/agents/claw/workspace/forbidden").exists(), "{text}");
+    }
+    for (number, text) in in_text("touch /workspace/made").iter().enumerate() {
+        let session = format!("made-{number}");
+        let made = turn(&fleet, "claw", &format!("TURN\n{}", written(text)), &["--session", &session]);
+        assert_eq!(of(&made, "tool_call")[0]["name"], "exec", "{text}: {made:#?}");
+        fs::remove_file(fleet.host.path("state/agents/claw/workspace/made")).expect(text);
+    }
+    // One that has an end that the door does not know, and one that OpenClaw finds anywhere in the text of some models.
+    for text in [
+        "[tool:exec]<parameter=command>touch /workspace/forbidden</parameter>",
+        "Well.</think>[tool:exec] {\"command\":\"touch /workspace/forbidden\"}",
+        "<|DSML|tool_calls><|DSML|invoke name=\"exec\"><|DSML|parameter name=\"command\" string=\"true\">touch /workspace/forbidden</|DSML|parameter></|DSML|invoke></|DSML|tool_calls>",
+    ] {
+        let said = turn(&fleet, "claw", &format!("TURN\n{}", written(text)), &["--session", "text-only"]);
+        assert!(of(&said, "tool_call").is_empty(), "{text}: {said:#?}");
+        assert!(!fleet.host.path("state/agents/claw/workspace/forbidden").exists(), "{text}");
+    }
 
     // It has reached its model door, and nothing else.
     let reached: Vec<Value> = fleet.host.records_of("net_connect");

@@ -7,15 +7,27 @@ use std::os::unix::fs::PermissionsExt;
 use crate::provider::Provider;
 use crate::support::{Host, eventually};
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// The file `token`, which webhooks want.
+pub fn write_token(host: &Host) {
+    let token = host.write("token", "a-token-of-a-webhook\n");
+    std::fs::set_permissions(token, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 /// One request; status and body.
-fn http(port: u16, head: &str, body: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+pub fn http(port: u16, head: &str, body: &str) -> (u16, String) {
     let length = body.len();
-    write!(stream, "{head}\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+    raw(port, &format!("{head}\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}"))
+}
+
+/// One request, as it stands; status and body.
+fn raw(port: u16, request: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    // What is refused is perhaps not read to its end.
+    let _sent = stream.write_all(request.as_bytes()).is_ok();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
     let status = text.split(' ').nth(1).unwrap().parse().unwrap();
@@ -37,8 +49,7 @@ fn a_schedule_starts_turns() {
 #[test]
 fn a_webhook_starts_a_turn_for_whoever_holds_its_token_and_for_nobody_else() {
     let (host, provider, port) = (Host::new(), Provider::start(), free_port());
-    let token = host.write("token", "a-token-of-a-webhook\n");
-    std::fs::set_permissions(token, std::fs::Permissions::from_mode(0o600)).unwrap();
+    write_token(&host);
     let agents = format!(
         "listen: 127.0.0.1:{port}
 agents: [{{ id: hooked, kind: builtin, tools: {{ allow: [] }}, webhook: {{ token: {{ file: ./token }}, prompt: \"SAY somebody called\" }} }}]
@@ -93,4 +104,49 @@ fn metrics_count_calls_tokens_and_refusals() {
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
+}
+
+#[test]
+fn one_agent_does_not_take_the_turns_of_all_webhooks() {
+    let (host, provider, port) = (Host::new(), Provider::start(), free_port());
+    write_token(&host);
+    let agents = format!(
+        "listen: 127.0.0.1:{port}
+agents:
+  - {{ id: slow, kind: builtin, tools: {{ allow: [] }}, webhook: {{ token: {{ file: ./token }}, prompt: \"LATENCY 600000\" }} }}
+  - {{ id: other, kind: builtin, tools: {{ allow: [] }}, webhook: {{ token: {{ file: ./token }}, prompt: \"SAY hello\" }} }}
+"
+    );
+    let fleet = provider.fleet(host, &agents);
+    fleet.phase("slow", "running");
+    fleet.phase("other", "running");
+    let call = |agent: &str, body: &str| {
+        http(port, &format!("POST /hooks/{agent} HTTP/1.1\r\nauthorization: Bearer a-token-of-a-webhook"), body).0
+    };
+    assert_eq!([(); 6].map(|()| call("slow", "")), [202, 202, 202, 202, 429, 429]);
+    assert_eq!(call("other", ""), 202);
+    fleet.logs("other", "hello");
+    assert_eq!(call("other", &"x".repeat(256 * 1024 + 1)), 413);
+    let bad = "POST /hooks/other HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer a-token-of-a-webhook\r\ntransfer-encoding: chunked\r\n\r\nnonsense\r\n\r\n";
+    assert_eq!(raw(port, bad).0, 400);
+}
+
+#[test]
+fn connections_that_do_nothing_hold_nobody_up() {
+    let (host, provider, port) = (Host::new(), Provider::start(), free_port());
+    let agents = format!("listen: 127.0.0.1:{port}\nagents: [{{ id: any, kind: builtin, tools: {{ allow: [] }} }}]\n");
+    let _fleet = provider.fleet(host, &agents);
+    let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(100);
+    let _idle: Vec<TcpStream> = (0..200)
+        .map(|n| {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            if n % 2 == 0 {
+                let _sent = stream.write_all(request.as_bytes()).is_ok();
+            }
+            stream
+        })
+        .collect();
+    assert_eq!(http(port, "GET /healthz HTTP/1.1", "").0, 200);
+    let (status, text) = raw(port, "GET /metrics HTTP/1.1\r\nhost: evil.example.com\r\n\r\n");
+    assert_eq!(status, 421, "{text}");
 }

@@ -325,9 +325,6 @@ fn root_steps(spec: &CellSpec, host: &HostFacts, scratch: u64, no_exec: bool) ->
             steps.push(system(library.clone(), target));
         }
     }
-    if let Some(path) = spec.fittings.own_binary.as_ref().filter(|_| spec.rootfs != Rootfs::Minimal) {
-        steps.push(RootStep::OwnBinary(path.clone()));
-    }
     for (path, text) in &spec.fittings.files {
         steps.push(RootStep::File { path: path.clone(), text: text.clone() });
     }

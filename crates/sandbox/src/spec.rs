@@ -37,8 +37,6 @@ pub struct CellSpec {
 /// What NanoClaw puts into a cell for its own agents, besides what was asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Fittings {
-    /// Where its own binary stands; a minimal root has it at `/nanoclaw` anyway.
-    pub own_binary: Option<PathBuf>,
     /// Read-only files and their text.
     pub files: BTreeMap<PathBuf, String>,
     /// Places of NanoClaw's own state. They are not checked against the deny list, which keeps that state from cells.

@@ -10,14 +10,19 @@ use nanoclaw_config::{Agent, Config, Scheduled, When};
 use nanoclaw_identity::{Identified, identify_schedule};
 use nanoclaw_policy::Engine;
 use nanoclaw_request::{Action, Arrived, CellId, Door, Refusal, RefusalCode, Stage};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::fleet::Fleet;
+use crate::log::Log;
 use crate::plane::Plane;
-use crate::{log, say, turn};
+use crate::{say, turn};
 
 /// Longest sleep: the wall clock can be set meanwhile.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// Longest turn that nobody waits for.
+const LONGEST_TURN: Duration = Duration::from_secs(60 * 60);
+/// Longest part in bytes of the answer to such a turn that stands in the agent's log.
+const LONGEST_LOGGED: usize = 16 * 1024;
 
 /// Starts the schedules of all agents. They end with the runtime.
 pub fn start(plane: &Plane, fleet: &Fleet, config: &Config) {
@@ -88,26 +93,53 @@ pub(crate) async fn unattended(
 
 /// Carries it out; the agent's log says what it answered.
 async fn attend(plane: &Plane, id: &CellId, rule: &str, target: &turn::Target, order: &Order) -> Outcome {
-    let (sender, mut receiver) = turn::events();
+    let (sender, mut heard) = turn::events();
     let hear = async {
         let mut last = None;
-        while let Some(event) = receiver.recv().await {
+        while let Some(event) = heard.next().await {
             if event.is_last() {
                 last = Some(event);
             }
         }
         last
     };
-    let ((), last) = tokio::join!(target.carry_out(order, sender), hear);
-    let (text, outcome) = match last {
-        Some(Event::Done { text, .. }) => (text, Outcome::default()),
-        Some(Event::Failed { error, .. }) => (format!("failed: {error}"), Outcome::failed(turn::failure(error))),
-        Some(_) | None => {
-            ("it ended without an answer".to_owned(), Outcome::failed(turn::failure("no answer".to_owned())))
-        }
+    // Where its time is up the sender is dropped, which interrupts it.
+    let (outcome, last) = tokio::join!(timeout(LONGEST_TURN, target.carry_out(order, sender)), hear);
+    let outcome = outcome.unwrap_or_else(|_| {
+        Outcome::failed(turn::failure(format!("it was interrupted, as it took longer than {LONGEST_TURN:?}")))
+    });
+    let text = match (&outcome.error, last) {
+        (None, Some(Event::Done { text, .. })) => logged(text),
+        (Some(refusal), _) => logged(format!("failed: {}", refusal.reason)),
+        (None, _) => "it ended without an answer".to_owned(),
     };
-    if let Err(error) = log::append(plane.state.log(id.as_str()), &format!("[{rule}] {text}\n")) {
+    let line = format!("[{rule}] {text}\n");
+    let written = Log::open(plane.state.log(id.as_str())).and_then(|mut log| log.write(line.as_bytes()));
+    if let Err(error) = written {
         say(format_args!("log of agent `{id}`: {error}"));
     }
     outcome
+}
+
+/// As much of an answer as the log gets.
+fn logged(mut text: String) -> String {
+    let end = text.floor_char_boundary(LONGEST_LOGGED);
+    let missing = text.len() - end;
+    if missing > 0 {
+        text.truncate(end);
+        text.push_str(&format!("… [{missing} more bytes]"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_answer_is_cut_for_the_log() {
+        assert_eq!(logged("short".to_owned()), "short");
+        let cut = logged("\u{e4}".repeat(LONGEST_LOGGED));
+        assert!(cut.ends_with(&format!("\u{e4}… [{LONGEST_LOGGED} more bytes]")), "{}", cut.len());
+    }
 }

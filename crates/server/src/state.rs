@@ -115,6 +115,16 @@ impl State {
         self.directory.join("agents").join(agent)
     }
 
+    /// What every cell of a fleet may see.
+    pub(crate) fn inside(&self) -> PathBuf {
+        self.directory.join("inside")
+    }
+
+    /// The copy of this program that cells run.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.inside().join("nanoclaw")
+    }
+
     /// Where the use of budgets is kept.
     pub fn budgets(&self) -> PathBuf {
         self.directory.join("budgets")

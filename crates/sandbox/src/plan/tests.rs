@@ -56,23 +56,22 @@ fn bind(source: &str, target: &str, mode: MountMode, no_exec: bool, kind: BindKi
 #[test]
 fn what_nanoclaw_puts_into_a_cell_lies_beneath_what_was_asked_for() {
     let fittings = Fittings {
-        own_binary: Some("/opt/nanoclaw/nanoclaw".into()),
         files: [("/etc/nanoclaw/agent.json".into(), "{}".to_owned())].into(),
-        places: vec![Mount {
-            source: "/var/lib/nanoclaw/agents/a".into(),
-            target: "/data".into(),
-            mode: MountMode::Rw,
-        }],
+        places: vec![
+            Mount { source: "/var/lib/nanoclaw/agents/a".into(), target: "/data".into(), mode: MountMode::Rw },
+            Mount { source: "/var/lib/nanoclaw/inside".into(), target: "/opt/nanoclaw".into(), mode: MountMode::Ro },
+        ],
     };
     let plan = plan(&CellSpec { fittings, ..spec(Rootfs::Host) }, &host(true)).unwrap();
     let at = |step: &RootStep| plan.root.iter().position(|each| each == step).unwrap();
-    let binary = at(&RootStep::OwnBinary("/opt/nanoclaw/nanoclaw".into()));
+    let binary = at(&bind("/var/lib/nanoclaw/inside", "/opt/nanoclaw", MountMode::Ro, false, BindKind::Own));
     let file = at(&RootStep::File { path: "/etc/nanoclaw/agent.json".into(), text: "{}".to_owned() });
     let data = at(&bind("/var/lib/nanoclaw/agents/a", "/data", MountMode::Rw, true, BindKind::Own));
     let work = at(&bind("/srv/work", "/workspace", MountMode::Rw, true, BindKind::Asked));
-    assert!(binary < file && file < data.min(work));
+    assert!(file < data.min(work).min(binary));
     assert!(plan.landlock.write.contains(&"/data".into()));
-    assert!(plan.landlock.execute.contains(&"/opt/nanoclaw/nanoclaw".into()));
+    assert!(plan.landlock.execute.contains(&"/opt/nanoclaw".into()));
+    assert!(!plan.landlock.write.contains(&"/opt/nanoclaw".into()));
 }
 
 #[test]

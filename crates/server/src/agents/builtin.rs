@@ -1,19 +1,28 @@
 //! The cell of NanoClaw's own agent: its binary, and its settings in a file that it can only read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nanoclaw_agent::settings::{McpServer, Settings, Speech, ToolNames};
 use nanoclaw_config::{Agent, AgentDialect, Builtin, ModelAccess, Mount, MountMode, Rootfs, ToolRule};
 use nanoclaw_sandbox::CellSpec;
 
-use super::{BINARY, FitError};
+use super::FitError;
 
+/// Where NanoClaw's own program stands in the cell.
+const PROGRAM: &str = "/opt/nanoclaw/nanoclaw";
 /// Where the settings stand in the cell.
 const SETTINGS: &str = "/etc/nanoclaw/agent.json";
 /// Where the skills stand in the cell.
 const SKILLS: &str = "/opt/skills";
 
-pub(super) fn fit(agent: &Agent, builtin: &Builtin, access: &ModelAccess, spec: &mut CellSpec) -> Result<(), FitError> {
+/// `program` is the copy of this program that cells run.
+pub(super) fn fit(
+    agent: &Agent,
+    builtin: &Builtin,
+    access: &ModelAccess,
+    program: &Path,
+    spec: &mut CellSpec,
+) -> Result<(), FitError> {
     let model = access.model.clone().ok_or(FitError::NoModel)?;
     // A rule about arguments does not take the whole tool away: the model door looks at each call.
     let whole = |rule: &&ToolRule| rule.arguments.is_empty();
@@ -29,6 +38,7 @@ pub(super) fn fit(agent: &Agent, builtin: &Builtin, access: &ModelAccess, spec: 
             deny: access.tools.deny.iter().filter(whole).map(|rule| rule.name.clone()).collect(),
         },
         max_steps: builtin.max_steps,
+        context_tokens: builtin.context_tokens.into(),
         skills: builtin.skills.as_ref().map(|_| SKILLS.into()),
         mcp: builtin.mcp.iter().map(McpServer::from).collect(),
         ..Settings::new(agent.id.as_str(), model)
@@ -41,8 +51,12 @@ pub(super) fn fit(agent: &Agent, builtin: &Builtin, access: &ModelAccess, spec: 
         // A minimal root has the binary anyway.
         Rootfs::Minimal => PathBuf::from("/nanoclaw"),
         Rootfs::Host | Rootfs::Directory(_) => {
-            spec.fittings.own_binary = Some(BINARY.into());
-            BINARY.into()
+            spec.fittings.places.push(Mount {
+                source: program.to_path_buf(),
+                target: PROGRAM.into(),
+                mode: MountMode::Ro,
+            });
+            PROGRAM.into()
         }
     };
     spec.fittings.files.insert(SETTINGS.into(), serde_json::to_string_pretty(&settings)?);
@@ -53,7 +67,6 @@ pub(super) fn fit(agent: &Agent, builtin: &Builtin, access: &ModelAccess, spec: 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::path::Path;
 
     use nanoclaw_config::{AgentKind, SandboxMode};
     use nanoclaw_sandbox::Fittings;
@@ -84,7 +97,7 @@ mod tests {
             fittings: Fittings::default(),
         };
         let access = ModelAccess { model: Some("p/m".into()), ..agent.models.clone().unwrap_or_default() };
-        fit(agent, builtin, &access, &mut spec)?;
+        fit(agent, builtin, &access, Path::new("/state/inside/nanoclaw"), &mut spec)?;
         Ok(spec)
     }
 
@@ -112,6 +125,12 @@ mod tests {
                 {"name": "web", "url": "https://mcp.example.com/mcp"},
             ])
         );
+    }
+
+    #[test]
+    fn the_context_of_the_configuration_reaches_the_agent() {
+        assert_eq!(settings(&fitted("    context_tokens: 5000\n").unwrap())["context_tokens"], 5000);
+        assert_eq!(settings(&fitted("").unwrap())["context_tokens"], 96_000);
     }
 
     #[test]

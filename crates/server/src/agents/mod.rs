@@ -5,18 +5,19 @@ pub mod llama;
 pub mod openclaw;
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use nanoclaw_config::{Agent, AgentKind, Mount, MountMode, SandboxMode};
+use nanoclaw_config::{Agent, AgentKind, Config, Mount, MountMode, SandboxMode};
 use nanoclaw_sandbox::{CellSpec, Fittings};
 
 use crate::cell::{Order, host_services};
 use crate::model_door;
 use crate::plane::Plane;
+use crate::state::State;
 
-/// Where NanoClaw's own binary stands in the cells of its own agents.
-const BINARY: &str = "/opt/nanoclaw/nanoclaw";
 /// Where an agent works.
 const WORKSPACE: &str = "/workspace";
 /// Where an agent keeps what must outlive its cell.
@@ -72,6 +73,26 @@ pub enum FitError {
     Random(io::Error),
 }
 
+/// Puts what all cells of a fleet share where they find it. Called once, by whoever holds the lock of the fleet.
+///
+/// # Errors
+/// It cannot be written.
+pub fn prepare(state: &State, config: &Config) -> Result<(), FitError> {
+    if !config.agents.iter().any(|agent| matches!(agent.kind, AgentKind::Builtin(_))) {
+        return Ok(());
+    }
+    // A copy, so that no cell holds a handle on the file that everything else runs from (cf. CVE-2019-5736); one for all,
+    // so that they share its pages. Cells that still run an older one keep it.
+    let program = state.program();
+    let new = program.with_extension("new");
+    let copied = std::fs::create_dir_all(state.inside()).and_then(|()| {
+        std::fs::copy("/proc/self/exe", &new)?;
+        std::fs::set_permissions(&new, Permissions::from_mode(0o555))?;
+        std::fs::rename(&new, &program)
+    });
+    copied.map_err(|source| FitError::Place { path: program, source })
+}
+
 /// Makes the order for an agent's cell.
 pub(crate) fn fit(plane: &Plane, agent: &Agent, mode: SandboxMode) -> Result<Fitted, FitError> {
     let models = plane.models.as_ref().and_then(|models| models.access(agent));
@@ -100,7 +121,7 @@ pub(crate) fn fit(plane: &Plane, agent: &Agent, mode: SandboxMode) -> Result<Fit
         AgentKind::Builtin(builtin) => {
             let access = models.as_ref().ok_or(FitError::NoModel)?;
             places(plane, agent, &mut spec)?;
-            builtin::fit(agent, builtin, access, &mut spec)?;
+            builtin::fit(agent, builtin, access, &plane.state.program(), &mut spec)?;
             Speech::Builtin
         }
         AgentKind::OpenClaw { directory } => {

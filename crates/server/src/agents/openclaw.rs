@@ -86,7 +86,9 @@ pub(super) fn fit(
     Ok(Speech::OpenClaw { token })
 }
 
-/// OpenClaw's configuration: nothing but what it needs to work through the doors. Where there are rules for tools, each
+/// OpenClaw's configuration: nothing but what it needs to work through the doors. For models of one format of thoughts it
+/// makes calls of a notation that may stand anywhere in a text, so the format is another. (All others stand alone, and
+/// the model door reads them: `ModelAccess::text_calls`.) Where there are rules for tools, each
 /// tool is called by its own name: otherwise most are called through one that finds and calls others, and the model door
 /// would see only that name. Tools that the door would refuse in any case are not offered to the model.
 fn configuration(model: &str, token: &str, rules: &ToolRules) -> Value {
@@ -114,6 +116,7 @@ fn configuration(model: &str, token: &str, rules: &ToolRules) -> Value {
                         "cost": { "input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0 },
                         "contextWindow": CONTEXT,
                         "maxTokens": MAX_TOKENS,
+                        "compat": { "thinkingFormat": "openai" },
                     }],
                 },
             },
@@ -161,6 +164,12 @@ mod tests {
     #[test]
     fn without_rules_openclaw_keeps_its_own_choice_of_tools() {
         assert_eq!(configuration("m", "t", &ToolRules::default()).get("tools"), None);
+    }
+
+    #[test]
+    fn openclaw_does_not_read_the_calls_of_deepseek() {
+        let model = configuration("m", "t", &ToolRules::default());
+        assert_eq!(model.pointer("/models/providers/nanoclaw/models/0/compat/thinkingFormat"), Some(&json!("openai")));
     }
 
     #[test]

@@ -106,6 +106,11 @@ impl Steering {
         let _ended = self.orders.send(Directive::Signal(n, signal)).is_err();
     }
 
+    /// Waits until the cell has ended.
+    pub async fn ended(&self) {
+        self.orders.closed().await;
+    }
+
     /// Ends the cell at once.
     pub fn kill(&self) {
         let _ended = self.orders.send(Directive::Kill).is_err();

@@ -58,6 +58,11 @@ pub enum Reply {
     Events(UnixStream),
     /// It is under way.
     Done,
+    /// The fleet is ending.
+    Ending {
+        /// The control plane's process.
+        process: OwnedFd,
+    },
 }
 
 impl Client {
@@ -83,6 +88,7 @@ impl Client {
             Answer::Started => Reply::Started { terminal: fds.next() },
             Answer::Events => Reply::Events(one()?.into()),
             Answer::Done => Reply::Done,
+            Answer::Ending => Reply::Ending { process: one()? },
             Answer::Refused(why) => return Err(ClientError::Refused(why)),
             Answer::NotRun { errno, why } => return Err(ClientError::NotRun { errno, why }),
             Answer::Exited(_) => return Err(ClientError::Broken(io::ErrorKind::InvalidData.into())),
@@ -94,9 +100,13 @@ impl Client {
         match self.receive()?.0 {
             Answer::Exited(status) => Ok(status),
             Answer::Refused(why) => Err(ClientError::Refused(why)),
-            Answer::Cells | Answer::Log | Answer::Started | Answer::NotRun { .. } | Answer::Events | Answer::Done => {
-                Err(ClientError::Broken(io::ErrorKind::InvalidData.into()))
-            }
+            Answer::Cells
+            | Answer::Log
+            | Answer::Started
+            | Answer::NotRun { .. }
+            | Answer::Events
+            | Answer::Done
+            | Answer::Ending => Err(ClientError::Broken(io::ErrorKind::InvalidData.into())),
         }
     }
 

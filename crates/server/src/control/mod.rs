@@ -70,6 +70,8 @@ pub(crate) enum Answer {
     Events,
     /// It is under way.
     Done,
+    /// The fleet is ending. The control plane's process is beside it, so that its end can be waited for.
+    Ending,
     /// It was refused, with what to do about it.
     Refused(String),
 }

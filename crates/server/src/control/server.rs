@@ -1,9 +1,11 @@
 //! The control plane's side of the control socket.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use nanoclaw_agent::protocol::Order;
 use nanoclaw_audit::{Fact, Note, Outcome, Recorded, Warrant};
@@ -12,10 +14,11 @@ use nanoclaw_policy::Engine;
 use nanoclaw_request::{Action, Arrived, CellId, Door, IdError, Manage, Refusal, RefusalCode, Stage};
 use nanoclaw_sandbox::{TerminalSize, wire};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use rustix::process::Signal;
+use rustix::process::{PidfdFlags, Signal, getpid, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::time::timeout;
 
 use super::{Answer, Request};
 use crate::fleet::Fleet;
@@ -24,8 +27,12 @@ use crate::program::{NotRun, failure};
 use crate::readiness::watch;
 use crate::turn;
 
-/// Most connections at once; more wait.
+/// Most connections at once; more wait. Those of turns and programs do not count, as they last.
 const CONNECTIONS: usize = 64;
+/// Longest time until a request has come.
+const REQUEST_TIME: Duration = Duration::from_secs(10);
+/// Most turns, and most further programs, that operators have under way in one agent; more are refused.
+const MOST_UNDER_WAY: usize = 16;
 
 /// The listening control socket.
 pub struct Control {
@@ -33,6 +40,19 @@ pub struct Control {
     plane: Plane,
     fleet: Fleet,
     engine: Engine,
+    under_way: Mutex<BTreeMap<CellId, UnderWay>>,
+}
+
+/// What is free for operators in one agent.
+struct UnderWay {
+    turns: Arc<Semaphore>,
+    programs: Arc<Semaphore>,
+}
+
+impl Default for UnderWay {
+    fn default() -> Self {
+        Self { turns: Arc::new(Semaphore::new(MOST_UNDER_WAY)), programs: Arc::new(Semaphore::new(MOST_UNDER_WAY)) }
+    }
 }
 
 impl Control {
@@ -51,7 +71,7 @@ impl Control {
         rustix::net::listen(&listener, 64)?;
         let engine =
             Engine::new(CellId::parse("control").map_err(|error: IdError| io::Error::other(error))?, Vec::new());
-        Ok(Self { listener: watch(listener)?, plane, fleet, engine })
+        Ok(Self { listener: watch(listener)?, plane, fleet, engine, under_way: Mutex::default() })
     }
 
     /// Serves until the runtime ends.
@@ -68,8 +88,7 @@ impl Control {
                     let control = control.clone();
                     tokio::spawn(async move {
                         // An operator who leaves early gets no answer.
-                        let _left = control.connection(connection).await.is_err();
-                        drop(place);
+                        let _left = control.connection(connection, place).await.is_err();
                     });
                 }
                 // Out of descriptors, most likely: others will be closed.
@@ -78,37 +97,43 @@ impl Control {
         }
     }
 
-    async fn connection(&self, connection: OwnedFd) -> io::Result<()> {
+    async fn connection(&self, connection: OwnedFd, place: OwnedSemaphorePermit) -> io::Result<()> {
         let peer = rustix::net::sockopt::socket_peercred(&connection)?;
         let uid = peer.uid.as_raw();
         let connection = watch(connection)?;
-        let received =
-            connection.async_io(Interest::READABLE, |socket| wire::receive::<Request>(socket.as_fd())).await?;
-        let Some((request, mut fds)) = received else { return Ok(()) };
+        let receive = connection.async_io(Interest::READABLE, |socket| wire::receive::<Request>(socket.as_fd()));
+        let Some((request, mut fds)) = timeout(REQUEST_TIME, receive).await?? else { return Ok(()) };
         // What a stranger sends beside a request is not even read.
         let known = uid == 0 || uid == rustix::process::geteuid().as_raw();
-        let order = match (&request, fds.pop()) {
-            (Request::Order { .. }, Some(memory)) if known => Some(wire::from_memory::<Order>(memory)?),
-            (Request::Order { .. }, _) => None,
-            (_, last) => {
-                fds.extend(last);
-                None
-            }
+        let order = match (&request, known) {
+            (Request::Order { .. }, true) => Some(match fds.pop() {
+                Some(memory) => wire::from_memory::<Order>(memory).map_err(|error| error.to_string()),
+                None => Err("there is none".to_owned()),
+            }),
+            _ => None,
         };
         match self.decide(&request, order.as_ref(), uid).await {
             Ok(warrant) => match (request, order) {
-                (Request::Order { cell }, Some(order)) => self.order(warrant, &cell, order, &connection).await,
-                (Request::Order { .. }, None) => {
-                    answer(&connection, &Answer::Refused("there is no order".to_owned()), &[])
+                (Request::Order { cell }, Some(Ok(order))) => {
+                    self.order(warrant, &cell, order, &connection, place).await
                 }
-                (request, _) => self.act(warrant, request, fds, &connection).await,
+                (Request::Exec { cell, command, terminal }, _) => {
+                    let order = Exec { command, terminal, stdio: fds };
+                    self.exec(warrant, &cell, order, &connection, place).await
+                }
+                (request, _) => self.act(warrant, request, &connection).await,
             },
             Err(refusal) => answer(&connection, &Answer::Refused(refusal.to_string()), &[]),
         }
     }
 
     /// Walks the path: who, what, whether, and on record.
-    async fn decide(&self, request: &Request, order: Option<&Order>, uid: u32) -> Result<Warrant, Refusal> {
+    async fn decide(
+        &self,
+        request: &Request,
+        order: Option<&Result<Order, String>>,
+        uid: u32,
+    ) -> Result<Warrant, Refusal> {
         let owner = rustix::process::geteuid().as_raw();
         let identified = match identify_operator(Arrived::now(Door::Control, request), uid, owner) {
             Ok(identified) => identified,
@@ -126,7 +151,7 @@ impl Control {
         }
     }
 
-    fn parse(&self, request: &Request, order: Option<&Order>) -> Result<Action, (Action, Refusal)> {
+    fn parse(&self, request: &Request, order: Option<&Result<Order, String>>) -> Result<Action, (Action, Refusal)> {
         let (manage, cell) = match request {
             Request::List => (Manage::List, None),
             Request::Down => (Manage::Down, None),
@@ -135,9 +160,12 @@ impl Control {
             Request::Exec { cell, command, .. } => {
                 (Manage::Exec { cell: cell.clone(), command: command.clone() }, Some(cell))
             }
-            Request::Order { cell } => (turn::manage(cell, order), Some(cell)),
+            Request::Order { cell } => (turn::manage(cell, order.and_then(|order| order.as_ref().ok())), Some(cell)),
         };
         let action = Action::Manage(manage);
+        if let Some(Err(why)) = order {
+            return Err((action, unreadable(why)));
+        }
         match cell {
             Some(cell) if CellId::parse(cell).ok().and_then(|id| self.fleet.log(&id)).is_none() => {
                 let refusal = refusal(format!("there is no agent `{}` in this fleet", cell.escape_debug()));
@@ -147,16 +175,7 @@ impl Control {
         }
     }
 
-    async fn act(
-        &self,
-        warrant: Warrant,
-        request: Request,
-        fds: Vec<OwnedFd>,
-        connection: &AsyncFd<OwnedFd>,
-    ) -> io::Result<()> {
-        if let Request::Exec { cell, command, terminal } = request {
-            return self.exec(warrant, &cell, command, terminal, fds, connection).await;
-        }
+    async fn act(&self, warrant: Warrant, request: Request, connection: &AsyncFd<OwnedFd>) -> io::Result<()> {
         let (_action, ticket) = warrant.spend();
         let outcome = match request {
             Request::List => {
@@ -179,7 +198,8 @@ impl Control {
             }
             Request::Down => {
                 self.fleet.stop_all();
-                answer(connection, &Answer::Done, &[])
+                let ours = pidfd_open(getpid(), PidfdFlags::empty())?;
+                answer(connection, &Answer::Ending, &[ours.as_fd()])
             }
             Request::Exec { .. } | Request::Order { .. } => Ok(()),
         };
@@ -191,18 +211,19 @@ impl Control {
         &self,
         warrant: Warrant,
         cell: &str,
-        command: Vec<String>,
-        terminal: Option<TerminalSize>,
-        stdio: Vec<OwnedFd>,
+        Exec { command, terminal, stdio }: Exec,
         connection: &AsyncFd<OwnedFd>,
+        place: OwnedSemaphorePermit,
     ) -> io::Result<()> {
         let refused = |why: String| answer(connection, &Answer::Refused(why), &[]);
-        let Some(steering) = CellId::parse(cell).ok().and_then(|id| self.fleet.steering(&id)) else {
-            let (_action, ticket) = warrant.spend();
-            let outcome = Outcome::failed(failure(&NotRun::CellGone));
-            self.plane.recorder.outcome(ticket, outcome).await.map_err(io::Error::other)?;
-            return refused(format!("agent `{cell}` is not running; `nanoclaw ps` shows its state"));
+        let found = CellId::parse(cell).ok().and_then(|id| Some((self.fleet.steering(&id)?, id)));
+        let Some((steering, id)) = found else {
+            return self.not_running(warrant, cell, connection).await;
         };
+        let Ok(_own) = self.place(id, |under_way| &under_way.programs) else {
+            return self.too_many(warrant, cell, "further programs", connection).await;
+        };
+        drop(place);
         let name = command.first().cloned().unwrap_or_default();
         let program = match steering.run(warrant, command, terminal, stdio).await {
             Ok(program) => program,
@@ -236,14 +257,22 @@ impl Control {
 
 impl Control {
     /// Has an agent carry out an order. The record of its end is written when the agent is done, or the operator left.
-    async fn order(&self, warrant: Warrant, cell: &str, order: Order, connection: &AsyncFd<OwnedFd>) -> io::Result<()> {
-        let (_action, ticket) = warrant.spend();
+    async fn order(
+        &self,
+        warrant: Warrant,
+        cell: &str,
+        order: Order,
+        connection: &AsyncFd<OwnedFd>,
+        place: OwnedSemaphorePermit,
+    ) -> io::Result<()> {
         let Some(target) = CellId::parse(cell).ok().and_then(|id| self.fleet.target(&id)) else {
-            let outcome = Outcome::failed(failure(&NotRun::CellGone));
-            self.plane.recorder.outcome(ticket, outcome).await.map_err(io::Error::other)?;
-            let why = format!("agent `{cell}` is not running; `nanoclaw ps` shows its state");
-            return answer(connection, &Answer::Refused(why), &[]);
+            return self.not_running(warrant, cell, connection).await;
         };
+        let Ok(_own) = self.place(target.id.clone(), |under_way| &under_way.turns) else {
+            return self.too_many(warrant, cell, "turns", connection).await;
+        };
+        drop(place);
+        let (_action, ticket) = warrant.spend();
         let (ours, theirs) = tokio::net::UnixStream::pair()?;
         let theirs = theirs.into_std()?;
         // Whoever reads it does so without a runtime.
@@ -253,6 +282,54 @@ impl Control {
         let outcome = turn::to_lines(&target, &order, ours).await;
         self.plane.recorder.outcome(ticket, outcome).await.map_err(io::Error::other)
     }
+
+    /// A place of an agent of the fleet.
+    fn place(
+        &self,
+        id: CellId,
+        kind: impl FnOnce(&UnderWay) -> &Arc<Semaphore>,
+    ) -> Result<OwnedSemaphorePermit, TryAcquireError> {
+        let mut all = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        kind(all.entry(id).or_default()).clone().try_acquire_owned()
+    }
+
+    async fn not_running(&self, warrant: Warrant, cell: &str, connection: &AsyncFd<OwnedFd>) -> io::Result<()> {
+        let why = format!("agent `{cell}` is not running; `nanoclaw ps` shows its state");
+        self.not_done(warrant, failure(&NotRun::CellGone), why, connection).await
+    }
+
+    async fn too_many(
+        &self,
+        warrant: Warrant,
+        cell: &str,
+        what: &str,
+        connection: &AsyncFd<OwnedFd>,
+    ) -> io::Result<()> {
+        let why = format!("{MOST_UNDER_WAY} {what} are under way in agent `{cell}`, and there can be no more");
+        let help = "wait for one to end, or interrupt one";
+        let refusal =
+            Refusal { stage: Stage::Act, code: RefusalCode::Limit, reason: why.clone(), help: help.to_owned() };
+        self.not_done(warrant, refusal, format!("{why}; {help}"), connection).await
+    }
+
+    async fn not_done(
+        &self,
+        warrant: Warrant,
+        refusal: Refusal,
+        why: String,
+        connection: &AsyncFd<OwnedFd>,
+    ) -> io::Result<()> {
+        let (_action, ticket) = warrant.spend();
+        self.plane.recorder.outcome(ticket, Outcome::failed(refusal)).await.map_err(io::Error::other)?;
+        answer(connection, &Answer::Refused(why), &[])
+    }
+}
+
+/// A further program that is asked for.
+struct Exec {
+    command: Vec<String>,
+    terminal: Option<TerminalSize>,
+    stdio: Vec<OwnedFd>,
 }
 
 fn answer(connection: &AsyncFd<OwnedFd>, answer: &Answer, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
@@ -265,6 +342,15 @@ fn refusal(reason: String) -> Refusal {
         code: RefusalCode::NoSuchCell,
         reason,
         help: "`nanoclaw ps` lists the agents".to_owned(),
+    }
+}
+
+fn unreadable(why: &str) -> Refusal {
+    Refusal {
+        stage: Stage::Inspect,
+        code: RefusalCode::Malformed,
+        reason: format!("the order beside the request cannot be read: {why}"),
+        help: "use the command of the same version as the fleet's".to_owned(),
     }
 }
 

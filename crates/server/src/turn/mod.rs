@@ -2,6 +2,7 @@
 //! turn (a person, the clock, a webhook). What an agent answers comes out of its cell and is believed no more than that.
 
 mod builtin;
+mod events;
 mod openclaw;
 
 use std::io;
@@ -14,18 +15,19 @@ use nanoclaw_request::{CellId, Manage, Refusal, RefusalCode, Stage};
 use nanoclaw_vault::digest::{Sha256, hex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
-use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use crate::agents::{Speech, llama};
 use crate::cell::Steering;
 
+pub(crate) use events::{Events, events};
+
 /// How long an order waits for an agent that has just started.
 const START: Duration = Duration::from_secs(180);
 /// Pause between two looks at whether it has.
 const LOOK: Duration = Duration::from_millis(100);
-/// Events that wait for somebody who reads slowly.
-const WAITING: usize = 64;
+/// How far apart the end of a cell and the end of what it says may be seen.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A running agent that can be spoken to.
 #[derive(Clone)]
@@ -36,55 +38,92 @@ pub struct Target {
     pub(crate) models: Option<Models>,
 }
 
-/// Where events go. When it is closed, the turn is interrupted.
-pub type Events = mpsc::Sender<Event>;
-
-/// A channel for events.
-pub fn events() -> (Events, mpsc::Receiver<Event>) {
-    mpsc::channel(WAITING)
-}
-
-/// Whoever hears the events has left.
-struct Left;
-
 /// Why an agent did not do as it was told.
 #[derive(Debug, thiserror::Error)]
 enum TurnError {
     /// The cell does not answer.
     #[error("the agent does not answer: {0}")]
     Cell(#[from] io::Error),
+    /// It answers, but not to the end.
+    #[error("the agent's answer broke off: {0}")]
+    BrokenOff(String),
     /// It answers, but not as it should.
     #[error("the agent's answer cannot be read: {0}")]
     Answer(String),
     /// It says that it cannot.
     #[error("the agent refused: {0}")]
     Agent(String),
+    /// Its cell has ended.
+    #[error("the agent ended before it was done")]
+    Ended,
+    /// Nobody hears it any more.
+    #[error("interrupted: whoever asked for it left")]
+    Left,
     /// It is no agent that listens.
     #[error("it is a program that cannot be spoken to")]
     NotSpokenTo,
 }
 
 impl Target {
-    /// Carries out an order. The last event is one that ends it ([`Event::is_last`]), unless the reader left.
-    pub async fn carry_out(&self, order: &Order, events: Events) {
+    /// Carries out an order. The last event is one that ends it ([`Event::is_last`]), unless the reader left. Gives what
+    /// is to be recorded of it.
+    pub(crate) async fn carry_out(&self, order: &Order, events: Events) -> Outcome {
+        let ended = async {
+            self.steering.ended().await;
+            sleep(LAST_WORDS).await;
+        };
+        let done = tokio::select! {
+            done = self.obey(order, &events) => done,
+            () = ended => Err(TurnError::Ended),
+        };
+        let done = match done {
+            Err(TurnError::Cell(_) | TurnError::BrokenOff(_))
+                if timeout(LAST_WORDS, self.steering.ended()).await.is_ok() =>
+            {
+                Err(TurnError::Ended)
+            }
+            done => done,
+        };
+        let last = match done {
+            Ok(last) => last,
+            Err(TurnError::Left) => return interrupted(),
+            Err(error) => Event::Failed { help: self.help(&error, &events), error: error.to_string() },
+        };
+        let outcome = match &last {
+            Event::Failed { error, .. } => Outcome::failed(failure(error.clone())),
+            _ => Outcome::default(),
+        };
+        match events.tell(last, 0).await {
+            Ok(()) => outcome,
+            Err(_) => interrupted(),
+        }
+    }
+
+    /// Gives the last event.
+    async fn obey(&self, order: &Order, events: &Events) -> Result<Event, TurnError> {
         tokio::select! {
             () = self.starts() => {}
-            () = events.closed() => return,
+            () = events.closed() => return Err(TurnError::Left),
         }
-        let done = match &self.speech {
-            Speech::Builtin => builtin::carry_out(self, order, &events).await,
-            Speech::OpenClaw { token } => openclaw::carry_out(self, token, order, &events).await,
+        match &self.speech {
+            Speech::Builtin => builtin::carry_out(self, order, events).await,
+            Speech::OpenClaw { token } => openclaw::carry_out(self, token, order, events).await,
             Speech::None | Speech::LlamaServer => Err(TurnError::NotSpokenTo),
-        };
-        if let Err(error) = done {
-            let help = match &error {
-                TurnError::Cell(_) => {
-                    format!("`nanoclaw ps` shows its state, `nanoclaw logs {}` what it said", self.id)
-                }
-                TurnError::NotSpokenTo => "agents of kind `builtin` and `openclaw` can be spoken to".to_owned(),
-                TurnError::Answer(_) | TurnError::Agent(_) => format!("`nanoclaw logs {}` shows what it said", self.id),
-            };
-            let _reader_left = events.send(Event::Failed { error: error.to_string(), help }).await.is_err();
+        }
+    }
+
+    /// What to do about an error.
+    fn help(&self, error: &TurnError, events: &Events) -> String {
+        let id = &self.id;
+        match (error, events.session()) {
+            (TurnError::Ended, Some(session)) => format!(
+                "what it had completed is kept; when `nanoclaw ps` says that it runs again, go on with `nanoclaw ask {id} --session {session} 'go on'`"
+            ),
+            (TurnError::Ended | TurnError::Cell(_), _) => {
+                format!("`nanoclaw ps` shows its state, `nanoclaw logs {id}` what it said")
+            }
+            (TurnError::NotSpokenTo, _) => "agents of kind `builtin` and `openclaw` can be spoken to".to_owned(),
+            _ => format!("`nanoclaw logs {id}` shows what it said"),
         }
     }
 
@@ -101,7 +140,7 @@ impl Target {
     /// Whether it can be spoken to now. `None` for programs that never can.
     pub(crate) async fn is_ready(&self) -> Option<bool> {
         match &self.speech {
-            Speech::Builtin => Some(self.steering.dial(nanoclaw_agent::settings::PORT).await.is_ok()),
+            Speech::Builtin => Some(builtin::is_ready(self).await),
             Speech::OpenClaw { .. } => Some(openclaw::is_ready(self).await),
             Speech::LlamaServer => Some(llama::is_ready(&self.steering).await),
             Speech::None => None,
@@ -125,33 +164,32 @@ pub(crate) fn manage(cell: &str, order: Option<&Order>) -> Manage {
 /// Carries out an order and writes the events to `stream`, a JSON line each, until it is done or `stream` is closed.
 /// Gives what is to be recorded of it.
 pub(crate) async fn to_lines(target: &Target, order: &Order, stream: UnixStream) -> Outcome {
-    let (sender, mut receiver) = events();
+    let (sender, mut heard) = events();
     let (mut reader, mut writer) = stream.into_split();
-    let relay = async {
-        let mut failed = None;
+    let relay = async move {
         let mut byte = [0];
         loop {
             let event = tokio::select! {
-                event = receiver.recv() => event,
+                event = heard.next() => event,
                 // Nothing is expected from there but its end.
                 _ = reader.read(&mut byte) => None,
             };
-            let Some(event) = event else { break };
-            if let Event::Failed { error, .. } = &event {
-                failed = Some(error.clone());
-            }
-            let Ok(mut line) = serde_json::to_vec(&event) else { break };
+            let Some(event) = event else { break false };
+            let last = event.is_last();
+            let Ok(mut line) = serde_json::to_vec(&event) else { break false };
+            drop(event);
             line.push(b'\n');
             if writer.write_all(&line).await.is_err() {
-                break;
+                break false;
+            }
+            if last {
+                break true;
             }
         }
-        // The turn is interrupted by this.
-        drop(receiver);
-        failed
+        // What it hears with ends here, which interrupts the turn.
     };
-    let ((), failed) = tokio::join!(target.carry_out(order, sender), relay);
-    failed.map_or_else(Outcome::default, |reason| Outcome::failed(failure(reason)))
+    let (outcome, whole) = tokio::join!(target.carry_out(order, sender), relay);
+    if whole { outcome } else { interrupted() }
 }
 
 /// How a turn that could not be done stands in the log.
@@ -159,6 +197,7 @@ pub(crate) fn failure(reason: String) -> Refusal {
     Refusal { stage: Stage::Act, code: RefusalCode::Unreachable, reason, help: String::new() }
 }
 
-async fn tell(events: &Events, event: Event) -> Result<(), Left> {
-    events.send(event).await.map_err(|_| Left)
+/// How a turn that nobody waited for to its end stands in the log.
+fn interrupted() -> Outcome {
+    Outcome::failed(failure(TurnError::Left.to_string()))
 }
