@@ -8,7 +8,9 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use nanoclaw_identity::{Caller, Declined, Proposal};
 use nanoclaw_policy::Permit;
-use nanoclaw_request::{Action, Evidence, Manage, ModelCall, ProposedCall, Refusal, RefusalCode, SessionId, Stage};
+use nanoclaw_request::{
+    Action, Evidence, Manage, ModelCall, ProposedCall, Refusal, RefusalCode, SessionId, Stage, Syscall,
+};
 use serde::{Serialize, Serializer};
 
 use crate::model_use::ModelUse;
@@ -226,6 +228,9 @@ impl Record {
         let mut record = Self::about(proposal, proposal.at(), ResultKind::Denied);
         record.describe(proposal.action());
         record.refuse(declined.refusal());
+        if matches!(proposal.action(), Action::Syscall(call) if is_ordinary(call)) {
+            record.severity = Severity::Low;
+        }
         record
     }
 
@@ -233,7 +238,6 @@ impl Record {
     pub(crate) fn refuse(&mut self, refusal: &Refusal) {
         self.explain(refusal);
         self.reason = Some(clip(format!("{VIOLATION}: {}", refusal.reason)));
-        self.severity = severity(refusal.code);
     }
 
     /// Says why it failed.
@@ -242,7 +246,7 @@ impl Record {
         self.stage = Some(stage(refusal.stage));
         self.code = Some(refusal.code.name());
         self.help = (!refusal.help.is_empty()).then(|| clip(refusal.help.clone()));
-        self.severity = Severity::Low;
+        self.severity = severity(refusal.code);
     }
 
     fn describe(&mut self, action: &Action) {
@@ -324,11 +328,12 @@ fn subject(action: &Action) -> (Option<String>, Option<String>) {
 fn model_call(call: &ModelCall) -> String {
     let ModelCall { operation, asked: _, candidates, stream, messages, bytes, digest, reserved_tokens } = call;
     let streamed = if *stream { ", streamed" } else { "" };
-    format!(
-        "{}{streamed}: {messages} messages, {bytes} bytes, sha256 {digest}, {reserved_tokens} tokens reserved, for {}",
-        operation.name(),
-        candidates.join(", ")
-    )
+    let mut text = format!("{}{streamed}: {messages} messages, {bytes} bytes, sha256 {digest}", operation.name());
+    // What is refused early, a list and a count are for no model.
+    if !candidates.is_empty() {
+        text.push_str(&format!(", {reserved_tokens} tokens reserved, for {}", candidates.join(", ")));
+    }
+    text
 }
 
 /// Arguments can hold anything, so the log has their names and their digest.
@@ -376,6 +381,16 @@ const fn stage(stage: Stage) -> &'static str {
     }
 }
 
+/// Calls that ordinary programs try, and go on without: glibc asks netlink (protocol 0, routing) for the host's addresses
+/// at each `getaddrinfo`, and Node.js asks for `io_uring` at each start.
+fn is_ordinary(call: &Syscall) -> bool {
+    match call.name.as_str() {
+        "socket" => call.detail.starts_with("AF_NETLINK ") && call.detail.ends_with(" protocol 0"),
+        "io_uring_setup" => true,
+        _ => false,
+    }
+}
+
 const fn severity(code: RefusalCode) -> Severity {
     match code {
         RefusalCode::Malformed
@@ -412,6 +427,42 @@ mod tests {
         let line = |words: &[&str]| command_line(&words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>());
         assert_eq!(line(&["sh", "-c", "echo it's; id", ""]), r"sh -c 'echo it'\''s; id' ''");
         assert_ne!(line(&["a b"]), line(&["a", "b"]));
+    }
+
+    #[test]
+    fn a_model_call_that_is_for_no_model_says_nothing_of_one() {
+        let call = |candidates: &[&str]| {
+            model_call(&ModelCall {
+                operation: nanoclaw_request::ModelOperation::List,
+                asked: String::new(),
+                candidates: candidates.iter().map(|name| (*name).to_owned()).collect(),
+                stream: false,
+                messages: 0,
+                bytes: 2,
+                digest: "ab".to_owned(),
+                reserved_tokens: 7,
+            })
+        };
+        assert_eq!(call(&[]), "list: 0 messages, 2 bytes, sha256 ab");
+        assert_eq!(call(&["a/b", "c"]), "list: 0 messages, 2 bytes, sha256 ab, 7 tokens reserved, for a/b, c");
+    }
+
+    #[test]
+    fn only_the_two_calls_that_ordinary_programs_try_are_ordinary() {
+        let is_ordinary =
+            |name: &str, detail: &str| is_ordinary(&Syscall { name: name.to_owned(), detail: detail.to_owned() });
+        assert!(is_ordinary("socket", "AF_NETLINK SOCK_RAW protocol 0"));
+        assert!(is_ordinary("io_uring_setup", ""));
+        for (name, detail) in [
+            ("socket", "AF_NETLINK SOCK_RAW protocol 12"),
+            ("socket", "AF_NETLINK SOCK_RAW protocol 10"),
+            ("socket", "AF_PACKET SOCK_RAW protocol 0"),
+            ("socketpair", "AF_NETLINK SOCK_RAW protocol 0"),
+            ("io_uring_enter", ""),
+            ("mount", ""),
+        ] {
+            assert!(!is_ordinary(name, detail), "{name} {detail}");
+        }
     }
 
     #[test]

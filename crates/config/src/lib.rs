@@ -26,8 +26,9 @@ pub use model::{
     Rootfs, SandboxMode,
 };
 pub use models::{
-    AgentDialect, Budget, Builtin, Cron, Group, LlamaServer, McpServer, McpTransport, ModelAccess, ModelRef, Models,
-    NanoUsd, Provider, ProviderKind, Remote, Scheduled, SecretSource, ToolRule, ToolRules, Webhook, When,
+    AgentDialect, BUILTIN_TOOLS, Budget, Builtin, Cron, Group, LlamaServer, McpServer, McpTransport, ModelAccess,
+    ModelRef, Models, NanoUsd, Provider, ProviderKind, Remote, Scheduled, SecretSource, ToolRule, ToolRules, Webhook,
+    When,
 };
 pub use network::parse_net_rule;
 pub use report::{Mistake, Report};

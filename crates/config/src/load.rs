@@ -125,6 +125,19 @@ fn name_of(path: &Path) -> String {
     name
 }
 
+/// How a model in GGUF begins.
+const GGUF: [u8; 4] = *b"GGUF";
+
+/// The first bytes of a regular file; zeros where it is shorter.
+fn begins(path: &Path) -> io::Result<[u8; 4]> {
+    let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let mut bytes = [0; 4];
+    match file.read_exact(&mut bytes) {
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
+        _ => Ok(bytes),
+    }
+}
+
 /// What is wrong with a host path that the file names.
 fn missing(path: &Path, wants: Wants) -> Option<(String, String)> {
     let name = shown(&path.to_string_lossy());
@@ -132,16 +145,27 @@ fn missing(path: &Path, wants: Wants) -> Option<(String, String)> {
         (Ok(_), Wants::Anything) | (Ok(true), Wants::Root | Wants::Directory) | (Ok(false), Wants::File) => {
             return None;
         }
+        (Ok(false), Wants::Gguf) => {
+            // What this user cannot read is told when the cell starts.
+            if begins(path).is_ok_and(|bytes| bytes != GGUF) {
+                let message = format!("`{name}` is no model in GGUF: it does not begin with `GGUF`");
+                (message, "name a `.gguf` file, downloaded whole".to_owned())
+            } else {
+                return None;
+            }
+        }
         (Ok(false), Wants::Root) => {
             (format!("`{name}` is not a directory"), "name the directory to use as `/`".to_owned())
         }
         (Ok(false), Wants::Directory) => {
             (format!("`{name}` is not a directory"), "name the directory itself".to_owned())
         }
-        (Ok(true), Wants::File) => (format!("`{name}` is a directory"), "name the file itself".to_owned()),
+        (Ok(true), Wants::File | Wants::Gguf) => {
+            (format!("`{name}` is a directory"), "name the file itself".to_owned())
+        }
         (Err(error), wants) if error.kind() == io::ErrorKind::NotFound => {
             let help = match wants {
-                Wants::File => "put the file there, or mend the path".to_owned(),
+                Wants::File | Wants::Gguf => "put the file there, or mend the path".to_owned(),
                 Wants::Anything | Wants::Root | Wants::Directory => {
                     format!("create it, for example with `mkdir -p {name}`, or mend the path")
                 }

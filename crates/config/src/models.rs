@@ -55,7 +55,7 @@ pub struct Provider {
     pub kind: ProviderKind,
     /// Longest time until a connection stands.
     pub connect_timeout: Duration,
-    /// Longest silence before and within an answer.
+    /// Longest silence within an answer. Before it, it is this and `connect_timeout` together.
     pub idle_timeout: Duration,
     /// Longest time for a whole answer.
     pub timeout: Duration,
@@ -128,6 +128,9 @@ pub struct ModelAccess {
     pub budget: Budget,
     /// The group whose budget it shares.
     pub group: Option<String>,
+    /// Whether the agent makes calls of what its model says in text. That follows from what the agent is, not from the
+    /// file: whoever gives it access says so.
+    pub text_calls: bool,
 }
 
 /// Which tools a model may call for an agent. `deny` wins.
@@ -224,7 +227,25 @@ pub struct Builtin {
     pub mcp: Vec<McpServer>,
     /// Most steps (model calls) of one turn.
     pub max_steps: u32,
+    /// When a conversation is longer than this many tokens, its older part is summarised.
+    pub context_tokens: u32,
 }
+
+/// The tools of NanoClaw's own agent. Besides them it has those of its MCP servers.
+pub const BUILTIN_TOOLS: [&str; 12] = [
+    "file_read",
+    "file_write",
+    "file_edit",
+    "file_list",
+    "file_search",
+    "shell",
+    "http_fetch",
+    "memory_save",
+    "memory_search",
+    "memory_delete",
+    "todo",
+    "skill_read",
+];
 
 /// How the built-in agent speaks to the model door.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -278,7 +299,7 @@ pub struct Scheduled {
 pub enum When {
     /// At times of the calendar, UTC.
     Cron(Cron),
-    /// After this time, again and again, counted from the start of the fleet.
+    /// After this time, again and again: first from the start of the fleet, then from the end of the turn before.
     Every(Duration),
 }
 

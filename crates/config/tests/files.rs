@@ -113,15 +113,39 @@ agents:
             "`DIR/claw` does not exist; create it, for example with `mkdir -p DIR/claw`, or mend the path".to_owned(),
         ]
     );
-    for name in ["ca.pem", "m.gguf", "server", "prices.json"] {
+    for name in ["ca.pem", "server", "prices.json"] {
         fs::write(dir.path().join(name), "").unwrap();
     }
+    fs::write(dir.path().join("m.gguf"), "GGUF\x03").unwrap();
     fs::remove_dir(dir.path().join("key")).unwrap();
     fs::write(dir.path().join("key"), "secret").unwrap();
     fs::remove_file(dir.path().join("skills")).unwrap();
     fs::create_dir(dir.path().join("skills")).unwrap();
     fs::create_dir(dir.path().join("claw")).unwrap();
     assert!(load(&path).is_ok());
+}
+
+#[test]
+fn a_model_file_that_is_no_gguf_is_a_mistake() {
+    let dir = dir();
+    let path = dir.path().canonicalize().unwrap().join("c.yaml");
+    let provider = "{ name: b, kind: llama-server, model_file: m.gguf, program: c.yaml }";
+    fs::write(&path, format!("models:\n  providers:\n    - {provider}\n")).unwrap();
+    for content in ["", "GGU", "version https://git-lfs.example/spec/v1\n", "GGML1234"] {
+        fs::write(dir.path().join("m.gguf"), content).unwrap();
+        let said = said(load(&path), &dir);
+        assert!(
+            said.starts_with(
+                "error: `DIR/m.gguf` is no model in GGUF: it does not begin with `GGUF`\n  --> DIR/c.yaml:3:50"
+            ),
+            "{said}"
+        );
+    }
+    fs::write(dir.path().join("m.gguf"), "GGUF").unwrap();
+    assert!(load(&path).is_ok());
+    fs::remove_file(dir.path().join("m.gguf")).unwrap();
+    fs::create_dir(dir.path().join("m.gguf")).unwrap();
+    assert!(said(load(&path), &dir).starts_with("error: `DIR/m.gguf` is a directory"));
 }
 
 #[test]

@@ -120,6 +120,14 @@ error: the character U+202E cannot stand in this file
 fn escaped_control_characters_in_values_are_not_printed_either() {
     let said = report(r#"sandbox_mode: "\e[2J""#).to_string();
     assert!(said.starts_with("error: `sandbox_mode` cannot be `\\u{1b}[2J`, only"), "{said}");
+    let said = report(r#"agents: [{ id: "a\e[2J", command: [x] }]"#).to_string();
+    assert!(said.starts_with("error: `a\\u{1b}[2J` is not an id: `\\u{1b}` cannot stand in an id"), "{said}");
+    let providers = r#"providers: [{ name: "ma\tin", kind: openai, base_url: 'https://a.example' }]"#;
+    let said = report(&format!("models: {{ {providers}, default: main/x, aliases: {{ a: main/x }} }}")).to_string();
+    assert!(
+        said.chars().all(|c| c == '\n' || !c.is_control()) && said.contains("did you mean `ma    in/x`?"),
+        "{said}"
+    );
     let name = Path::new("a\u{1b}[2J.yaml");
     let said = parse("", name, Path::new("/")).unwrap_err().to_string();
     assert!(said.contains("--> a\\u{1b}[2J.yaml:1:1"), "{said}");
@@ -283,4 +291,62 @@ agents: [{{ id: {agent}, command: [\"true\"] }}]
     let long = report(&file(&"a".repeat(58), "b")).to_string();
     assert!(long.contains("choose one of at most 57 characters"), "{long}");
     assert!(parse(&file("local", "local"), Path::new("c"), Path::new("/srv")).is_ok());
+}
+
+#[test]
+fn an_agent_that_may_not_use_its_own_model_is_a_mistake() {
+    let file = |agent: &str| {
+        format!(
+            "models:
+  providers: [{{ name: main, kind: openai, base_url: 'https://a.example' }}]
+  default: both
+  aliases: {{ both: [main/x, main/y] }}
+agents:
+  - {{ id: a, {agent} }}
+"
+        )
+    };
+    let said = report(&file("kind: builtin, models: { deny: [main/z, 'main/y*'] }")).to_string();
+    assert_eq!(
+        said,
+        "error: agent `a` may not use its own model: this denies `main/y`, for which `both` stands
+  --> nanoclaw-config.yaml:6:54
+   |
+ 6 |   - { id: a, kind: builtin, models: { deny: [main/z, 'main/y*'] } }
+   |                                                      ^^^^^^^^^
+   = help: remove it, or give the agent another `model`"
+    );
+    let own = report(&file("command: [x], model: main/z, models: { deny: ['*'] }"));
+    assert_eq!(own.mistakes()[0].message, "agent `a` may not use its own model: this denies `main/z`");
+    for fine in [
+        "kind: builtin, model: main/z, models: { deny: [both, 'main/y'] }",
+        "kind: openclaw, models: { allow: ['*'], deny: ['main/z*'] }",
+        "command: [x], models: { allow: [main/z], deny: [both] }",
+    ] {
+        assert!(parse(&file(fine), Path::new("c"), Path::new("/srv")).is_ok(), "{fine}");
+    }
+}
+
+#[test]
+fn openclaw_needs_more_than_a_minimal_root() {
+    let text = "models: { providers: [{ name: main, kind: openai, base_url: 'https://a.example' }], default: main/x }
+agents: [{ id: a, kind: openclaw, rootfs: minimal }]
+";
+    let report = report(text);
+    let mistake = &report.mistakes()[0];
+    assert_eq!((mistake.line, mistake.text.as_str()), (2, "minimal"));
+    assert_eq!(mistake.message, "agent `a` is OpenClaw, which needs a node, and `minimal` has none");
+    assert!(parse(&text.replace("minimal", "host"), Path::new("c"), Path::new("/srv")).is_ok());
+}
+
+#[test]
+fn a_missing_base_url_comes_with_an_example_for_its_kind() {
+    for (kind, example) in [
+        ("openai", "https://api.example.com/v1"),
+        ("anthropic", "https://api.anthropic.com"),
+        ("gemini", "https://generativelanguage.googleapis.com"),
+    ] {
+        let report = report(&format!("models: {{ providers: [{{ name: a, kind: {kind} }}] }}"));
+        assert_eq!(report.mistakes()[0].help, format!("add `base_url: \"{example}\"`"));
+    }
 }

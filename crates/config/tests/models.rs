@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use nanoclaw_config::{
-    Agent, AgentDialect, AgentKind, Budget, Builtin, Config, Cron, Group, Limits, LlamaServer, McpServer, McpTransport,
-    ModelAccess, ModelRef, Models, NanoUsd, Provider, ProviderKind, Remote, Scheduled, SecretSource, ToolRule,
-    ToolRules, Webhook, When, parse,
+    Agent, AgentDialect, AgentKind, BUILTIN_TOOLS, Budget, Builtin, Config, Cron, Group, Limits, LlamaServer,
+    McpServer, McpTransport, ModelAccess, ModelRef, Models, NanoUsd, Provider, ProviderKind, Remote, Scheduled,
+    SecretSource, ToolRule, ToolRules, Webhook, When, parse,
 };
 
 const FILE: &str = include_str!("data/models.yaml");
@@ -144,6 +144,7 @@ fn an_agent_of_our_own_means_what_it_says() {
             McpServer { name: "search".to_owned(), transport: search },
         ],
         max_steps: 7,
+        context_tokens: 20_000,
     };
     assert_eq!(analyst.kind, AgentKind::Builtin(builtin));
     let rule = |id: &str, name: &str, arguments: &[(&str, &str)]| ToolRule {
@@ -170,6 +171,7 @@ fn an_agent_of_our_own_means_what_it_says() {
             ..Budget::default()
         },
         group: Some("trading".to_owned()),
+        text_calls: false,
     };
     assert_eq!(analyst.models, Some(access));
     let cron = Cron {
@@ -197,13 +199,38 @@ fn an_agent_of_our_own_means_what_it_says() {
 fn agents_that_say_little_have_the_defaults() {
     let config = config(FILE);
     let plain = agent(&config, "plain");
-    let builtin = Builtin { max_steps: 50, ..Builtin::default() };
+    let builtin = Builtin { max_steps: 50, context_tokens: 4096, ..Builtin::default() };
     assert_eq!((plain.kind, plain.models), (AgentKind::Builtin(builtin), Some(ModelAccess::default())));
     assert_eq!((plain.schedule, plain.webhook), (Vec::new(), None));
     let claw = agent(&config, "claw");
     assert_eq!(claw.kind, AgentKind::OpenClaw { directory: Some("/srv/fleet/openclaw".into()) });
     assert_eq!(claw.models, Some(ModelAccess::default()));
     assert_eq!(claw.schedule.len(), 1);
+}
+
+#[test]
+fn an_agent_has_the_context_of_a_model_that_runs_here_unless_it_says_otherwise() {
+    let models = "models:
+  providers:
+    - { name: far, kind: openai, base_url: 'https://a.example' }
+    - { name: near, kind: llama-server, model_file: ./m.gguf, program: ./llama-server, context: 8192 }
+    - { name: tiny, kind: llama-server, model_file: ./m.gguf, program: ./llama-server, context: 512 }
+  aliases: { either: [far/a, near/m] }
+";
+    let context = |default: &str, lines: &str| {
+        let text = format!("{models}  default: {default}\nagents: [{{ id: a, kind: builtin{lines} }}]");
+        match agent(&config(&text), "a").kind {
+            AgentKind::Builtin(builtin) => builtin.context_tokens,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(context("near/m", ""), 8192);
+    assert_eq!(context("far/a", ""), 96_000);
+    assert_eq!(context("far/a", ", model: near/m"), 8192);
+    assert_eq!(context("near/m", ", model: far/a"), 96_000);
+    assert_eq!(context("either", ""), 8192);
+    assert_eq!(context("near/m", ", context_tokens: 5000"), 5000);
+    assert_eq!(context("tiny/m", ""), 4096, "an agent cannot work with less");
 }
 
 #[test]
@@ -225,4 +252,61 @@ fn programs_use_models_only_if_they_say_so() {
 fn models_that_nobody_uses_are_fine() {
     let text = "models: { providers: [{ name: a, kind: openai, base_url: 'https://a.example' }] }";
     assert_eq!(config(text).agents, []);
+}
+
+/// The notices on a file with one agent, whose `id` is `a`.
+fn notices(agent: &str) -> Vec<(bool, String)> {
+    let text = format!(
+        "models: {{ providers: [{{ name: main, kind: openai, base_url: 'https://a.example' }}], default: main/x }}\nagents: [{{ id: a, {agent} }}]"
+    );
+    let loaded = parse(&text, Path::new("c.yaml"), Path::new("/srv")).unwrap_or_else(|report| panic!("{report}"));
+    loaded.notices.into_iter().map(|notice| (notice.loud, notice.message)).collect()
+}
+
+#[test]
+fn a_tool_rule_that_never_holds_is_told_with_what_was_meant() {
+    let said = |agent: &str| notices(agent).into_iter().map(|(_, message)| message).collect::<Vec<_>>();
+    let mcp = "mcp: [{ name: files, command: [x] }]";
+    assert_eq!(
+        said(&format!(
+            "kind: builtin, {mcp}, tools: {{ allow: [file_raed, 'memory_*', files__read], deny: [{{ name: shel, arguments: {{ command: 'rm*' }} }}, 'zzz*', fiels__write] }}"
+        )),
+        [
+            "agent `a` has no tool `file_raed`, so this rule never holds; did you mean `file_read`?".to_owned(),
+            "agent `a` has no tool `shel`, so this rule never holds; did you mean `shell`?".to_owned(),
+            format!(
+                "agent `a` has no tool `zzz*`, so this rule never holds; it has {} and `SERVER__TOOL` of its MCP servers",
+                BUILTIN_TOOLS.join(", ")
+            ),
+            "agent `a` has no tool `fiels__write`, so this rule never holds; did you mean `files__write`?".to_owned(),
+        ]
+    );
+    for fits in ["*", "f*", "fil*write", "*__read", "files__*", "files__", "file_read"] {
+        assert_eq!(said(&format!("kind: builtin, {mcp}, tools: {{ deny: ['{fits}'] }}")), [""; 0], "{fits}");
+    }
+    assert_eq!(said("kind: openclaw, tools: { allow: [exec] }"), [""; 0], "it has tools of its own");
+    assert_eq!(said("command: [x], model: main/y, tools: { allow: [exec] }"), [""; 0]);
+}
+
+#[test]
+fn a_shell_that_a_minimal_root_does_not_have_is_told() {
+    let said = (false, "agent `a` has no shell in its cell to run, as its `rootfs` is `minimal`".to_owned());
+    assert_eq!(notices("kind: builtin, rootfs: minimal, tools: { allow: [todo, shell] }"), [said]);
+    for fine in ["rootfs: minimal", "rootfs: minimal, tools: { allow: ['*'] }", "tools: { allow: [shell] }"] {
+        assert_eq!(notices(&format!("kind: builtin, {fine}")), [], "{fine}");
+    }
+}
+
+#[test]
+fn variables_in_the_place_of_the_model_doors_are_told() {
+    let env = "env: { OPENAI_BASE_URL: 'https://x', ANTHROPIC_API_KEY: hunter2-hunter2, LANG: C }";
+    let said = notices(&format!("command: [x], model: main/x, {env}"));
+    assert_eq!(
+        said,
+        [
+            (false, "`OPENAI_BASE_URL` replaces the address of the model door, so that clients of agent `a` ask somebody else".to_owned()),
+            (true, "`ANTHROPIC_API_KEY` replaces a placeholder: agent `a` needs no key for the model door, and all that runs in its cell can read this one".to_owned()),
+        ]
+    );
+    assert_eq!(notices(&format!("command: [x], {env}")), [], "it has no model door");
 }

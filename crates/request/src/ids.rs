@@ -19,7 +19,7 @@ pub enum IdError {
     #[error("an id has at most 63 characters, this one has {0}")]
     TooLong(usize),
     /// A character that a DNS label cannot have.
-    #[error("`{0}` cannot stand in an id; use a-z, 0-9 and `-`")]
+    #[error("`{}` cannot stand in an id; use a-z, 0-9 and `-`", .0.escape_debug())]
     Character(char),
     /// A dash at an end.
     #[error("an id begins and ends with a letter or a digit")]

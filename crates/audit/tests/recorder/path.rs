@@ -163,6 +163,36 @@ fn a_full_queue_slows_the_doors_and_loses_nothing() {
     assert_eq!(paths, (0..3 * CAPACITY).map(|n| format!("/x/{n}")).collect::<Vec<_>>());
 }
 
+#[test]
+fn the_record_of_an_outcome_has_the_severity_of_its_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let recorder = open(dir.path());
+    for code in [RefusalCode::ContentRefused, RefusalCode::Unreachable] {
+        let (_, ticket) = warrant(&recorder, connect("a", 8080)).spend();
+        let error = Refusal { stage: Stage::Act, code, reason: "x".into(), help: String::new() };
+        recorder.outcome_blocking(ticket, Outcome::failed(error)).unwrap();
+    }
+    recorder.flush_blocking().unwrap();
+    let failed: Vec<_> = records(dir.path()).into_iter().filter(|record| record["result"] == "failed").collect();
+    let severities: Vec<_> = failed.iter().map(|record| [&record["code"], &record["severity"]]).collect();
+    assert_eq!(severities, [["content-refused", "high"], ["unreachable", "low"]]);
+}
+
+#[test]
+fn what_ordinary_programs_try_is_of_low_severity_and_other_calls_of_high() {
+    let dir = tempfile::tempdir().unwrap();
+    let recorder = open(dir.path());
+    for (name, detail) in
+        [("socket", "AF_NETLINK SOCK_RAW protocol 0"), ("io_uring_setup", ""), ("io_uring_enter", ""), ("bpf", "0x0")]
+    {
+        let call = Action::Syscall(Syscall { name: name.into(), detail: detail.into() });
+        let _ = recorder.record_blocking(ask("a", Arrived::now(Door::Kernel, call))).unwrap();
+    }
+    recorder.flush_blocking().unwrap();
+    let severities: Vec<_> = records(dir.path()).into_iter().map(|record| record["severity"].clone()).collect();
+    assert_eq!(severities, ["low", "low", "high", "high"]);
+}
+
 #[tokio::test]
 async fn records_stand_in_the_order_in_which_they_were_made() {
     let dir = tempfile::tempdir().unwrap();

@@ -12,12 +12,13 @@ use super::kind::kind;
 use super::names::{Names, Naming, name};
 use super::network::networks;
 use super::reader::{Field, Fields, Reader};
+use super::together::together;
 use super::turns::{schedule, webhook};
 use super::{HostPlace, Wants};
 use crate::display::shown;
 use crate::tree::Kind;
 use crate::value::{cell_path, env_name, host_path, mount_target, nested, no_nul, size};
-use crate::{Agent, Health, Limits, Mount, MountMode, NetRule, Restart, Rootfs, parse_cpus, parse_rootfs};
+use crate::{Agent, Health, Limits, Models, Mount, MountMode, NetRule, Restart, Rootfs, parse_cpus, parse_rootfs};
 
 /// Most elements of a command.
 const MAX_ARGUMENTS: usize = 1024;
@@ -42,6 +43,7 @@ pub(super) struct Fleet<'f> {
     pub(super) networks: &'f [NetRule],
     pub(super) limits: Limits,
     pub(super) names: &'f Names,
+    pub(super) models: &'f Models,
     /// Whether anything is served over HTTP.
     pub(super) listens: bool,
 }
@@ -58,7 +60,7 @@ pub(super) fn agent(
     let id = name(r, &fields, &Naming::AGENT, seen);
     let who = id.as_ref().map_or_else(|| "an agent".to_owned(), |id| format!("agent `{id}`"));
     let path = id.as_ref().map_or_else(|| format!("agents[{index}]"), |id| format!("agents.{id}"));
-    let (runs, kind) = kind(r, &fields, &who);
+    let (runs, kind) = kind(r, &fields, &who, fleet.models);
     let models = access(r, &fields, runs, &who, &path, fleet.names);
     let turns = |key: &str| fields.get(key).filter(|_| runs.takes_turns());
     let schedule = turns("schedule").map(|field| schedule(r, &field));
@@ -81,9 +83,11 @@ pub(super) fn agent(
     let restart = fields.get("restart").and_then(|field| r.choice(&field, &words)).unwrap_or(usual);
     let health = fields.get("health").and_then(|field| health(r, &field));
     let stop_grace = fields.get("stop_grace").and_then(|field| r.time(&field, &GRACE));
+    let kind = kind?;
+    together(r, &fields, &who, &kind, &rootfs, models.as_ref(), fleet.models);
     Some(Agent {
         id: id?,
-        kind: kind?,
+        kind,
         models,
         schedule: schedule.unwrap_or_default(),
         webhook,

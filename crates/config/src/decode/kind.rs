@@ -8,8 +8,9 @@ use super::agent::{COMMAND_HELP, command, env};
 use super::keys::{AGENT_KINDS, MCP};
 use super::names::{Naming, name};
 use super::reader::{Field, Fields, Reader};
+use crate::tree::Kind;
 use crate::value::url;
-use crate::{AgentDialect, AgentKind, Builtin, McpServer, McpTransport};
+use crate::{AgentDialect, AgentKind, Builtin, McpServer, McpTransport, ModelRef, Models, ProviderKind};
 
 /// Longest name of an MCP server: model APIs take at most 64 characters for a tool, and `NAME__TOOL` must fit.
 const MAX_MCP_NAME: usize = 40;
@@ -19,6 +20,10 @@ const MAX_MCP: usize = 64;
 pub(crate) const STEPS: RangeInclusive<u32> = 1..=1000;
 /// The value of `max_steps` where nothing is said.
 pub(crate) const DEFAULT_STEPS: u32 = 50;
+/// Bounds of `context_tokens`: instructions, tools and one step must fit.
+pub(crate) const CONTEXT_TOKENS: RangeInclusive<u32> = 4096..=16_777_216;
+/// The value of `context_tokens` where nothing is said, and nobody knows what the model takes.
+const DEFAULT_CONTEXT_TOKENS: u32 = 96_000;
 
 /// The word after `kind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +52,7 @@ impl Runs {
 }
 
 /// Reads what `who` runs, and reports the keys that only other kinds have.
-pub(super) fn kind(r: &mut Reader<'_>, fields: &Fields<'_>, who: &str) -> (Runs, Option<AgentKind>) {
+pub(super) fn kind(r: &mut Reader<'_>, fields: &Fields<'_>, who: &str, models: &Models) -> (Runs, Option<AgentKind>) {
     let words = [("command", Runs::Command), ("builtin", Runs::Builtin), ("openclaw", Runs::OpenClaw)];
     let runs = match fields.get("kind") {
         Some(field) => r.choice(&field, &words).unwrap_or(Runs::Unknown),
@@ -65,7 +70,7 @@ pub(super) fn kind(r: &mut Reader<'_>, fields: &Fields<'_>, who: &str) -> (Runs,
                 None
             }
         },
-        Runs::Builtin => Some(AgentKind::Builtin(builtin(r, fields))),
+        Runs::Builtin => Some(AgentKind::Builtin(builtin(r, fields, models))),
         Runs::OpenClaw => {
             let help = "write the directory where it is installed, such as `./openclaw`";
             let directory = fields.get("openclaw").and_then(|field| r.host_path(&field, Wants::Directory, help));
@@ -76,7 +81,7 @@ pub(super) fn kind(r: &mut Reader<'_>, fields: &Fields<'_>, who: &str) -> (Runs,
     (runs, kind)
 }
 
-fn builtin(r: &mut Reader<'_>, fields: &Fields<'_>) -> Builtin {
+fn builtin(r: &mut Reader<'_>, fields: &Fields<'_>, models: &Models) -> Builtin {
     let instructions = fields.get("instructions").and_then(|field| {
         r.words(&field, "write what the agent is told before everything else, or remove it").map(str::to_owned)
     });
@@ -88,13 +93,34 @@ fn builtin(r: &mut Reader<'_>, fields: &Fields<'_>) -> Builtin {
         .and_then(|field| r.host_path(&field, Wants::Directory, "write a directory such as `./skills`"));
     let mcp = fields.get("mcp").map(|field| mcp(r, &field));
     let max_steps = fields.get("max_steps").and_then(|field| r.number(&field, &STEPS));
+    let context_tokens = fields.get("context_tokens").and_then(|field| r.number(&field, &CONTEXT_TOKENS));
     Builtin {
         instructions: instructions.unwrap_or_default(),
         dialect: dialect.unwrap_or_default(),
         skills,
         mcp: mcp.unwrap_or_default(),
         max_steps: max_steps.unwrap_or(DEFAULT_STEPS),
+        context_tokens: context_tokens.unwrap_or_else(|| usual_context(fields, models)),
     }
+}
+
+/// How much the agent's model takes, as far as that is known: the least that one takes which its name stands for.
+fn usual_context(fields: &Fields<'_>, models: &Models) -> u32 {
+    let own = fields.get("model").and_then(|field| match &field.node.kind {
+        Kind::Plain(name) | Kind::Quoted(name) => Some(name.as_str()),
+        _ => None,
+    });
+    let name = own.or(models.default.as_deref()).unwrap_or_default();
+    let named = ModelRef::parse(name);
+    let candidates = models.aliases.get(name).map_or(named.as_slice(), Vec::as_slice);
+    let context = |candidate: &ModelRef| {
+        let provider = models.providers.iter().find(|provider| provider.name == candidate.provider);
+        match provider.map(|provider| &provider.kind) {
+            Some(ProviderKind::LlamaServer(server)) => server.context,
+            _ => DEFAULT_CONTEXT_TOKENS,
+        }
+    };
+    candidates.iter().map(context).min().unwrap_or(DEFAULT_CONTEXT_TOKENS).max(*CONTEXT_TOKENS.start())
 }
 
 fn mcp(r: &mut Reader<'_>, field: &Field<'_>) -> Vec<McpServer> {

@@ -9,6 +9,7 @@ mod names;
 mod network;
 mod reader;
 mod secret;
+mod together;
 mod turns;
 
 use std::path::PathBuf;
@@ -47,6 +48,8 @@ pub(crate) enum Wants {
     Directory,
     /// Something to read.
     File,
+    /// A model in GGUF.
+    Gguf,
 }
 
 /// What came out of a file, complete only where nothing is wrong.
@@ -145,7 +148,8 @@ fn top(r: &mut Reader<'_>, root: &Node) -> Config {
     config.listen = fields.get("listen").and_then(|field| turns::listen(r, &field));
     if let Some(field) = fields.get("agents") {
         let listens = fields.get("listen").is_some();
-        let fleet = Fleet { networks: &config.allowed_networks, limits: config.limits, names: &names, listens };
+        let (networks, models) = (&config.allowed_networks, &config.models);
+        let fleet = Fleet { networks, limits: config.limits, names: &names, models, listens };
         config.agents = agents(r, &field, &fleet);
     }
     if let Some(field) = fields.get("models") {
@@ -218,7 +222,7 @@ impl Reader<'_> {
 #[cfg(test)]
 pub(crate) mod bounds {
     pub(crate) use super::access::COUNT;
-    pub(crate) use super::kind::{DEFAULT_STEPS, STEPS};
+    pub(crate) use super::kind::{CONTEXT_TOKENS, DEFAULT_STEPS, STEPS};
     pub(crate) use super::models::{CONTEXT, DEFAULT_CONTEXT, RETRIES};
 }
 

@@ -36,7 +36,14 @@ pub(crate) const CONTEXT: RangeInclusive<u32> = 256..=16_777_216;
 /// The value of `context` where nothing is said, in tokens.
 pub(crate) const DEFAULT_CONTEXT: u32 = 8192;
 
-const EXAMPLE: &str = "https://api.example.com/v1";
+/// What a `base_url` looks like for a kind of provider: paths of the dialect are added to it.
+fn example(kind: &str) -> &'static str {
+    match kind {
+        "anthropic" => "https://api.anthropic.com",
+        "gemini" => "https://generativelanguage.googleapis.com",
+        _ => "https://api.example.com/v1",
+    }
+}
 
 /// Reads `models`, and keeps the names in it for those who refer to them.
 pub(super) fn models(r: &mut Reader<'_>, field: Option<Field<'_>>) -> (Models, Names) {
@@ -113,21 +120,22 @@ fn kind(r: &mut Reader<'_>, fields: &Fields<'_>, who: &str) -> Option<ProviderKi
     let word = r.choice(&field, &words)?;
     r.foreign(fields, &PROVIDER_KINDS, word);
     match word {
-        "openai" => remote(r, fields, who, true).map(ProviderKind::OpenAi),
-        "anthropic" => remote(r, fields, who, false).map(ProviderKind::Anthropic),
-        "gemini" => remote(r, fields, who, false).map(ProviderKind::Gemini),
+        "openai" => remote(r, fields, who, word).map(ProviderKind::OpenAi),
+        "anthropic" => remote(r, fields, who, word).map(ProviderKind::Anthropic),
+        "gemini" => remote(r, fields, who, word).map(ProviderKind::Gemini),
         _ => llama_server(r, fields, who).map(ProviderKind::LlamaServer),
     }
 }
 
-fn remote(r: &mut Reader<'_>, fields: &Fields<'_>, who: &str, openai: bool) -> Option<Remote> {
+fn remote(r: &mut Reader<'_>, fields: &Fields<'_>, who: &str, kind: &str) -> Option<Remote> {
+    let example = example(kind);
     let base = match fields.get("base_url") {
         Some(field) => r
-            .text(&field, &format!("write a URL such as `{EXAMPLE}`"))
-            .and_then(|text| r.check(field.place(), url(text, EXAMPLE)))
+            .text(&field, &format!("write a URL such as `{example}`"))
+            .and_then(|text| r.check(field.place(), url(text, example)))
             .map(|base| (field.place(), base)),
         None => {
-            r.error(fields.place, format!("{who} has no `base_url`"), format!("add `base_url: \"{EXAMPLE}\"`"));
+            r.error(fields.place, format!("{who} has no `base_url`"), format!("add `base_url: \"{example}\"`"));
             None
         }
     };
@@ -153,7 +161,8 @@ fn remote(r: &mut Reader<'_>, fields: &Fields<'_>, who: &str, openai: bool) -> O
     {
         r.error(field.key, format!("`key_header` is for a key, and {who} has none"), "add `api_key`, or remove it");
     }
-    let responses = fields.get("responses").filter(|_| openai).and_then(|field| r.boolean(&field)).unwrap_or_default();
+    let responses =
+        fields.get("responses").filter(|_| kind == "openai").and_then(|field| r.boolean(&field)).unwrap_or_default();
     Some(Remote { base_url: base?.1.text, api_key, key_header, ca, responses })
 }
 
@@ -187,18 +196,18 @@ fn header(text: &str) -> Result<String, ValueError> {
 }
 
 fn llama_server(r: &mut Reader<'_>, fields: &Fields<'_>, who: &str) -> Option<LlamaServer> {
-    let mut file = |key: &str, example: &str| {
+    let mut file = |key: &str, wants, example: &str| {
         let help = format!("write `{key}: {example}`");
         match fields.get(key) {
-            Some(field) => r.host_path(&field, Wants::File, &help),
+            Some(field) => r.host_path(&field, wants, &help),
             None => {
                 r.error(fields.place, format!("{who} has no `{key}`"), format!("add `{key}: {example}`"));
                 None
             }
         }
     };
-    let model_file = file("model_file", "./model.gguf");
-    let program = file("program", "/usr/bin/llama-server");
+    let model_file = file("model_file", Wants::Gguf, "./model.gguf");
+    let program = file("program", Wants::File, "/usr/bin/llama-server");
     let context = fields.get("context").and_then(|field| r.number(&field, &CONTEXT)).unwrap_or(DEFAULT_CONTEXT);
     let limits = fields.get("limits").map(|field| limits(r, &field)).unwrap_or_default();
     Some(LlamaServer { model_file: model_file?, program: program?, context, limits })

@@ -57,7 +57,8 @@ pub(super) fn name(
             Ok(id) => format!("write `{id}`"),
             Err(_) => format!("write {called} such as `{example}`"),
         };
-        ValueError::new(format!("`{}` is not {called}: {error}", shown(text)), help)
+        // It quotes what cannot stand there, which may be a control character.
+        ValueError::new(format!("`{}` is not {called}: {}", shown(text), shown(&error.to_string())), help)
     });
     let id = r.check(field.place(), id)?;
     if let Some(line) = seen.get(&id) {
@@ -127,12 +128,12 @@ impl Names {
         }
         let bad = |what: &str, help: String| Err(ValueError::new(format!("`{}` {what}", shown(text)), help));
         if self.providers.names.iter().any(|name| name == text) {
-            return bad("is a provider, not a model", format!("write `{text}/MODEL`"));
+            return bad("is a provider, not a model", format!("write `{}/MODEL`", shown(text)));
         }
         let help = match (self.aliases.near(text), self.providers.names.as_slice()) {
             _ if text == "default" => "leave it out, and `default` of `models` at the top level is used".to_owned(),
-            (Some(near), _) => format!("did you mean `{near}`?"),
-            (None, [only]) => format!("write `{only}/{}`, or add it to `aliases` of `models`", shown(text)),
+            (Some(near), _) => format!("did you mean `{}`?", shown(near)),
+            (None, [only]) => format!("write `{}/{}`, or add it to `aliases` of `models`", shown(only), shown(text)),
             (None, _) => "write `PROVIDER/MODEL`, or add it to `aliases` of `models`".to_owned(),
         };
         bad("is no alias, and names no provider", help)
@@ -168,7 +169,7 @@ impl Names {
             return Ok(());
         }
         let help = match self.groups.near(text) {
-            Some(near) => format!("did you mean `{near}`?"),
+            Some(near) => format!("did you mean `{}`?", shown(near)),
             None => format!("add `{{ name: {}, budget: {{ … }} }}` to `groups` at the top level", shown(text)),
         };
         Err(ValueError::new(format!("there is no group `{}`", shown(text)), help))
@@ -179,7 +180,7 @@ impl Names {
             return Ok(());
         }
         let help = match self.providers.near(name) {
-            Some(near) => format!("did you mean `{near}{}`?", shown(rest)),
+            Some(near) => format!("did you mean `{}{}`?", shown(near), shown(rest)),
             None => format!("add `{}` to `providers` of `models`", shown(name)),
         };
         Err(ValueError::new(format!("there is no provider `{}`", shown(name)), help))

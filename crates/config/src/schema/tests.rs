@@ -2,7 +2,7 @@ use serde_json::{Map, Value};
 
 use super::schema;
 use crate::Limits;
-use crate::decode::bounds::{CONTEXT, COUNT, DEFAULT_CONTEXT, DEFAULT_STEPS, RETRIES, STEPS};
+use crate::decode::bounds::{CONTEXT, CONTEXT_TOKENS, COUNT, DEFAULT_CONTEXT, DEFAULT_STEPS, RETRIES, STEPS};
 use crate::decode::keys::{
     AGENT, AGENT_KINDS, BUDGET, GROUP, HEALTH, Kinds, LIMITS, Level, MCP, MODEL_RULES, MODELS, MOUNT, NET_RULE,
     PROVIDER, PROVIDER_KINDS, SCHEDULE, SECRET, TOOL_RULE, TOOLS, TOP, WEBHOOK,
@@ -106,6 +106,7 @@ fn the_schema_has_the_bounds_and_defaults_of_models() {
     let defs = &schema["$defs"];
     for (value, range) in [
         (&defs["agent"]["properties"]["max_steps"], &STEPS),
+        (&defs["agent"]["properties"]["context_tokens"], &CONTEXT_TOKENS),
         (&defs["provider"]["properties"]["context"], &CONTEXT),
         (&defs["provider"]["properties"]["retries"], &RETRIES),
     ] {
