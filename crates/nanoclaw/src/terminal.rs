@@ -103,6 +103,24 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// JSON text with what a terminal would obey written as JSON writes it. Outside of its strings there is no such thing, as
+/// long as it is on one line.
+pub fn json(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if obeyed(c) {
+            let mut units = [0; 2];
+            out.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// `text` on one line of at most `columns`: what is obeyed written out, white space made single spaces, the rest cut.
 pub fn line(text: &str, columns: usize) -> String {
     let mut out = String::new();
@@ -132,6 +150,15 @@ mod tests {
         assert_eq!(visible("a\u{1b}]52;c;AAAA\u{7}\u{9b}31m\r\u{8}"), "a\\u{1b}]52;c;AAAA\\u{7}\\u{9b}31m\\r\\u{8}");
         assert_eq!(visible("\u{202e}txt.exe\u{2066}\u{200f}"), "\\u{202e}txt.exe\\u{2066}\\u{200f}");
         assert_eq!(visible("\u{e0041}\u{200b}\u{feff}\u{2028}\u{ad}"), "\\u{e0041}\\u{200b}\\u{feff}\\u{2028}\\u{ad}");
+    }
+
+    #[test]
+    fn json_stays_the_same_json_and_is_not_obeyed() {
+        let value = serde_json::json!({"text": "a\u{1b}\u{7f}\u{9b}31m\u{202e}\u{e0041}é漢\n"});
+        let text = value.to_string();
+        let shown = json(&text);
+        assert_eq!(shown, "{\"text\":\"a\\u001b\\u007f\\u009b31m\\u202e\\udb40\\udc41é漢\\n\"}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
     }
 
     #[test]

@@ -1,28 +1,40 @@
 //! `nanoclaw ask`: one turn of an agent. Its text goes to standard output, everything else to standard error.
 
+mod schema;
+
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use nanoclaw_agent::protocol::{Event, LONGEST_ORDER, Order};
+use nanoclaw_agent::protocol::{Ending, Event, LONGEST_ORDER, Order};
+use nanoclaw_server::control::{Client, Reply, Request};
+use nanoclaw_server::state::State;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::chat::choose;
 use crate::cli::Ask;
 use crate::output::{FAILED, Failure};
-use crate::talk::{Detail, Events, Transcript};
-use crate::terminal::Look;
+use crate::talk::{Detail, Events, Leave, Transcript};
+use crate::terminal::{Look, json};
 
 /// The exit status of a turn that was interrupted: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
+/// The exit status of a turn that was ended: 128 + SIGTERM.
+const TERMINATED: u8 = 143;
 /// The exit status of a turn that failed.
 const TURN_FAILED: u8 = 1;
+/// The exit status of a turn that ended before its agent was done.
+const ENDED_EARLY: u8 = 3;
 
-/// Has the turn done: 0 when it is, 1 when it failed, 130 when it was interrupted.
+/// Has the turn done: 0 when it is, 1 when it failed, 3 when it ended early, 130 or 143 when it was interrupted.
 pub fn main(state_dir: Option<&Path>, arguments: Ask) -> Result<ExitCode, Failure> {
     let prompt = prompt(arguments.prompt)?;
     let schema = arguments.schema.as_deref().map(schema).transpose()?;
     let whole = schema.is_some();
     let state = super::state(state_dir)?;
+    check(&state, &arguments.agent, whole)?;
+    // Before the first word is written: from here on writing may wait for the reader.
+    let _leave = Leave::upon(&[SignalKind::interrupt(), SignalKind::terminate()])?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -35,33 +47,54 @@ pub fn main(state_dir: Option<&Path>, arguments: Ask) -> Result<ExitCode, Failur
         if whole {
             transcript = transcript.only_final();
         }
-        let mut failed = false;
+        let mut status = 0;
         loop {
             let event = tokio::select! {
                 event = events.next() => event?,
                 // The events are dropped with this, and the turn is interrupted.
                 _ = interrupt.recv() => return Ok(ExitCode::from(INTERRUPTED)),
-                _ = terminate.recv() => return Ok(ExitCode::from(128 + 15)),
+                _ = terminate.recv() => return Ok(ExitCode::from(TERMINATED)),
             };
             let Some(event) = event else { break };
-            failed |= matches!(event, Event::Failed { .. });
-            let shown = if arguments.json { print(&event) } else { transcript.event(&event) };
+            match &event {
+                Event::Failed { .. } => status = TURN_FAILED,
+                Event::Done { stop, .. } if *stop != Ending::Answered => status = ENDED_EARLY,
+                _ => {}
+            }
+            let shown = if arguments.json { print(&event, answer.terminal) } else { transcript.event(&event) };
             match shown {
                 // Whoever reads us has seen enough.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
                 shown => shown?,
             }
         }
-        Ok(if failed { ExitCode::from(TURN_FAILED) } else { ExitCode::SUCCESS })
+        Ok(ExitCode::from(status))
     })
 }
 
-/// One event as one line of JSON.
-fn print(event: &Event) -> io::Result<()> {
-    let mut line = serde_json::to_vec(event)?;
-    line.push(b'\n');
+/// Refuses what can be seen to be in vain, before it is begun and on record.
+fn check(state: &State, agent: &str, schema: bool) -> Result<(), Failure> {
+    let Reply::Cells(fleet) = Client::connect(state)?.ask(&Request::List, &[])? else {
+        return Err(io::Error::from(io::ErrorKind::InvalidData).into());
+    };
+    if !fleet.iter().any(|one| one.id == agent) {
+        // To ask for one that is not there is an attempt, which the control plane refuses and records.
+        return Ok(());
+    }
+    let agent = choose(&fleet, Some(agent)).map_err(|why| Failure::with_status(why, FAILED))?;
+    if schema && agent.kind == "openclaw" {
+        let why = "OpenClaw cannot be held to a schema; agents of kind `builtin` can";
+        return Err(Failure::with_status(why, FAILED));
+    }
+    Ok(())
+}
+
+/// One event as one line of JSON, of which a terminal obeys nothing.
+fn print(event: &Event, terminal: bool) -> io::Result<()> {
+    let text = serde_json::to_string(event)?;
+    let shown = if terminal { json(&text) } else { text.as_str().into() };
     let mut stdout = io::stdout();
-    stdout.write_all(&line)?;
+    writeln!(stdout, "{shown}")?;
     stdout.flush()
 }
 
@@ -94,5 +127,6 @@ fn schema(path: &Path) -> Result<serde_json::Value, Failure> {
     let bad = |why: String| Failure::with_status(format!("schema `{}`: {why}", path.display()), FAILED);
     let text = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
     let schema: serde_json::Value = serde_json::from_slice(&text).map_err(|error| bad(error.to_string()))?;
-    if schema.is_object() { Ok(schema) } else { Err(bad("it is no JSON Schema, which is a JSON object".to_owned())) }
+    schema::check(&schema).map_err(bad)?;
+    Ok(schema)
 }

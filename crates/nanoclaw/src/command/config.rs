@@ -3,16 +3,17 @@
 use std::process::ExitCode;
 
 use crate::cli::Config;
-use crate::output::{self, Failure};
+use crate::output::{self, FAILED, Failure};
 
 /// Checks, or prints the schema.
 pub fn main(arguments: &Config) -> Result<ExitCode, Failure> {
     match arguments {
         Config::Check { file } => {
             let loaded = nanoclaw_config::load(file)?;
-            for notice in &loaded.notices {
-                output::notice(super::notice_text(notice));
-            }
+            // What is checked beyond the file itself is said as its mistakes are.
+            let unpriced = nanoclaw_llm::unpriced(&loaded.config)
+                .map_err(|error| Failure::with_status(format_args!("error: {error}"), FAILED))?;
+            loaded.notices.iter().map(super::notice_text).chain(unpriced).for_each(output::notice);
             output::line(format_args!("`{}` is valid", file.display()));
         }
         Config::Schema => output::line(nanoclaw_config::schema().trim_end()),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use nanoclaw_sandbox::doctor::{Layer, examine};
 use nanoclaw_server::proof;
+use nanoclaw_vault::tls;
 use serde_json::{Value, json};
 
 use crate::cli::Doctor;
@@ -23,7 +24,7 @@ pub fn main(state_dir: Option<&Path>, arguments: &Doctor) -> Result<ExitCode, Fa
         let trial = proof::trial(&plane).await.map_err(|error| error.to_string());
         let ready = trial.is_ok() && layers.iter().all(|layer| layer.present || !layer.required);
         if arguments.json {
-            output::line(json!({ "ready": ready, "layers": layers, "trial": trial.err() }));
+            output::line(json!({ "ready": ready, "layers": layers, "fips": tls::is_fips(), "trial": trial.err() }));
         } else {
             print_layers(&layers, &trial);
         }
@@ -43,6 +44,11 @@ fn print_layers(layers: &[Layer], trial: &Result<(), String>) {
             output::line(format_args!("{:35} to mend: {}", "", layer.mend));
         }
     }
+    let (state, module) = match tls::is_fips() {
+        true => ("ok", "all of it is done by AWS-LC's FIPS module, which tested itself at this start"),
+        false => ("absent", "AWS-LC without its FIPS module, as this program was built"),
+    };
+    output::line(format_args!("{state:8} {:26} {module}", "FIPS cryptography"));
     match trial {
         Ok(()) => output::line(format_args!("{:8} {:26} a cell was built, ran and ended", "ok", "trial")),
         Err(error) => output::line(format_args!("{:8} {:26} {error}", "FAILED", "trial")),

@@ -60,11 +60,13 @@ fn with_plane<T>(
         {
             Some(config) => {
                 nanoclaw_vault::tls::self_check()?;
+                notices.extend(nanoclaw_llm::unpriced(config)?);
                 let set_up = SetUp { journal: state.budgets(), bodies: state.bodies(), dial: Some(providers.dial()) };
                 Some(Models::new(config, set_up)?)
             }
             None => None,
         };
+        notices.extend(models.as_ref().and_then(Models::notice).map(str::to_owned));
         let launcher = Launcher::new(handle)?;
         let plane = Plane { launcher, recorder: recorder.clone(), state: Arc::new(state), models, providers };
         for notice in notices {

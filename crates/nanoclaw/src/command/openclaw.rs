@@ -24,6 +24,9 @@ pub fn main(state_dir: Option<&Path>, arguments: &OpenClaw) -> Result<ExitCode, 
             }
         }
         OpenClaw::Import { file, output } => {
+            if output != Path::new("-") && output.symlink_metadata().is_ok() {
+                return Err(is_there(output));
+            }
             let imported = import::file(file, &Surroundings::of_this_user())?;
             // The list first: it is wanted also where nothing can be written.
             let _nobody_reads = write!(io::stderr(), "{}", imported.report).is_err();
@@ -34,20 +37,21 @@ pub fn main(state_dir: Option<&Path>, arguments: &OpenClaw) -> Result<ExitCode, 
     Ok(ExitCode::SUCCESS)
 }
 
+fn is_there(output: &Path) -> Failure {
+    let output = output.display();
+    let message = format!("`{output}` is there already; name another file with `--output`, or move it away");
+    Failure::with_status(message, FAILED)
+}
+
 /// Writes to a file that is not there yet, or to standard output.
 fn write(text: &str, output: &Path) -> Result<(), Failure> {
     if output == Path::new("-") {
         io::stdout().write_all(text.as_bytes())?;
         return Ok(());
     }
-    let failed = |error: io::Error| {
-        let message = match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                format!("`{}` is there already; name another file with `--output`, or move it away", output.display())
-            }
-            _ => format!("`{}`: {error}", output.display()),
-        };
-        Failure::with_status(message, FAILED)
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::AlreadyExists => is_there(output),
+        _ => Failure::with_status(format!("`{}`: {error}", output.display()), FAILED),
     };
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(output).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
@@ -56,4 +60,23 @@ fn write(text: &str, output: &Path) -> Result<(), Failure> {
         output.display()
     ));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_there_is_told_of_before_anything_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let output = directory.path().join("out.yaml");
+        std::fs::write(&output, "mine").unwrap();
+        let import = |output: &Path| {
+            let file = directory.path().join("no-such-file");
+            main(None, &OpenClaw::Import { file, output: output.to_path_buf() }).unwrap_err()
+        };
+        assert!(format!("{:?}", import(&output)).contains("is there already"));
+        assert!(format!("{:?}", import(&directory.path().join("new.yaml"))).contains("no-such-file"));
+        assert_eq!(std::fs::read_to_string(&output).unwrap(), "mine");
+    }
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use nanoclaw_audit::{Fact, Note};
 use nanoclaw_server::control::Control;
 use nanoclaw_server::fleet::Fleet;
-use nanoclaw_server::{clock, listener, say};
+use nanoclaw_server::{agents, clock, listener, say};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Up;
@@ -24,6 +24,7 @@ pub fn main(state_dir: Option<&Path>, arguments: &Up) -> Result<ExitCode, Failur
     }
     let state = super::state(state_dir)?;
     let _lock = state.lock_fleet()?;
+    agents::prepare(&state, &loaded.config)?;
     super::with_plane(state, Some(&loaded), true, async |plane| {
         plane.recorder.note(Note::of_control(Fact::ControlStarted)).await?;
         let fleet = Fleet::new(plane.clone(), &loaded.config);

@@ -9,12 +9,12 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use nanoclaw_server::say;
-use rustix::fs::{CWD, FlockOperation, RenameFlags};
+use rustix::fs::{CWD, FlockOperation, Mode, RenameFlags};
 
 use crate::terminal::visible;
 
@@ -72,6 +72,9 @@ pub enum InstallError {
         /// Why.
         source: io::Error,
     },
+    /// The directory has no name of its own.
+    #[error("`{}` has no name at its end; name the directory itself with `--directory`", .0.display())]
+    NoName(PathBuf),
     /// The directory holds something else.
     #[error(
         "`{}` holds something that is no installation of OpenClaw (`{found}`); name an empty or a new directory with `--directory`",
@@ -148,7 +151,13 @@ impl Installation {
     pub fn new(directory: &Path, state: &Path) -> Result<Self, InstallError> {
         let own = "/proc/self/exe";
         let program = std::env::current_exe().map_err(at(Path::new(own)))?;
+        // Cells take no path with `..` or links in it, so what is above the directory is made and found now.
         let directory = std::path::absolute(directory).map_err(at(directory))?;
+        let Some((above, name)) = directory.parent().zip(directory.file_name()) else {
+            return Err(InstallError::NoName(directory));
+        };
+        fs::create_dir_all(above).map_err(at(above))?;
+        let directory = above.canonicalize().map_err(at(above))?.join(name);
         let nanoclaw = vec![program.into(), "--state-dir".into(), state.into()];
         Ok(Self { directory, npm: "npm".into(), nanoclaw })
     }
@@ -164,7 +173,8 @@ impl Installation {
             other => return Err(InstallError::Architecture(other)),
         };
         let above = self.directory.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(above).map_err(at(above))?;
+        // What others could write to would not be taken for an installation.
+        rustix::process::umask(Mode::WGRP | Mode::WOTH);
         // One installation at a time: several people, or tests, may ask for the same one.
         let lock = self.beside("lock");
         let held = OpenOptions::new()
@@ -199,11 +209,14 @@ impl Installation {
         self.directory.with_file_name(name)
     }
 
-    /// Whether exactly what would be installed is there already.
+    /// Whether exactly what would be installed is there already, and nobody else can have put it there.
     fn is_complete(&self) -> bool {
-        let is =
-            |name: &str, text: &str| fs::read(self.directory.join(name)).is_ok_and(|found| found == text.as_bytes());
-        is(".complete", "")
+        let is = |name: &str, text: &str| {
+            let path = self.directory.join(name);
+            is_ours(&path) && fs::read(path).is_ok_and(|found| found == text.as_bytes())
+        };
+        is_ours(&self.directory)
+            && is(".complete", "")
             && [NODE_LOCKED, OPENCLAW_LOCKED]
                 .iter()
                 .all(|part| is(&format!("{}/package-lock.json", part.folder), part.lock))
@@ -323,6 +336,13 @@ impl Installation {
         // Where there was something, it is here now.
         remove(new)
     }
+}
+
+/// Whether nobody but this user and root can have made or changed what is at `path`, or what a link there leads to.
+fn is_ours(path: &Path) -> bool {
+    let own = |data: fs::Metadata| data.uid() == 0 || data.uid() == rustix::process::geteuid().as_raw();
+    let closed = |data: &fs::Metadata| data.mode() & 0o022 == 0;
+    fs::symlink_metadata(path).is_ok_and(own) && fs::metadata(path).is_ok_and(|data| closed(&data) && own(data))
 }
 
 /// An error about a place.

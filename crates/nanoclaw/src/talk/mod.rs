@@ -1,19 +1,23 @@
 //! Talking with an agent of a running fleet: an order goes to the control plane, events come back, and a person sees
 //! them ([`Transcript`]) as they come.
 
+mod leave;
 mod transcript;
 
 use std::io;
 use std::os::fd::AsFd;
 
-use nanoclaw_agent::protocol::{Event, LONGEST_ORDER, Order};
+use nanoclaw_agent::protocol::{Event, LONGEST_ORDER, Order, is_session_name};
 use nanoclaw_sandbox::wire;
 use nanoclaw_server::control::{Client, ClientError, Reply, Request};
 use nanoclaw_server::state::State;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::UnixStream;
 
+pub use leave::Leave;
 pub use transcript::{Detail, Transcript};
+
+use crate::terminal::line;
 
 /// Longest event in bytes, its line end included.
 const LONGEST_EVENT: u64 = 32 * 1024 * 1024;
@@ -33,12 +37,17 @@ pub enum TalkError {
     /// An event makes no sense, so control plane and command are of different versions.
     #[error("the control plane's answer cannot be read: {0}; was the fleet started with another version?")]
     Unreadable(serde_json::Error),
+    /// The agent calls the session something that is no name.
+    #[error("the agent's answer cannot be believed: it calls its session `{}`; stop the agent and look into its cell", line(.0, 64))]
+    Session(String),
 }
 
 /// The events that come of an order. Dropping it interrupts a turn.
 pub struct Events {
     stream: BufReader<UnixStream>,
     line: Vec<u8>,
+    /// The session that the order names. Agents that are not ours may take names that ours do not.
+    session: Option<String>,
     ended: bool,
 }
 
@@ -54,10 +63,15 @@ impl Events {
             return Err(TalkError::TooLong);
         }
         let memory = wire::to_memory(&order)?;
+        let session = match order {
+            Order::Turn { session, .. } => session,
+            Order::Sessions | Order::Transcript { .. } => None,
+        };
         let reply = client.ask(&request, &[memory.as_fd()])?;
         let Reply::Events(stream) = reply else { return Err(io::Error::from(io::ErrorKind::InvalidData).into()) };
         stream.set_nonblocking(true)?;
-        Ok(Self { stream: BufReader::new(UnixStream::from_std(stream)?), line: Vec::new(), ended: false })
+        let stream = BufReader::new(UnixStream::from_std(stream)?);
+        Ok(Self { stream, line: Vec::new(), session, ended: false })
     }
 
     /// The next one; `None` after the last. Where it is dropped before it is done, nothing is lost.
@@ -75,6 +89,12 @@ impl Events {
         }
         let event: Event = serde_json::from_slice(&self.line).map_err(TalkError::Unreadable)?;
         self.line.clear();
+        if let Event::Session { id, .. } = &event
+            && !is_session_name(id)
+            && self.session.as_ref() != Some(id)
+        {
+            return Err(TalkError::Session(id.clone()));
+        }
         self.ended = event.is_last();
         Ok(Some(event))
     }
@@ -94,7 +114,8 @@ mod tests {
             drop(theirs);
             ours.set_nonblocking(true).unwrap();
             let stream = BufReader::new(UnixStream::from_std(ours).unwrap());
-            let mut events = Events { stream, line: Vec::new(), ended: false };
+            let mut events =
+                Events { stream, line: Vec::new(), session: Some("the one:asked for".into()), ended: false };
             let mut all = Vec::new();
             loop {
                 let event = events.next().await;
@@ -115,6 +136,20 @@ mod tests {
         assert!(matches!(&all[0], Ok(Some(Event::Text { text })) if text == "a"));
         assert!(matches!(&all[1], Ok(Some(Event::Done { stop: Ending::Answered, .. }))));
         assert!(matches!(&all[2], Ok(None)), "nothing counts after the last one");
+    }
+
+    #[test]
+    fn a_session_that_nobody_could_have_named_so_is_not_believed() {
+        let named = |id: &str| {
+            let session = Event::Session { id: id.to_owned(), title: String::new(), new: true };
+            events(format!("{}\n", serde_json::to_string(&session).unwrap()).as_bytes()).remove(0)
+        };
+        assert!(matches!(named("s-1"), Ok(Some(Event::Session { .. }))));
+        assert!(matches!(named("the one:asked for"), Ok(Some(Event::Session { .. }))));
+        for evil in ["\u{1b}]0;x\u{7}", "", "a b"] {
+            let error = named(evil).unwrap_err();
+            assert!(matches!(error, TalkError::Session(_)) && !error.to_string().contains('\u{1b}'), "{error}");
+        }
     }
 
     #[test]

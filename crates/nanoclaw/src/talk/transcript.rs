@@ -72,7 +72,7 @@ impl<A: Write, N: Write> Transcript<A, N> {
         match event {
             Event::Session { id, title: _, new } => {
                 if *new {
-                    self.note(Ink::Dim, &format!("session {id}"))?;
+                    self.note(Ink::Dim, &format!("session {}", line(id, 64)))?;
                 }
             }
             Event::Text { .. } if self.only_final => {}
@@ -89,7 +89,8 @@ impl<A: Write, N: Write> Transcript<A, N> {
                 self.block(Ink::Refusal, reason)?;
             }
             Event::Waiting { seconds, reason } => {
-                self.note(Ink::Dim, &format!("waiting {seconds} s: {}", line(reason, self.notes_look.columns)))?;
+                let time = if *seconds == 0 { String::new() } else { format!(" up to {seconds} s") };
+                self.note(Ink::Dim, &format!("waiting{time}: {}", line(reason, self.notes_look.columns)))?;
             }
             Event::Compacted { entries, before, after } => {
                 let what = format!("{entries} earlier entries were summarised: {before} tokens became {after}");
@@ -216,7 +217,7 @@ impl<A: Write, N: Write> Transcript<A, N> {
         let why = match stop {
             Ending::Answered => None,
             Ending::MaxSteps => Some("it made as many steps as it may (`max_steps`)"),
-            Ending::Repeating => Some("it made the same failing call again and again"),
+            Ending::Repeating => Some("it made the same call again and again"),
             Ending::Refused => Some("it proposed refused calls again and again"),
             Ending::Length => Some("its answer is as long as it may be; what follows is missing"),
             Ending::Filtered => Some("the provider withheld the answer"),

@@ -18,13 +18,17 @@ use self::input::{Input, Read};
 use self::slash::Slash;
 use crate::cli::Chat;
 use crate::output::{FAILED, Failure};
-use crate::talk::{Detail, Events, Transcript};
+use crate::talk::{Detail, Events, Leave, Transcript};
 use crate::terminal::{Ink, Look};
 
 /// The exit status of a conversation that was interrupted where nobody types: 128 + SIGINT.
 const INTERRUPTED: u8 = 130;
 /// The exit status of a conversation in which a turn failed.
 const TURN_FAILED: u8 = 1;
+
+/// What is said to whoever asks for OpenClaw's sessions.
+const OPENCLAW_KEEPS: &str =
+    "OpenClaw keeps its sessions itself, in /data of its cell, and does not list them; /session NAME goes on with one";
 
 /// Talks until the person leaves, or standard input ends.
 pub fn main(state_dir: Option<&Path>, arguments: Chat) -> Result<ExitCode, Failure> {
@@ -38,7 +42,7 @@ pub fn main(state_dir: Option<&Path>, arguments: Chat) -> Result<ExitCode, Failu
     let (answer, notes) = (Look::of(&stdout), Look::of(&stderr));
     let mut conversation = Conversation {
         agent: agent.id.clone(),
-        names_own_sessions: agent.kind == "openclaw",
+        is_openclaw: agent.kind == "openclaw",
         session: arguments.session,
         transcript: Transcript::new((stdout, answer), (stderr, notes), Detail::Results),
         failed: false,
@@ -49,7 +53,7 @@ pub fn main(state_dir: Option<&Path>, arguments: Chat) -> Result<ExitCode, Failu
 }
 
 /// Who is spoken to: the agent that was named, or the only one there is.
-fn choose<'f>(fleet: &'f [Status], named: Option<&str>) -> Result<&'f Status, String> {
+pub(super) fn choose<'f>(fleet: &'f [Status], named: Option<&str>) -> Result<&'f Status, String> {
     let speaks = |agent: &&Status| matches!(agent.kind.as_str(), "builtin" | "openclaw");
     let able: Vec<&Status> = fleet.iter().filter(speaks).collect();
     let names = || able.iter().map(|agent| format!("`{}`", agent.id)).collect::<Vec<_>>().join(", ");
@@ -75,8 +79,8 @@ struct Conversation {
     state: State,
     runtime: Runtime,
     agent: String,
-    /// Whether the agent goes on with its only session unless it is told the name of another.
-    names_own_sessions: bool,
+    /// Whether it is an OpenClaw, which goes on with its only session unless it is told the name of another.
+    is_openclaw: bool,
     /// The session, once there is one.
     session: Option<String>,
     transcript: Transcript<Stdout, Stderr>,
@@ -133,7 +137,7 @@ impl Conversation {
         let said = match slash {
             Slash::Help => slash::HELP.to_owned(),
             Slash::New => {
-                self.session = self.names_own_sessions.then(new_session);
+                self.session = self.is_openclaw.then(new_session);
                 "the next turn begins a new session".to_owned()
             }
             Slash::Session(Some(name)) => {
@@ -145,6 +149,7 @@ impl Conversation {
                 Some(name) => format!("session {}", name.escape_debug()),
                 None => "no session yet; the next turn begins one".to_owned(),
             },
+            Slash::Sessions | Slash::History if self.is_openclaw => OPENCLAW_KEEPS.to_owned(),
             Slash::Sessions => return Ok(Some(Order::Sessions)),
             Slash::History => match &self.session {
                 Some(session) => return Ok(Some(Order::Transcript { session: session.clone() })),
@@ -171,6 +176,8 @@ impl Conversation {
         let carried = runtime.block_on(async {
             // One of its own for each order: what was pressed before does not count.
             let mut interrupt = signal(SignalKind::interrupt())?;
+            // While somebody types, Ctrl-C means something else.
+            let _leave = Leave::upon(&[SignalKind::interrupt()])?;
             let mut events = match Events::of(state, agent, order) {
                 Ok(events) => events,
                 Err(error) => {

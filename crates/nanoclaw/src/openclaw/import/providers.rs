@@ -274,6 +274,13 @@ impl Provider {
                 "its `baseUrl` has a user, a query or a variable in it; write the plain URL as `base_url`".to_owned()
             );
         }
+        if self.base_url.split('/').skip(3).any(looks_random) {
+            return Err(
+                "its `baseUrl` has a long random-looking part in its path, which may be a secret and is not copied; write the \
+                 provider by hand if it is none"
+                    .to_owned(),
+            );
+        }
         let mut lines = vec!["models:".to_owned(), "  providers:".to_owned()];
         self.write(&mut lines);
         match nanoclaw_config::parse(&lines.join("\n"), Path::new("import"), Path::new("/")) {
@@ -283,6 +290,53 @@ impl Provider {
                 .first()
                 .map(|mistake| format!("{}; {}", mistake.message, mistake.help))
                 .unwrap_or_default()),
+        }
+    }
+}
+
+/// Fewest letters and digits that make a part of a path look random.
+const RANDOM: usize = 16;
+
+/// Whether a part of a path looks like a key rather than like words, versions and dates.
+fn looks_random(part: &str) -> bool {
+    let random = |word: &&str| {
+        let has = |is: fn(&char) -> bool| word.chars().any(|c| is(&c));
+        let digits = has(char::is_ascii_digit);
+        let mixed = has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase);
+        digits && has(char::is_ascii_alphabetic) || word.len() >= RANDOM && (mixed || digits)
+    };
+    let words = part.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.len() >= 4);
+    words.filter(random).map(str::len).sum::<usize>() >= RANDOM
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_in_a_path_are_told_from_words() {
+        for key in [
+            "sk-proj-9Zb3TqLm4Xy7Kp2Rw8Vn",
+            "0123456789abcdef0123456789abcdef",
+            "3fa85f64-5717-4562-b3fc-2c963f66afa6",
+            "AbCdEfGhIjKlMnOpQrSt",
+            "key=a1b2c3d4e5f6a7b8c9",
+            "12345678901234567890",
+        ] {
+            assert!(looks_random(key), "{key}");
+        }
+        for word in [
+            "",
+            "v1",
+            "v1beta",
+            "openai",
+            "chat",
+            "gpt-4o-mini-2024-07-18",
+            "my-project-production-europe",
+            "paas",
+            "deployments",
+        ] {
+            assert!(!looks_random(word), "{word}");
         }
     }
 }

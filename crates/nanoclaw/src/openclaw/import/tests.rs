@@ -353,3 +353,18 @@ fn what_is_no_configuration_is_refused() {
     assert!(matches!(file(&large, &Surroundings::default()), Err(ImportError::TooLong(_))));
     assert!(matches!(file(directory.path(), &Surroundings::default()), Err(ImportError::Read { .. })));
 }
+
+#[test]
+fn a_key_in_the_path_of_an_address_is_held_back() {
+    let imported = import(
+        r#"{ models: { providers: { gate: { api: "openai-completions", baseUrl: "https://gate.example/k/9Zb3TqLm4Xy7Kp2Rw8Vn/v1" } } },
+            agents: { defaults: { model: "gate/a" } } }"#,
+        Path::new("openclaw.json"),
+        Path::new("/"),
+        &Surroundings::default(),
+    )
+    .unwrap();
+    let report = imported.report.to_string();
+    assert!(report.contains("random-looking") && !report.contains("9Zb3TqLm"), "{report}");
+    assert!(matches!(imported.configuration, Err(ImportError::NoModel)));
+}

@@ -81,6 +81,16 @@ impl Place {
 }
 
 #[test]
+fn a_place_named_by_way_of_another_is_found_before_cells_see_it() {
+    let place = Place::new();
+    fs::create_dir(place.path("other")).unwrap();
+    let given = place.path("other/../deep/openclaw");
+    let installation = Installation::new(&given, Path::new("/state")).unwrap();
+    assert_eq!(installation.directory, place.directory.path().canonicalize().unwrap().join("deep/openclaw"));
+    assert!(matches!(Installation::new(Path::new("/"), Path::new("/state")), Err(InstallError::NoName(_))));
+}
+
+#[test]
 fn what_the_lock_files_say_is_installed_and_completed_in_a_cell() {
     let place = Place::new();
     place.make().unwrap();
@@ -106,6 +116,42 @@ fn a_second_call_finds_the_work_done() {
     place.make().unwrap();
     place.make().unwrap();
     assert_eq!(place.read("calls").lines().count(), 2);
+}
+
+#[test]
+fn an_installation_that_others_can_write_to_is_made_anew() {
+    for open in ["dir", "dir/.complete", "dir/node/package-lock.json", "dir/openclaw/package-lock.json"] {
+        let place = Place::new();
+        place.make().unwrap();
+        let mode = fs::metadata(place.path(open)).unwrap().permissions().mode();
+        fs::set_permissions(place.path(open), fs::Permissions::from_mode(mode | 0o020)).unwrap();
+        fs::write(place.path("dir/openclaw/planted"), "").unwrap();
+        place.make().unwrap();
+        assert!(!place.path("dir/openclaw/planted").exists(), "{open}");
+        assert_eq!(fs::metadata(place.path(open)).unwrap().permissions().mode() & 0o022, 0, "{open}");
+        assert_eq!(place.read("calls").lines().count(), 4, "{open}");
+    }
+}
+
+#[test]
+fn an_installation_of_somebody_else_is_not_taken_for_one() {
+    // Only root can give a file away.
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    for theirs in ["dir", "dir/openclaw/package-lock.json"] {
+        let place = Place::new();
+        place.make().unwrap();
+        std::os::unix::fs::chown(place.path(theirs), Some(65_534), None).unwrap();
+        assert!(!place.installation().is_complete(), "{theirs}");
+    }
+    let place = Place::new();
+    place.make().unwrap();
+    fs::rename(place.path("dir"), place.path("real")).unwrap();
+    symlink(place.path("real"), place.path("dir")).unwrap();
+    assert!(place.installation().is_complete());
+    std::os::unix::fs::lchown(place.path("dir"), Some(65_534), None).unwrap();
+    assert!(!place.installation().is_complete(), "whose link it is can lead it elsewhere");
 }
 
 #[test]

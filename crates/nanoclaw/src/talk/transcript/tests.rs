@@ -74,7 +74,7 @@ fn a_terminal_obeys_nothing_that_comes_from_an_agent() {
         Event::Refused { tool: evil.into(), reason: evil.into() },
         Event::Waiting { seconds: 1, reason: evil.into() },
         Event::Reasoning { text: evil.into() },
-        Event::Session { id: line(evil, 64), title: evil.into(), new: true },
+        Event::Session { id: evil.into(), title: evil.into(), new: true },
         Event::Listed { id: evil.into(), title: evil.into(), updated: i64::MAX, entries: 1 },
         Event::Entry { at: 0, entry: Entry::Prompt { text: evil.into(), untrusted: Some(evil.into()) } },
         Event::Entry { at: 0, entry: Entry::Note { text: evil.into() } },
