@@ -8,6 +8,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
+use nanoclaw_dialect::sse::Parser;
+use nanoclaw_request::Refusal;
+
+use crate::inspect::Pipeline;
+
+/// Bytes of a stream that are searched at once.
+const PIECE: usize = 64 * 1024;
 
 /// Makes the directory, mode 0700.
 pub(crate) fn prepare(directory: &Path) -> io::Result<()> {
@@ -15,6 +22,24 @@ pub(crate) fn prepare(directory: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Whether a key stands in a stream of events as it came: also where nobody reads it, such as behind the last event.
+pub(crate) fn stream_holds_key(pipeline: &Pipeline, stream: &[u8]) -> bool {
+    let mut parser = Parser::default();
+    let mut pieces = stream.chunks(PIECE);
+    // What is no event ends the answer, so that little follows it.
+    let in_events = pieces.any(|piece| {
+        parser.push(piece).is_ok()
+            && std::iter::from_fn(|| parser.next()).any(|event| pipeline.finds_in_json(&event.data))
+    });
+    in_events || pipeline.finds_in_json(&String::from_utf8_lossy(stream))
+}
+
+/// What the record of a call says whose answer is not kept, as a key stands in it.
+pub(crate) fn not_kept(pipeline: &Pipeline) -> Refusal {
+    let leak = pipeline.leak();
+    Refusal { reason: format!("{}, so its body is not kept", leak.reason), ..leak }
 }
 
 /// Keeps a body whose digest is `digest`. The same body is kept once, and under its name stands nothing but all of it.

@@ -18,10 +18,11 @@ use crate::answer::{self, Spoken};
 use crate::budget::{Estimate, Exhausted, Reservation};
 use crate::door::{Asked, Door, Reply};
 use crate::ledger::Ledger;
+use crate::offered::Offered;
+use crate::price::{self, Price};
 use crate::request::Read;
 use crate::respond;
 use crate::route::Routed;
-use crate::routes::Route;
 use crate::upstream::{Call, Failure, Operation};
 use crate::{bodies, outside, request};
 
@@ -30,11 +31,24 @@ const DEFAULT_MAX_OUTPUT: u64 = 4_096;
 /// Headers of the agent that a provider may see.
 const PASSED_ON: [HeaderName; 2] = [HeaderName::from_static("anthropic-beta"), HeaderName::from_static("openai-beta")];
 
+/// Most that one attempt of a call can use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Most {
+    /// Tokens of the request, estimated, and of the longest answer.
+    pub(crate) usage: Usage,
+    /// What the request asks for that the prices do not hold for.
+    pub(crate) apart: Option<&'static str>,
+}
+
+/// Why there is no reservation, and when there may be one again.
+pub(crate) type TurnedAway = (Refusal, Option<Timestamp>);
+
 /// A request that was read and may be made.
 pub(crate) struct Ready {
     pub(crate) dialect: Dialect,
     pub(crate) request: Request,
     pub(crate) body: Value,
+    pub(crate) offered: Offered,
     pub(crate) routed: Routed,
     pub(crate) max_output: Option<u64>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
@@ -60,7 +74,7 @@ pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, r
         digest: digest.clone(),
         reserved_tokens: 0,
     };
-    let Read { body, request, input, inspected } = match read {
+    let Read { body, request, asked: tokens, inspected } = match read {
         Ok(read) => read,
         Err(refusal) => return declined(door, dialect, call, refusal, reply).await,
     };
@@ -72,6 +86,10 @@ pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, r
         Err(refusal) => return declined(door, dialect, call, refusal, reply).await,
     };
     call.asked.clone_from(&request.model);
+    let offers = match Offered::read(dialect, &body, &request) {
+        Ok(offers) => offers,
+        Err(refusal) => return declined(door, dialect, call, refusal, reply).await,
+    };
     let routed = match door.shared.router.resolve(&request.model, door.access.model.as_deref()) {
         Ok(routed) => routed,
         Err(refusal) => return declined(door, dialect, call, refusal, reply).await,
@@ -84,9 +102,10 @@ pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, r
         }
     }
     let max_output = max_output(door, request.max_output);
-    let most =
-        Usage { input, output: max_output.unwrap_or(0).saturating_mul(choices(dialect, &body)), ..Usage::default() };
-    let reservation = match reserve(door, &routed, most) {
+    let output = max_output.unwrap_or(0).saturating_mul(choices(dialect, &body));
+    let usage = Usage { output, ..tokens };
+    let most = Most { usage, apart: price::apart(&body, &asked.headers) };
+    let reservation = match reserve(door, &routed.candidates, &most) {
         Ok(reservation) => reservation,
         Err((refusal, returns)) => {
             door.walk(Err((Action::CallModel(call), refusal.clone()))).await?.err();
@@ -94,7 +113,7 @@ pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, r
             return Ok(());
         }
     };
-    call.reserved_tokens = most.input.saturating_add(most.output);
+    call.reserved_tokens = usage.input.saturating_add(usage.output);
     let ticket = match door.walk(Ok(Action::CallModel(call))).await? {
         Ok((_, ticket)) => ticket,
         Err(refusal) => {
@@ -110,12 +129,12 @@ pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, r
     let values =
         |name: &HeaderName| asked.headers.get_all(name).iter().map(|value| (name.clone(), value.clone())).collect();
     let headers = PASSED_ON.iter().flat_map(|name| -> Vec<_> { values(name) }).collect();
-    let ready = Ready { dialect, request, body, routed, max_output, headers };
+    let ready = Ready { dialect, request, body, offered: offers, routed, max_output, headers };
     dispatch(door, ready, ledger, reply).await
 }
 
 /// Something that the provider would carry out, as policy is asked about it.
-fn offered(tool: String) -> Action {
+pub(crate) fn offered(tool: String) -> Action {
     let digest = digest::hex(&digest::sha256(b""));
     Action::ToolCall(ProposedCall { tool, call: String::new(), arguments: None, digest, at_provider: true })
 }
@@ -139,33 +158,61 @@ async fn dispatch(door: &Arc<Door>, ready: Ready, mut ledger: Ledger, mut reply:
             body: Bytes::from(body.to_string()),
             headers: ready.headers.clone(),
         };
+        if let Err(turned_away) = ledger.renew(&ready.routed.candidates) {
+            return turn_away(ready.dialect, turned_away, ledger, reply).await;
+        }
         ledger.model = Some(candidate.clone());
+        let mut exhausted = None;
+        let again = || {
+            ledger.lose();
+            exhausted = ledger.renew(&ready.routed.candidates).err();
+            exhausted.is_none()
+        };
         let sent = tokio::select! {
-            sent = door.shared.upstream.send(&call) => sent,
+            sent = door.shared.upstream.send(&call, again) => sent,
             () = reply.closed() => return ledger.close_left().await,
         };
-        match sent {
+        let failed = match sent {
             Ok(answered) => {
                 ledger.attempts += answered.attempts;
                 match answer::pass_on(door, &ready, spoken, answered, ledger, reply).await? {
                     answer::Passed::Over => return Ok(()),
                     answer::Passed::Not { failure, ledger: back, reply: again } => {
-                        (last, ledger, reply) = (failure, *back, again);
+                        (ledger, reply) = (*back, again);
+                        failure
                     }
                 }
             }
             Err(failure) => {
                 ledger.attempts += failure.attempts;
-                last = failure;
-                if is_final(&last) {
-                    break;
-                }
+                failure
             }
+        };
+        if failed.charged {
+            ledger.lose();
+        }
+        if let Some(turned_away) = exhausted {
+            return turn_away(ready.dialect, turned_away, ledger, reply).await;
+        }
+        last = failed;
+        if is_final(&last) {
+            break;
         }
     }
     ledger.settle(&Facts::default());
     let _agent_left = reply.send(respond::fault(ready.dialect, &respond::of_failure(&last), None)).is_err();
     ledger.close(&Facts::default(), Some(unreachable(last.message))).await
+}
+
+/// Ends a call that an earlier attempt was charged for, where a further one cannot be paid.
+pub(crate) async fn turn_away(
+    dialect: Dialect,
+    (refusal, returns): TurnedAway,
+    ledger: Ledger,
+    reply: Reply,
+) -> Result<(), AuditError> {
+    refuse(reply, dialect, &refusal, returns);
+    ledger.close(&Facts::default(), Some(refusal)).await
 }
 
 /// Whether another provider would say the same.
@@ -226,26 +273,6 @@ fn translated(door: &Door, ready: &Ready, candidate: &ModelRef) -> Result<(Spoke
     Ok((spoken, body))
 }
 
-/// Records a request whose body could not be read.
-pub(crate) async fn unread(door: &Door, route: &Route, fault: &Fault) -> Result<(), AuditError> {
-    let operation = match route {
-        Route::Generate(dialect) => operation(*dialect),
-        Route::Embeddings => ModelOperation::Embeddings,
-        Route::CountTokens | Route::Models | Route::Model(_) | Route::ToolCalls => ModelOperation::List,
-    };
-    let call = ModelCall {
-        operation,
-        asked: String::new(),
-        candidates: Vec::new(),
-        stream: false,
-        messages: 0,
-        bytes: 0,
-        digest: digest::hex(&digest::sha256(b"")),
-        reserved_tokens: 0,
-    };
-    door.walk(Err((Action::CallModel(call), malformed(fault.message.clone())))).await.map(|_declined| ())
-}
-
 /// Records a request that is refused before policy is asked, and tells the agent.
 pub(crate) async fn declined(
     door: &Door,
@@ -270,43 +297,55 @@ fn max_output(door: &Door, asked: Option<u64>) -> Option<u64> {
     }
 }
 
+/// What a model costs for such a call, where that is known. What costs nothing costs nothing in any way.
+pub(crate) fn price(door: &Door, model: &ModelRef, most: &Most) -> Option<Price> {
+    door.shared.price(model).filter(|price| most.apart.is_none() || *price == Price::default())
+}
+
 /// Reserves what the dearest of the candidates would use.
-pub(crate) fn reserve(door: &Door, routed: &Routed, usage: Usage) -> Result<Reservation, (Refusal, Option<Timestamp>)> {
+pub(crate) fn reserve(door: &Door, candidates: &[ModelRef], most: &Most) -> Result<Reservation, TurnedAway> {
     let mut cost = Some(NanoUsd(0));
     let mut unpriced = None;
-    for candidate in &routed.candidates {
-        match door.shared.price(candidate) {
-            Some(price) => cost = cost.map(|cost| cost.max(price.of(usage))),
+    for candidate in candidates {
+        match price(door, candidate, most) {
+            Some(price) => cost = cost.map(|cost| cost.max(price.of(most.usage))),
             None => {
                 cost = None;
                 unpriced = Some(candidate);
             }
         }
     }
-    let estimate = Estimate { tokens: usage.input.saturating_add(usage.output), cost };
-    let model = unpriced.map(ModelRef::to_string).unwrap_or_default();
-    match door.shared.budgets.reserve(&door.id, estimate, &model) {
-        Ok(reservation) => Ok(reservation),
-        Err(exhausted) => {
-            let (help, returns) = match &exhausted {
-                Exhausted::Limit { returns: Some(returns), .. } => {
-                    (format!("it returns at {returns:.0}"), Some(*returns))
-                }
-                Exhausted::Limit { returns: None, .. } => ("try again when another call has ended".to_owned(), None),
-                Exhausted::NoPrice { model, .. } => {
-                    (format!("put the price of `{model}` into the file that `models.prices` names"), None)
-                }
-                Exhausted::Journal(_) => (String::new(), None),
-            };
-            let code = match exhausted {
-                Exhausted::Limit { returns: None, .. } => RefusalCode::Limit,
-                Exhausted::Limit { .. } | Exhausted::NoPrice { .. } | Exhausted::Journal(_) => {
-                    RefusalCode::BudgetExhausted
-                }
-            };
-            Err((Refusal { stage: Stage::Inspect, code, reason: exhausted.to_string(), help }, returns))
+    let estimate = Estimate { tokens: most.usage.input.saturating_add(most.usage.output), cost };
+    let unpriced = match (unpriced, most.apart) {
+        (Some(model), Some(apart)) => format!("{model} with `{apart}`"),
+        (model, _) => model.map(ModelRef::to_string).unwrap_or_default(),
+    };
+    door.shared.budgets.reserve(&door.id, estimate, &unpriced).map_err(|exhausted| {
+        let (refusal, returns) = turned_away(&exhausted);
+        match (&exhausted, most.apart) {
+            (Exhausted::NoPrice { .. }, Some(apart)) => {
+                (Refusal { help: format!("leave `{apart}` out"), ..refusal }, returns)
+            }
+            _ => (refusal, returns),
         }
-    }
+    })
+}
+
+/// How it is told that a budget does not have something.
+pub(crate) fn turned_away(exhausted: &Exhausted) -> TurnedAway {
+    let (help, returns) = match exhausted {
+        Exhausted::Limit { returns: Some(returns), .. } => (format!("it returns at {returns:.0}"), Some(*returns)),
+        Exhausted::Limit { returns: None, .. } => ("try again when another call has ended".to_owned(), None),
+        Exhausted::NoPrice { model, .. } => {
+            (format!("put the price of `{model}` into the file that `models.prices` names"), None)
+        }
+        Exhausted::Journal(_) => (String::new(), None),
+    };
+    let code = match exhausted {
+        Exhausted::Limit { returns: None, .. } => RefusalCode::Limit,
+        Exhausted::Limit { .. } | Exhausted::NoPrice { .. } | Exhausted::Journal(_) => RefusalCode::BudgetExhausted,
+    };
+    (Refusal { stage: Stage::Inspect, code, reason: exhausted.to_string(), help }, returns)
 }
 
 pub(crate) const fn operation(dialect: Dialect) -> ModelOperation {

@@ -1,6 +1,5 @@
 //! The door of one run of one cell: HTTP on the connections that the network door hands over.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +14,8 @@ use nanoclaw_config::ModelAccess;
 use nanoclaw_dialect::{Dialect, Fault, FaultKind};
 use nanoclaw_identity::CellSockets;
 use nanoclaw_policy::Engine;
-use nanoclaw_request::{Action, Arrived, CellId, Door as Kind, Refusal};
+use nanoclaw_request::{Action, Arrived, CellId, Door as Kind, ModelCall, ModelOperation, Refusal, RefusalCode, Stage};
+use nanoclaw_vault::digest;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
@@ -29,7 +29,7 @@ use crate::{call, embeddings, listing};
 
 /// Longest request in bytes.
 const MAX_REQUEST_BYTES: usize = 32 * 1024 * 1024;
-/// Most bytes of requests that one cell may have under way.
+/// Most bytes of requests that one cell may have under way; and as many of memory for the JSON values in them.
 const MAX_BYTES_UNDER_WAY: usize = 64 * 1024 * 1024;
 /// Bytes that one permit stands for.
 const PERMIT_BYTES: usize = 1024;
@@ -39,7 +39,7 @@ const BYTES_PER_VALUE: usize = 128;
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// How long the head of a request may take, and how long a connection may idle.
 const HEAD_TIME: Duration = Duration::from_secs(60);
-/// How long the body of a request may take.
+/// How long the body of a request may take, and how long it may wait for its share before and after that.
 const BODY_TIME: Duration = Duration::from_secs(60);
 
 /// The model door of one run of one cell. Clones are the same door.
@@ -54,10 +54,10 @@ pub(crate) struct Door {
     pub(crate) id: CellId,
     pub(crate) access: ModelAccess,
     pub(crate) recorder: Recorder,
-    pub(crate) provenance: Mutex<Provenance>,
+    pub(crate) provenance: Provenance,
     cell: CellSockets,
     engine: Arc<Engine>,
-    bytes: Arc<Semaphore>,
+    share: Share,
     broken: watch::Sender<Option<AuditError>>,
 }
 
@@ -66,7 +66,21 @@ pub(crate) struct Asked {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     /// Held while the body is in memory.
-    pub(crate) _bytes: Option<OwnedSemaphorePermit>,
+    _held: Held,
+}
+
+/// What the requests of one cell may take of the memory that all cells share. A body takes all of its bytes before it is
+/// read, and memory for its values when it has been read: whoever waits for values holds bytes, but whoever has values
+/// waits for nothing, so that somebody always goes on.
+struct Share {
+    bytes: Arc<Semaphore>,
+    values: Arc<Semaphore>,
+}
+
+/// What one request has of it.
+struct Held {
+    _bytes: Option<OwnedSemaphorePermit>,
+    _values: OwnedSemaphorePermit,
 }
 
 /// Where the answer goes, once; gone when the agent has left.
@@ -89,10 +103,10 @@ impl ModelDoor {
                 id,
                 access,
                 recorder,
-                provenance: Mutex::default(),
+                provenance: Provenance::default(),
                 cell,
                 engine,
-                bytes: Arc::new(Semaphore::new(MAX_BYTES_UNDER_WAY / PERMIT_BYTES)),
+                share: Share::default(),
                 broken: watch::Sender::new(None),
             }),
         }
@@ -172,30 +186,26 @@ impl Door {
             _ if head.headers.contains_key("anthropic-version") => Dialect::Messages,
             _ => Dialect::Chat,
         };
-        let route = match routes::find(&head.method, head.uri.path()) {
-            Ok(route) => route,
-            Err(fault) => return respond::fault(dialect, &fault, None),
+        let asked = match routes::find(&head.method, head.uri.path()) {
+            Ok(route) => match self.share.read(body).await {
+                Ok((body, held)) => Ok((route, Asked { headers: head.headers, body, _held: held })),
+                Err(fault) => Err((route.operation(), fault)),
+            },
+            Err(fault) => Err((ModelOperation::List, fault)),
         };
-        let (body, bytes) = match self.read(body).await {
-            Ok(read) => read,
-            Err(fault) => {
-                if let Err(error) = call::unread(&self, &route, &fault).await {
-                    self.broke(error);
-                }
-                return respond::fault(dialect, &fault, None);
-            }
-        };
-        let asked = Asked { headers: head.headers, body, _bytes: bytes };
         let (reply, answer) = oneshot::channel();
         let door = Arc::clone(&self);
         calls.spawn(async move {
-            let ended = match route {
-                Route::Generate(dialect) => call::generate(&door, dialect, asked, reply).await,
-                Route::Embeddings => embeddings::answer(&door, asked, reply).await,
-                Route::CountTokens => listing::count_tokens(&door, asked, reply).await,
-                Route::Models => listing::models(&door, dialect, None, reply).await,
-                Route::Model(model) => listing::models(&door, dialect, Some(model), reply).await,
-                Route::ToolCalls => listing::tool_calls(&door, asked, reply).await,
+            let ended = match asked {
+                Ok((Route::Generate(dialect), asked)) => call::generate(&door, dialect, asked, reply).await,
+                Ok((Route::Embeddings, asked)) => embeddings::answer(&door, asked, reply).await,
+                Ok((Route::CountTokens, asked)) => listing::count_tokens(&door, asked, reply).await,
+                Ok((Route::Models, _)) => listing::models(&door, dialect, None, reply).await,
+                Ok((Route::Model(model), _)) => listing::models(&door, dialect, Some(model), reply).await,
+                Ok((Route::ToolCalls, asked)) => listing::tool_calls(&door, asked, reply).await,
+                Err((operation, fault)) => door.unread(operation, &fault).await.map(|()| {
+                    let _agent_left = reply.send(respond::fault(dialect, &fault, None)).is_err();
+                }),
             };
             if let Err(error) = ended {
                 door.broke(error);
@@ -208,64 +218,29 @@ impl Door {
         })
     }
 
+    /// Records what leads nowhere, and requests that could not be read.
+    pub(crate) async fn unread(&self, operation: ModelOperation, fault: &Fault) -> Result<(), AuditError> {
+        let call = ModelCall {
+            operation,
+            asked: String::new(),
+            candidates: Vec::new(),
+            stream: false,
+            messages: 0,
+            bytes: 0,
+            digest: digest::hex(&digest::sha256(b"")),
+            reserved_tokens: 0,
+        };
+        let code = if fault.kind == FaultKind::Exhausted { RefusalCode::Limit } else { RefusalCode::Malformed };
+        // A path can hold anything. The agent hears of its own path as it wrote it: to clean that would tell it what a
+        // key is.
+        let reason = self.shared.pipeline.clean(&fault.message);
+        let refusal = Refusal { stage: Stage::Inspect, code, reason, help: String::new() };
+        self.walk(Err((Action::CallModel(call), refusal))).await.map(|_declined| ())
+    }
+
     /// Closes the door: what is done cannot be recorded.
     pub(crate) fn broke(&self, error: AuditError) {
         self.broken.send_replace(Some(error));
-    }
-
-    /// Reads a whole body, within its bounds.
-    async fn read(&self, mut body: Incoming) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Fault> {
-        let too_large = || Fault {
-            kind: FaultKind::TooLarge,
-            code: "too-large".to_owned(),
-            message: format!("the request is longer than {MAX_REQUEST_BYTES} bytes"),
-        };
-        if body.size_hint().lower() > MAX_REQUEST_BYTES as u64 {
-            return Err(too_large());
-        }
-        let whole = async {
-            let mut bytes = Vec::new();
-            let mut held = None;
-            while let Some(frame) = body.frame().await {
-                let broken = |error: hyper::Error| Fault {
-                    kind: FaultKind::Invalid,
-                    code: "malformed".to_owned(),
-                    message: format!("the request cannot be read: {error}"),
-                };
-                let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
-                if bytes.len() + data.len() > MAX_REQUEST_BYTES {
-                    return Err(too_large());
-                }
-                bytes.extend_from_slice(&data);
-                self.hold(&mut held, bytes.len()).await;
-            }
-            let weight = bytes.len() + values(&bytes) * BYTES_PER_VALUE;
-            if weight > MAX_BYTES_UNDER_WAY {
-                return Err(Fault { message: "the request holds too many JSON values".to_owned(), ..too_large() });
-            }
-            self.hold(&mut held, weight).await;
-            Ok((Bytes::from(bytes), held))
-        };
-        timeout(BODY_TIME, whole).await.unwrap_or_else(|_| {
-            Err(Fault {
-                kind: FaultKind::Slow,
-                code: "slow".to_owned(),
-                message: format!("the request did not come within {} s", BODY_TIME.as_secs()),
-            })
-        })
-    }
-
-    /// Waits until the cell may have so many `bytes` for one request, counting those that are `held`.
-    async fn hold(&self, held: &mut Option<OwnedSemaphorePermit>, bytes: usize) {
-        let has = held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let more = u32::try_from(bytes.div_ceil(PERMIT_BYTES).saturating_sub(has)).unwrap_or(u32::MAX);
-        // The semaphore is never closed.
-        if let Ok(permit) = Arc::clone(&self.bytes).acquire_many_owned(more).await {
-            match held {
-                Some(held) => held.merge(permit),
-                None => *held = Some(permit),
-            }
-        }
     }
 
     /// Walks the path: identify, propose, authorise, record. The refusal is on record.
@@ -284,25 +259,141 @@ impl Door {
             }
         }
     }
+}
 
-    pub(crate) fn observe(&self, request: &nanoclaw_dialect::Request) -> BTreeMap<String, u64> {
-        self.provenance.lock().unwrap_or_else(PoisonError::into_inner).observe(request)
+impl Default for Share {
+    fn default() -> Self {
+        let all = || Arc::new(Semaphore::new(MAX_BYTES_UNDER_WAY / PERMIT_BYTES));
+        Self { bytes: all(), values: all() }
     }
 }
 
-/// How many values a JSON text holds at most, before it is read.
-fn values(json: &[u8]) -> usize {
-    let (mut inside, mut escaped, mut count) = (false, false, 1);
-    for byte in json {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = inside,
-            b'"' => inside = !inside,
-            b',' | b'[' | b'{' if !inside => count += 1,
-            _ => {}
+impl Share {
+    /// Reads a whole body, within its bounds.
+    async fn read(&self, mut body: Incoming) -> Result<(Bytes, Held), Fault> {
+        if body.size_hint().lower() > MAX_REQUEST_BYTES as u64 {
+            return Err(too_large());
+        }
+        let mut held = None;
+        if let Some(length) = body.size_hint().exact() {
+            held = Some(wait(&self.bytes, permits(usize::try_from(length).unwrap_or(usize::MAX))).await?);
+        }
+        let mut bytes = Vec::new();
+        let mut values = Values::default();
+        let whole = async {
+            while let Some(frame) = body.frame().await {
+                let broken = |error: hyper::Error| Fault {
+                    kind: FaultKind::Invalid,
+                    code: "malformed".to_owned(),
+                    message: format!("the request cannot be read: {error}"),
+                };
+                let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+                if bytes.len() + data.len() > MAX_REQUEST_BYTES {
+                    return Err(too_large());
+                }
+                bytes.extend_from_slice(&data);
+                self.grow(&mut held, bytes.len())?;
+                values.count(&data);
+                if values.bytes() > MAX_BYTES_UNDER_WAY {
+                    return Err(Fault { message: "the request holds too many JSON values".to_owned(), ..too_large() });
+                }
+            }
+            Ok(())
+        };
+        timeout(BODY_TIME, whole).await.unwrap_or_else(|_| {
+            Err(Fault {
+                kind: FaultKind::Slow,
+                code: "slow".to_owned(),
+                message: format!("the request did not come within {} s", BODY_TIME.as_secs()),
+            })
+        })?;
+        let values = wait(&self.values, permits(values.bytes())).await?;
+        Ok((Bytes::from(bytes), Held { _bytes: held, _values: values }))
+    }
+
+    /// Takes what is still missing for a body whose length nobody said. It does not wait: others could, in the same way,
+    /// for what this one holds.
+    fn grow(&self, held: &mut Option<OwnedSemaphorePermit>, bytes: usize) -> Result<(), Fault> {
+        let more = permits(bytes).saturating_sub(held.as_ref().map_or(0, permits_of));
+        if more > 0 {
+            let permit = Arc::clone(&self.bytes).try_acquire_many_owned(more).map_err(|_| too_many())?;
+            match held {
+                Some(held) => held.merge(permit),
+                None => *held = Some(permit),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Waits, in turn, until so many permits are free.
+async fn wait(share: &Arc<Semaphore>, permits: u32) -> Result<OwnedSemaphorePermit, Fault> {
+    match timeout(BODY_TIME, Arc::clone(share).acquire_many_owned(permits)).await {
+        // The semaphore is never closed.
+        Ok(permit) => permit.map_err(|_| too_many()),
+        Err(_) => Err(too_many()),
+    }
+}
+
+fn permits(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX)
+}
+
+fn permits_of(held: &OwnedSemaphorePermit) -> u32 {
+    u32::try_from(held.num_permits()).unwrap_or(u32::MAX)
+}
+
+fn too_large() -> Fault {
+    Fault {
+        kind: FaultKind::TooLarge,
+        code: "too-large".to_owned(),
+        message: format!("the request is longer than {MAX_REQUEST_BYTES} bytes"),
+    }
+}
+
+fn too_many() -> Fault {
+    Fault {
+        kind: FaultKind::Exhausted,
+        code: RefusalCode::Limit.name().to_owned(),
+        message: "the requests of this agent that are under way take up all the memory that it may have for them; try again when one of them has ended".to_owned(),
+    }
+}
+
+/// How many values a JSON text holds at most, before it is read; it comes in pieces.
+#[derive(Default)]
+struct Values {
+    count: usize,
+    inside: bool,
+    escaped: bool,
+}
+
+impl Values {
+    fn count(&mut self, piece: &[u8]) {
+        if self.count == 0 && !piece.is_empty() {
+            self.count = 1;
+        }
+        let mut rest = piece;
+        while let Some((byte, after)) = rest.split_first() {
+            rest = after;
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' => self.escaped = self.inside,
+                b'"' => self.inside = !self.inside,
+                b',' | b'[' | b'{' if !self.inside => self.count = self.count.saturating_add(1),
+                _ => {}
+            }
+            if self.inside && !self.escaped {
+                // Most of a request is text.
+                let end = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+                rest = rest.get(end..).unwrap_or_default();
+            }
         }
     }
-    count
+
+    /// Memory that they take.
+    fn bytes(&self) -> usize {
+        self.count.saturating_mul(BYTES_PER_VALUE)
+    }
 }
 
 #[cfg(test)]
@@ -321,8 +412,12 @@ mod tests {
 
     #[test]
     fn values_are_counted_outside_of_texts() {
-        for (json, count) in [("1", 1), (r#"{"a": [1, 2, {"b": "x, [y\", {"}]}"#, 6), (r#""\\",1"#, 2), ("", 1)] {
-            assert_eq!(values(json.as_bytes()), count, "{json}");
+        for (json, count) in [("1", 1), (r#"{"a": [1, 2, {"b": "x, [y\", {"}]}"#, 6), (r#""\\",1"#, 2), ("", 0)] {
+            for length in 1..=json.len().max(1) {
+                let mut values = Values::default();
+                json.as_bytes().chunks(length).for_each(|piece| values.count(piece));
+                assert_eq!(values.bytes(), count * BYTES_PER_VALUE, "{json} in pieces of {length}");
+            }
         }
         assert!(size_of::<serde_json::Value>() <= BYTES_PER_VALUE);
     }

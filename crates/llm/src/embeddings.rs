@@ -1,6 +1,6 @@
 //! Vectors for texts. Only providers of OpenAI's kind have them, so nothing is translated.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,11 +14,13 @@ use nanoclaw_vault::digest;
 use serde_json::Value;
 
 use crate::answer::Whole;
-use crate::call::{agent_left, declined, is_final, keep, malformed, refuse, reserve, unreachable};
+use crate::call::{
+    Most, agent_left, declined, is_final, keep, malformed, offered, refuse, reserve, turn_away, unreachable,
+};
 use crate::door::{Asked, Door, Reply};
 use crate::ledger::Ledger;
 use crate::upstream::{Call, Failure, Operation};
-use crate::{estimate, respond};
+use crate::{bodies, estimate, keys, outside, respond, work};
 
 /// Whose errors agents understand here.
 const DIALECT: Dialect = Dialect::Chat;
@@ -26,6 +28,10 @@ const DIALECT: Dialect = Dialect::Chat;
 /// Answers a request. The body is passed on as it is.
 pub(crate) async fn answer(door: &Arc<Door>, asked: Asked, reply: Reply) -> Result<(), AuditError> {
     let started = Instant::now();
+    let (digest, read) = {
+        let (door, bytes) = (Arc::clone(door), asked.body.clone());
+        work::on(bytes.len(), move || (digest::hex(&digest::sha256(&bytes)), read(&door, &bytes))).await
+    };
     let mut call = ModelCall {
         operation: ModelOperation::Embeddings,
         asked: String::new(),
@@ -33,19 +39,13 @@ pub(crate) async fn answer(door: &Arc<Door>, asked: Asked, reply: Reply) -> Resu
         stream: false,
         messages: 0,
         bytes: asked.body.len(),
-        digest: digest::hex(&digest::sha256(&asked.body)),
+        digest: digest.clone(),
         reserved_tokens: 0,
     };
-    let body: Value = match serde_json::from_slice(&asked.body) {
-        Ok(body @ Value::Object(_)) => body,
-        Ok(_) => return declined(door, DIALECT, call, malformed("the body is not an object".to_owned()), reply).await,
-        Err(error) => {
-            return declined(door, DIALECT, call, malformed(format!("the body is not JSON: {error}")), reply).await;
-        }
+    let Read { body, outside, most } = match read {
+        Ok(read) => read,
+        Err(refusal) => return declined(door, DIALECT, call, refusal, reply).await,
     };
-    if let Err(refusal) = door.shared.pipeline.request(&body) {
-        return declined(door, DIALECT, call, refusal, reply).await;
-    }
     call.asked = body.get("model").and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut routed = match door.shared.router.resolve(&call.asked, door.access.model.as_deref()) {
         Ok(routed) => routed,
@@ -63,9 +63,12 @@ pub(crate) async fn answer(door: &Arc<Door>, asked: Asked, reply: Reply) -> Resu
         };
         return declined(door, DIALECT, call, refusal, reply).await;
     }
-    let texts = body.get("input").map(Value::to_string).unwrap_or_default();
-    let most = Usage { input: estimate::bytes(texts.len() as u64), ..Usage::default() };
-    let reservation = match reserve(door, &routed, most) {
+    for name in outside {
+        if let Err(refusal) = door.walk(Ok(offered(name))).await? {
+            return declined(door, DIALECT, call, refusal, reply).await;
+        }
+    }
+    let reservation = match reserve(door, &routed.candidates, &most) {
         Ok(reservation) => reservation,
         Err((refusal, returns)) => {
             door.walk(Err((Action::CallModel(call), refusal.clone()))).await?.err();
@@ -73,8 +76,7 @@ pub(crate) async fn answer(door: &Arc<Door>, asked: Asked, reply: Reply) -> Resu
             return Ok(());
         }
     };
-    call.reserved_tokens = most.input;
-    let digest = call.digest.clone();
+    call.reserved_tokens = most.usage.input;
     let ticket = match door.walk(Ok(Action::CallModel(call))).await? {
         Ok((_, ticket)) => ticket,
         Err(refusal) => {
@@ -89,40 +91,82 @@ pub(crate) async fn answer(door: &Arc<Door>, asked: Asked, reply: Reply) -> Resu
         refuse(reply, DIALECT, &refusal, None);
         return ledger.close(&Facts::default(), Some(refusal)).await;
     }
-    dispatch(door, &body, &routed.candidates, ledger, reply).await
+    dispatch(door, body, asked.body.len(), &routed.candidates, ledger, reply).await
 }
 
-/// Tries the candidates in their order, until one answers.
+/// A request that was read.
+struct Read {
+    body: Value,
+    /// What in it makes a provider reach out.
+    outside: BTreeSet<String>,
+    most: Most,
+}
+
+fn read(door: &Door, bytes: &[u8]) -> Result<Read, Refusal> {
+    let body: Value =
+        serde_json::from_slice(bytes).map_err(|error| malformed(format!("the body is not JSON: {error}")))?;
+    if !body.is_object() {
+        return Err(malformed("the body is not an object".to_owned()));
+    }
+    door.shared.pipeline.request(&body)?;
+    keys::check(&body).map_err(malformed)?;
+    let usage = Usage { input: estimate::bytes(estimate::length(&body)), ..Usage::default() };
+    let most = Most { usage, apart: None };
+    Ok(Read { outside: outside::of_body(DIALECT, &body), body, most })
+}
+
+/// Tries the candidates in their order, until one answers. `length` says how long the body is.
 async fn dispatch(
     door: &Arc<Door>,
-    body: &Value,
+    mut body: Value,
+    length: usize,
     candidates: &[ModelRef],
     mut ledger: Ledger,
     mut reply: Reply,
 ) -> Result<(), AuditError> {
     let mut last = Failure::unavailable("no provider was tried".to_owned());
     for candidate in candidates {
-        let mut body = body.clone();
         if let Value::Object(fields) = &mut body {
             fields.insert("model".to_owned(), candidate.model.as_str().into());
         }
+        let written;
+        (body, written) = work::on(length, move || {
+            let written = body.to_string();
+            (body, written)
+        })
+        .await;
         let call = Call {
             provider: candidate.provider.clone(),
             model: candidate.model.clone(),
             operation: Operation::Embeddings,
             stream: false,
-            body: Bytes::from(body.to_string()),
+            body: Bytes::from(written),
             headers: Vec::new(),
         };
+        if let Err(turned_away) = ledger.renew(candidates) {
+            return turn_away(DIALECT, turned_away, ledger, reply).await;
+        }
         ledger.model = Some(candidate.clone());
+        let mut exhausted = None;
+        let again = || {
+            ledger.lose();
+            exhausted = ledger.renew(candidates).err();
+            exhausted.is_none()
+        };
         let answered = tokio::select! {
-            answered = async { Whole::read(door.shared.upstream.send(&call).await?).await } => answered,
+            answered = async { Whole::read(door, door.shared.upstream.send(&call, again).await?).await } => answered,
             () = reply.closed() => return ledger.close_left().await,
         };
         let whole = match answered {
             Ok(whole) => whole,
             Err(failure) => {
                 ledger.attempts += failure.attempts;
+                if failure.charged {
+                    ledger.lose();
+                }
+                if let Some(turned_away) = exhausted {
+                    return turn_away(DIALECT, turned_away, ledger, reply).await;
+                }
                 last = failure;
                 if is_final(&last) {
                     break;
@@ -137,17 +181,20 @@ async fn dispatch(
         let facts = Facts { usage, complete: true, ..Facts::default() };
         ledger.settle(&facts);
         ledger.answer_digest = Some(whole.digest.clone());
-        let cut = if door.shared.pipeline.holds(&whole.value) {
+        let length = whole.bytes.len();
+        let cut = if whole.holds_key {
             Some(door.shared.pipeline.leak())
         } else {
             keep(door, &whole.digest, whole.bytes).await.err()
         };
         let answer = match &cut {
             Some(refusal) => respond::fault(DIALECT, &respond::of_refusal(refusal), None),
-            None => respond::json(hyper::StatusCode::OK, &whole.value),
+            None => work::on(length, move || respond::json(hyper::StatusCode::OK, &whole.value)).await,
         };
+        let not_kept =
+            (whole.holds_key && door.shared.bodies.is_some()).then(|| bodies::not_kept(&door.shared.pipeline));
         let left = reply.send(answer).is_err();
-        return ledger.close(&facts, cut.or_else(|| left.then(agent_left))).await;
+        return ledger.close(&facts, not_kept.or(cut).or_else(|| left.then(agent_left))).await;
     }
     ledger.settle(&Facts::default());
     let _agent_left = reply.send(respond::fault(DIALECT, &respond::of_failure(&last), None)).is_err();

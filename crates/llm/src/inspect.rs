@@ -1,5 +1,5 @@
 //! What is said to a model and what it says, looked at on the way. The stages are typed: a whole request; the text of an
-//! answer as it grows, with a tail that is held back while something forbidden may be beginning in it; each tool call
+//! answer as it grows, with a tail that is held back because something forbidden may be beginning in it; each tool call
 //! by itself.
 //!
 //! Here the stages look for the providers' keys: a request that holds one is proof of a leak, and no answer may carry
@@ -21,6 +21,8 @@ const MAX_MESSAGE_CHARS: usize = 500;
 #[derive(Clone)]
 pub(crate) struct Pipeline {
     secrets: Arc<[Secret]>,
+    /// Bytes of the longest of them.
+    longest: usize,
     scrubber: Arc<Scrubber>,
 }
 
@@ -40,7 +42,8 @@ impl Pipeline {
     pub(crate) fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
         let secrets: Arc<[Secret]> =
             secrets.into_iter().filter(|secret| secret.dangerously_expose().len() >= SHORTEST_SECRET).collect();
-        Self { scrubber: Arc::new(Scrubber::new(secrets.iter())), secrets }
+        let longest = secrets.iter().map(|secret| secret.dangerously_expose().len()).max().unwrap_or_default();
+        Self { scrubber: Arc::new(Scrubber::new(secrets.iter())), longest, secrets }
     }
 
     /// Looks at a request before it is sent: at all of it, as what the dialect does not know is sent too.
@@ -56,12 +59,15 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Looks at the text of an answer that is not passed on yet.
+    /// Looks at the text of an answer that is not passed on yet. How much is held back depends on the text and on the
+    /// length of the longest secret alone: an agent that lets a model say guesses learns nothing from when they come.
     pub(crate) fn text(&self, text: &str) -> Look {
         if self.finds(text) {
             return Look::Cut(self.leak());
         }
-        let hold = self.secrets.iter().map(|secret| beginning(text, secret.dangerously_expose())).max().unwrap_or(0);
+        // A secret is visible ASCII, and it is not all there.
+        let word = text.bytes().rev().take_while(u8::is_ascii_graphic);
+        let hold = word.take(self.longest.saturating_sub(1)).count();
         Look::Pass { hold }
     }
 
@@ -85,7 +91,7 @@ impl Pipeline {
         self.finds(text) || (text.contains('\\') && serde_json::from_str(text).is_ok_and(|json| self.holds(&json)))
     }
 
-    /// What may be told of a text that a provider wrote: one line, not too long, without keys or parts of them.
+    /// What may be told of a text that a provider wrote: one line, not too long, without keys or long parts of them.
     pub(crate) fn clean(&self, text: &str) -> String {
         let line: String = text.chars().filter(|c| !c.is_control()).collect();
         let scrubbed = self.scrubber.scrub(&line);
@@ -99,13 +105,6 @@ impl Pipeline {
     fn finds(&self, text: &str) -> bool {
         self.secrets.iter().any(|secret| text.contains(secret.dangerously_expose()))
     }
-}
-
-/// The length of the longest end of `text` that is a beginning of `secret`.
-fn beginning(text: &str, secret: &str) -> usize {
-    let longest = text.len().min(secret.len().saturating_sub(1));
-    let ends = |length: &usize| secret.as_bytes().get(..*length).is_some_and(|start| text.as_bytes().ends_with(start));
-    (1..=longest).rev().find(ends).unwrap_or(0)
 }
 
 fn refusal(reason: &str) -> Refusal {
@@ -126,13 +125,23 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_found_whole_and_its_beginning_is_held() {
+    fn a_key_is_found_whole_and_the_last_word_is_held() {
         let pipeline = pipeline();
         assert!(matches!(pipeline.text("is sk-0123456789!"), Look::Cut(_)));
-        assert_eq!(pipeline.text("is sk-01234"), Look::Pass { hold: 8 });
-        assert_eq!(pipeline.text("is sk-01234 no"), Look::Pass { hold: 0 });
-        assert_eq!(pipeline.text("short"), Look::Pass { hold: 0 }, "too short to be told from chance");
+        assert_eq!(pipeline.text("is sk-01234 no "), Look::Pass { hold: 0 });
+        assert_eq!(pipeline.text("is «sk"), Look::Pass { hold: 2 });
+        assert_eq!(pipeline.text("short"), Look::Pass { hold: 5 }, "too short to be told from chance");
+        assert_eq!(Pipeline::new([]).text("is sk-01234"), Look::Pass { hold: 0 }, "there is nothing to look for");
     }
+
+    #[test]
+    fn what_is_held_does_not_tell_a_key() {
+        for guess in ["sk-01234", "sk-0123x", "xxxxxxxx", "~~~~~~~~"] {
+            assert_eq!(pipeline().text(&format!("is {guess}")), Look::Pass { hold: 8 }, "{guess}");
+            assert_eq!(pipeline().text(&format!("{guess}{guess}")), Look::Pass { hold: 12 }, "{guess}");
+        }
+    }
+
     #[test]
     fn a_key_is_found_wherever_json_can_hold_it() {
         let pipeline = pipeline();
@@ -154,6 +163,7 @@ mod tests {
     fn what_a_provider_wrote_is_told_in_one_short_line() {
         let pipeline = pipeline();
         assert_eq!(pipeline.clean("no\r\n\x1b[1m sk-0123456789"), "no[1m ***");
+        assert_eq!(pipeline.clean("sk-012345678 "), "sk-012345678 ", "a guess is not answered");
         assert_eq!(pipeline.clean(&"é".repeat(501)), "é".repeat(500) + "…");
     }
 }

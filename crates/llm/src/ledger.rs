@@ -11,7 +11,7 @@ use nanoclaw_dialect::{Stop, Usage};
 use nanoclaw_request::{ModelOperation, Refusal};
 
 use crate::budget::Reservation;
-use crate::call::agent_left;
+use crate::call::{Most, TurnedAway, agent_left, price, reserve};
 use crate::door::Door;
 use crate::estimate;
 use crate::metrics::Ended;
@@ -22,7 +22,7 @@ const MOST_NAMES: usize = 64;
 /// Longest name of a tool in a record, in characters.
 const MAX_NAME_CHARS: usize = 128;
 
-/// What a call used.
+/// What a call used, with all of its attempts that were charged.
 #[derive(Clone, Copy, Debug, Default)]
 struct Settled {
     usage: Usage,
@@ -31,17 +31,33 @@ struct Settled {
     estimated: bool,
 }
 
+impl Settled {
+    fn add(&mut self, usage: Usage, cost: Option<NanoUsd>, estimated: bool) {
+        let sum = |of: fn(Usage) -> u64| of(self.usage).saturating_add(of(usage));
+        self.usage = Usage {
+            input: sum(|usage| usage.input),
+            output: sum(|usage| usage.output),
+            cached: sum(|usage| usage.cached),
+            reasoning: sum(|usage| usage.reasoning),
+            surcharge: sum(|usage| usage.surcharge),
+        };
+        self.cost = match (self.cost, cost) {
+            (Some(before), Some(cost)) => Some(NanoUsd(before.0.saturating_add(cost.0))),
+            (before, cost) => before.or(cost),
+        };
+        self.estimated |= estimated;
+    }
+}
+
 /// One call under way.
 pub(crate) struct Ledger {
     door: Arc<Door>,
     ticket: Ticket,
-    /// Gone once it is settled.
+    /// For the attempt under way; gone once that is settled.
     reservation: Option<Reservation>,
     operation: ModelOperation,
     started: Instant,
-    /// Tokens of the request and of the longest answer, estimated.
-    most: Usage,
-    /// What it is settled with.
+    most: Most,
     settled: Settled,
     sources: BTreeMap<String, u64>,
     /// The model that answers, once one does.
@@ -68,7 +84,7 @@ impl Ledger {
         mut reservation: Reservation,
         operation: ModelOperation,
         started: Instant,
-        most: Usage,
+        most: Most,
         sources: BTreeMap<String, u64>,
     ) -> Self {
         reservation.send();
@@ -97,37 +113,56 @@ impl Ledger {
         self.first_token.get_or_insert_with(|| self.started.elapsed());
     }
 
-    /// Charges what the call used; once, so that later calls change nothing. Do so before the agent has the end of the
+    /// Charges what the attempt used; once, so that later calls change nothing. Do so before the agent has the end of the
     /// answer: its next call must find what this one gave back.
     pub(crate) fn settle(&mut self, facts: &Facts) {
-        let Some(reservation) = self.reservation.take() else { return };
         let (usage, estimated) = self.used(facts);
-        let cost = self.model.as_ref().and_then(|model| self.door.shared.price(model)).map(|price| price.of(usage));
-        self.settled = Settled { usage, cost, estimated };
+        self.charge(usage, estimated);
+    }
+
+    /// Charges all that was reserved for an attempt: nobody knows what the provider did for it.
+    pub(crate) fn lose(&mut self) {
+        self.charge(self.most.usage, true);
+    }
+
+    /// Reserves for a further attempt, where the one before was charged.
+    ///
+    /// # Errors
+    /// A budget does not have it. The attempt must not be made.
+    pub(crate) fn renew(&mut self, candidates: &[ModelRef]) -> Result<(), TurnedAway> {
+        if self.reservation.is_none() {
+            self.reservation.insert(reserve(&self.door, candidates, &self.most)?).send();
+        }
+        Ok(())
+    }
+
+    fn charge(&mut self, usage: Usage, estimated: bool) {
+        let Some(reservation) = self.reservation.take() else { return };
+        let price = self.model.as_ref().and_then(|model| price(&self.door, model, &self.most));
+        let cost = price.map(|price| price.of(usage));
+        self.settled.add(usage, cost, estimated);
         reservation.settle(usage.input.saturating_add(usage.output), cost.unwrap_or(NanoUsd(0)));
     }
 
-    /// What it used, and whether that is an estimate. A provider that never answered is taken to have used nothing. What
-    /// it says before the end of its answer counts only if it is more than what was heard of it: whoever leaves early must
-    /// not have the answer for nothing.
+    /// What the attempt used, and whether that is an estimate. One that no answer came of, and that was not
+    /// [lost](Self::lose), used nothing. Of an answer that did not come to its end the longest one counts: a model may
+    /// think long before it says a word, and whoever leaves early must not have that for nothing.
     fn used(&self, facts: &Facts) -> (Usage, bool) {
         match facts.usage {
             Some(usage) if facts.complete => (usage, false),
             _ if self.first_token.is_none() => (Usage::default(), false),
             told => {
-                let told = told.unwrap_or(Usage { input: self.most.input, ..Usage::default() });
+                let told = told.unwrap_or(Usage { output: 0, ..self.most.usage });
                 let heard = estimate::bytes(self.said).max(self.heard);
-                (Usage { output: told.output.max(heard), ..told }, true)
+                let least = if facts.complete { heard } else { heard.max(self.most.usage.output) };
+                (Usage { output: told.output.max(least), ..told }, true)
             }
         }
     }
 
-    /// Closes a call whose agent left before the answer began. Nobody knows what the provider did for it, so all that was
-    /// reserved is charged.
+    /// Closes a call whose agent left before the answer began.
     pub(crate) async fn close_left(mut self) -> Result<(), AuditError> {
-        let left = Facts { usage: Some(self.most), complete: true, ..Facts::default() };
-        self.settle(&left);
-        self.settled.estimated = true;
+        self.lose();
         self.close(&Facts::default(), Some(agent_left())).await
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hyper::StatusCode;
 use nanoclaw_audit::{AuditError, Outcome};
-use nanoclaw_config::glob;
+use nanoclaw_config::{NanoUsd, glob};
 use nanoclaw_dialect::{Dialect, ToolCall};
 use nanoclaw_request::{Action, ModelCall, ModelOperation};
 use nanoclaw_vault::digest;
@@ -13,9 +13,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer;
-use crate::call::{invalid, malformed};
+use crate::budget::Estimate;
+use crate::call::{invalid, malformed, refuse, turned_away};
 use crate::door::{Asked, Door, Reply};
-use crate::{estimate, respond};
+use crate::{estimate, keys, respond, work};
 
 /// Most tool calls that can be asked about at once.
 const MOST_CALLS: usize = 128;
@@ -104,11 +105,20 @@ fn matches(patterns: &[String], name: &str) -> bool {
 /// Estimates how many tokens a request has. No provider is asked, so nothing leaves the machine.
 pub(crate) async fn count_tokens(door: &Arc<Door>, asked: Asked, reply: Reply) -> Result<(), AuditError> {
     let dialect = Dialect::Messages;
-    let read = serde_json::from_slice::<Value>(&asked.body)
-        .map_err(|error| format!("the body is not JSON: {error}"))
-        .and_then(|body| dialect.read_request(&body).map_err(|error| error.to_string()));
+    let Some(reply) = counted(door, dialect, reply).await? else { return Ok(()) };
+    let bytes = asked.body.clone();
+    let read = work::on(bytes.len(), move || {
+        serde_json::from_slice::<Value>(&bytes)
+            .map_err(|error| format!("the body is not JSON: {error}"))
+            .and_then(|body| keys::check(&body).map(|()| body))
+            .and_then(|body| match dialect.read_request(&body) {
+                Ok(request) => Ok((estimate::asked(&body, &request).input, request.model)),
+                Err(error) => Err(error.to_string()),
+            })
+    })
+    .await;
     let (call, refusal) = match &read {
-        Ok(request) => (listing_call(request.model.clone()), None),
+        Ok((_, model)) => (listing_call(model.clone()), None),
         Err(reason) => (listing_call(String::new()), Some(malformed(reason.clone()))),
     };
     let action = Action::CallModel(call);
@@ -117,9 +127,9 @@ pub(crate) async fn count_tokens(door: &Arc<Door>, asked: Asked, reply: Reply) -
         None => Ok(action),
     };
     let answer = match (door.walk(proposed).await?, read) {
-        (Ok((_, ticket)), Ok(request)) => {
+        (Ok((_, ticket)), Ok((input, _))) => {
             door.recorder.outcome(ticket, Outcome::default()).await?;
-            respond::json(StatusCode::OK, &json!({"input_tokens": estimate::input(&request)}))
+            respond::json(StatusCode::OK, &json!({"input_tokens": input}))
         }
         (Ok(_), Err(reason)) => respond::fault(dialect, &invalid(reason), None),
         (Err(refusal), _) => respond::fault(dialect, &respond::of_refusal(&refusal), None),
@@ -142,16 +152,22 @@ struct Questioned {
 
 /// Decides on calls that the agent itself found in a text: models without native calls write them so.
 pub(crate) async fn tool_calls(door: &Arc<Door>, asked: Asked, reply: Reply) -> Result<(), AuditError> {
-    let question: Question = match serde_json::from_slice(&asked.body) {
+    let Some(reply) = counted(door, Dialect::Chat, reply).await? else { return Ok(()) };
+    let bytes = asked.body.clone();
+    let read = work::on(bytes.len(), move || match serde_json::from_slice(&bytes) {
         Ok(Question { calls }) if calls.len() > MOST_CALLS => {
-            let message = format!("{} calls are asked about, and at most {MOST_CALLS} may be", calls.len());
-            let _agent_left = reply.send(respond::fault(Dialect::Chat, &invalid(message), None)).is_err();
-            return Ok(());
+            Err(format!("{} calls are asked about, and at most {MOST_CALLS} may be", calls.len()))
         }
+        Ok(question) => Ok(question),
+        Err(error) => Err(format!("the body is not {{\"calls\": [{{\"name\", \"arguments\"}}]}}: {error}")),
+    })
+    .await;
+    let question = match read {
         Ok(question) => question,
-        Err(error) => {
-            let message = format!("the body is not {{\"calls\": [{{\"name\", \"arguments\"}}]}}: {error}");
-            let _agent_left = reply.send(respond::fault(Dialect::Chat, &invalid(message), None)).is_err();
+        Err(message) => {
+            let fault = invalid(message);
+            door.unread(ModelOperation::List, &fault).await?;
+            let _agent_left = reply.send(respond::fault(Dialect::Chat, &fault, None)).is_err();
             return Ok(());
         }
     };
@@ -162,13 +178,30 @@ pub(crate) async fn tool_calls(door: &Arc<Door>, asked: Asked, reply: Reply) -> 
             other => other.to_string(),
         };
         let call = ToolCall { id: format!("text_{index}"), name: questioned.name, arguments };
-        decisions.push(match answer::decide(door, &call).await? {
+        decisions.push(match answer::decide(door, &call, None).await? {
             Ok(()) => json!({"allowed": true}),
             Err(refusal) => json!({"allowed": false, "reason": refusal.to_string()}),
         });
     }
     let _agent_left = reply.send(respond::json(StatusCode::OK, &json!({"decisions": decisions}))).is_err();
     Ok(())
+}
+
+/// Counts a question as one of the requests that budgets bound. Where one does not have it, the agent is told, and
+/// nothing comes back.
+async fn counted(door: &Door, dialect: Dialect, reply: Reply) -> Result<Option<Reply>, AuditError> {
+    match door.shared.budgets.reserve(&door.id, Estimate { tokens: 0, cost: Some(NanoUsd(0)) }, "") {
+        Ok(reservation) => {
+            reservation.settle(0, NanoUsd(0));
+            Ok(Some(reply))
+        }
+        Err(exhausted) => {
+            let (refusal, returns) = turned_away(&exhausted);
+            door.walk(Err((Action::CallModel(listing_call(String::new())), refusal.clone()))).await?.err();
+            refuse(reply, dialect, &refusal, returns);
+            Ok(None)
+        }
+    }
 }
 
 fn listing_call(asked: String) -> ModelCall {

@@ -1,6 +1,6 @@
 //! Counts and times of model calls, under the names of OpenTelemetry's conventions for generative AI where there is one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -66,8 +66,8 @@ struct Refused {
     code: &'static str,
 }
 
-/// Most models that are counted by name; agents may choose names, and each takes memory for good.
-const MOST_MODELS: usize = 1024;
+/// Most models of one agent that are counted by name; agents may choose names, and each takes memory for good.
+const MOST_MODELS: usize = 64;
 /// What stands for the models beyond.
 const OTHER: &str = "other";
 
@@ -77,8 +77,8 @@ type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
-    /// Names of models that have been counted.
-    models: Arc<Mutex<HashSet<String>>>,
+    /// Names of models that have been counted, by agent: what one agent asks for is no reason to count less of another.
+    models: Arc<Mutex<HashMap<CellId, HashSet<String>>>>,
     durations: Histograms<Call>,
     first_tokens: Histograms<Model>,
     tokens: Histograms<TokensOf>,
@@ -147,7 +147,7 @@ impl Metrics {
         let model = Model {
             gen_ai_agent_id: agent.clone(),
             gen_ai_provider_name: ended.provider.to_owned(),
-            gen_ai_request_model: self.label(ended.model),
+            gen_ai_request_model: self.label(ended.cell, ended.model),
         };
         let call = Call {
             gen_ai_agent_id: agent,
@@ -177,8 +177,9 @@ impl Metrics {
     }
 
     /// The name under which a model is counted.
-    fn label(&self, model: &str) -> String {
+    fn label(&self, cell: &CellId, model: &str) -> String {
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        let models = models.entry(cell.clone()).or_default();
         if !models.contains(model) {
             if models.len() >= MOST_MODELS {
                 return OTHER.to_owned();
@@ -206,8 +207,11 @@ mod tests {
     #[test]
     fn names_that_agents_choose_do_not_fill_the_memory() {
         let metrics = Metrics::default();
-        let names: HashSet<String> = (0..2 * MOST_MODELS).map(|number| metrics.label(&number.to_string())).collect();
+        let [a, b] = ["a", "b"].map(|id| CellId::parse(id).unwrap());
+        let names: HashSet<String> =
+            (0..2 * MOST_MODELS).map(|number| metrics.label(&a, &number.to_string())).collect();
         assert_eq!(names.len(), MOST_MODELS + 1);
-        assert_eq!((metrics.label("0").as_str(), metrics.label("9999").as_str()), ("0", OTHER));
+        assert_eq!((metrics.label(&a, "0").as_str(), metrics.label(&a, "9999").as_str()), ("0", OTHER));
+        assert_eq!(metrics.label(&b, "9999"), "9999", "another agent's models are counted by name");
     }
 }

@@ -1,10 +1,12 @@
 //! What all cells share: providers, keys, names, prices, budgets, metrics.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nanoclaw_config::{Agent, Config, ModelAccess, ModelRef, ProviderKind};
+use nanoclaw_config::{Agent, AgentKind, Config, ModelAccess, ModelRef, ProviderKind};
 use nanoclaw_request::CellId;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::budget::{Budgets, JournalError};
 use crate::inspect::Pipeline;
@@ -12,6 +14,11 @@ use crate::metrics::Metrics;
 use crate::price::{Price, PriceError, Prices};
 use crate::route::Router;
 use crate::upstream::{self, DialCell, Upstream};
+
+/// Most of what models did that waits for whoever watches; more is not shown, but recorded.
+const MOST_SEEN: usize = 64;
+/// Longest text in bytes that whoever watches is shown of a call.
+const LONGEST_SHOWN: usize = 64 * 1024;
 
 /// The models of a fleet. Clones are the same models.
 #[derive(Clone)]
@@ -30,12 +37,33 @@ pub(crate) struct Shared {
     pub(crate) free: Vec<String>,
     /// Where bodies are kept, if they are.
     pub(crate) bodies: Option<PathBuf>,
-    /// Whoever watches what an agent's models propose.
-    watchers: Mutex<Vec<(CellId, Watcher)>>,
+    /// Whoever watches what the models of a cell do. Only cells of the fleet are ever watched.
+    watchers: Mutex<HashMap<CellId, Watched>>,
 }
 
-/// Hears what an agent's models propose.
-pub type Watcher = tokio::sync::mpsc::UnboundedSender<Seen>;
+/// One cell, and who watches its models.
+struct Watched {
+    /// There is one, so that nobody sees what is done for somebody else.
+    place: Arc<Semaphore>,
+    watcher: Option<mpsc::Sender<Seen>>,
+}
+
+/// Sees what the models of one cell do, until it is dropped. There is one for a cell at a time.
+pub struct Watching {
+    shared: Arc<Shared>,
+    cell: CellId,
+    /// What they do.
+    pub seen: mpsc::Receiver<Seen>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        if let Some(watched) = self.shared.watchers().get_mut(&self.cell) {
+            watched.watcher = None;
+        }
+    }
+}
 
 /// Something that a model did, as its door saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,11 +154,18 @@ impl Models {
         })
     }
 
-    /// What an agent may do with models, its own model filled in; `None` where it may do nothing.
+    /// What an agent may do with models, its own model filled in, and whether it takes text for calls; `None` where it
+    /// may do nothing.
     pub fn access(&self, agent: &Agent) -> Option<ModelAccess> {
         let access = agent.models.clone()?;
         let model = self.shared.router.own(access.model.as_deref()).map(str::to_owned);
-        Some(ModelAccess { model, ..access })
+        let text_calls = matches!(agent.kind, AgentKind::OpenClaw { .. });
+        Some(ModelAccess { model, text_calls, ..access })
+    }
+
+    /// What whoever runs the fleet should know of the use of budgets before the first call.
+    pub fn notice(&self) -> Option<&str> {
+        self.shared.budgets.notice()
     }
 
     /// The metrics.
@@ -138,9 +173,17 @@ impl Models {
         &self.shared.metrics
     }
 
-    /// Sends what the models of `cell` do to `watcher`, until that is gone.
-    pub fn watch(&self, cell: CellId, watcher: Watcher) {
-        self.shared.watchers().push((cell, watcher));
+    /// Watches what the models of `cell` do, as soon as nobody else does. Whoever came first is first.
+    pub async fn watch(&self, cell: CellId) -> Watching {
+        let new = || Watched { place: Arc::new(Semaphore::new(1)), watcher: None };
+        let place = self.shared.watchers().entry(cell.clone()).or_insert_with(new).place.clone();
+        // It is never closed, so there is one in the end.
+        let place = place.acquire_owned().await.ok();
+        let (watcher, seen) = mpsc::channel(MOST_SEEN);
+        if let Some(watched) = self.shared.watchers().get_mut(&cell) {
+            watched.watcher = Some(watcher);
+        }
+        Watching { shared: self.shared.clone(), cell, seen, _place: place }
     }
 }
 
@@ -151,15 +194,84 @@ impl Shared {
     }
 
     pub(crate) fn tell(&self, cell: &CellId, seen: &Seen) {
-        self.watchers().retain(|(watched, watcher)| watched != cell || watcher.send(seen.clone()).is_ok());
+        if let Some(watcher) = self.watchers().get(cell).and_then(|watched| watched.watcher.as_ref()) {
+            // Nobody who watches slowly holds up a door; the records have all of it.
+            let _shown = watcher.try_send(seen.cut()).is_ok();
+        }
     }
 
-    fn watchers(&self) -> std::sync::MutexGuard<'_, Vec<(CellId, Watcher)>> {
+    fn watchers(&self) -> std::sync::MutexGuard<'_, HashMap<CellId, Watched>> {
         self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    /// The same, no longer than it may be.
+    fn cut(&self) -> Self {
+        let cut = |text: &String| text.get(..text.floor_char_boundary(LONGEST_SHOWN)).unwrap_or_default().to_owned();
+        match self {
+            Seen::Call { id, name, arguments } => {
+                Seen::Call { id: cut(id), name: cut(name), arguments: cut(arguments) }
+            }
+            Seen::Refused { name, reason } => Seen::Refused { name: cut(name), reason: cut(reason) },
+            Seen::Used { input, output } => Seen::Used { input: *input, output: *output },
+        }
     }
 }
 
 fn account(agent: &Agent) -> Option<(CellId, nanoclaw_config::Budget, Option<String>)> {
     let access = agent.models.as_ref()?;
     Some((agent.id.clone(), access.budget, access.group.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn models() -> Models {
+        let directory = tempfile::tempdir().unwrap();
+        let loaded = nanoclaw_config::parse("agents: []\n", "f".as_ref(), "/base".as_ref()).unwrap();
+        let set_up =
+            SetUp { journal: directory.path().join("budgets"), bodies: directory.path().join("bodies"), dial: None };
+        Models::new(&loaded.config, set_up).unwrap()
+    }
+
+    fn call(arguments: &str) -> Seen {
+        Seen::Call { id: "1".into(), name: "exec".into(), arguments: arguments.into() }
+    }
+
+    #[tokio::test]
+    async fn one_at_a_time_sees_what_the_models_of_a_cell_do() {
+        let (models, cell) = (models(), CellId::parse("claw").unwrap());
+        let mut first = models.watch(cell.clone()).await;
+        let second = models.watch(cell.clone());
+        tokio::pin!(second);
+        tokio::select! {
+            biased;
+            _ = &mut second => panic!("two watch at once"),
+            () = std::future::ready(()) => {}
+        }
+        models.shared.tell(&cell, &call("{}"));
+        models.shared.tell(&CellId::parse("other").unwrap(), &call("[]"));
+        assert_eq!(first.seen.try_recv(), Ok(call("{}")));
+        assert!(first.seen.try_recv().is_err());
+        drop(first);
+        models.shared.tell(&cell, &call("{}"));
+        assert!(second.await.seen.try_recv().is_err(), "what nobody watched is not kept for the next");
+    }
+
+    #[tokio::test]
+    async fn whoever_watches_slowly_makes_nothing_grow() {
+        let (models, cell) = (models(), CellId::parse("claw").unwrap());
+        let mut watching = models.watch(cell.clone()).await;
+        for _ in 0..10 * MOST_SEEN {
+            models.shared.tell(&cell, &call(&"\u{e4}".repeat(LONGEST_SHOWN)));
+        }
+        let mut count = 0;
+        while let Ok(Seen::Call { arguments, .. }) = watching.seen.try_recv() {
+            assert_eq!(arguments.len(), LONGEST_SHOWN);
+            count += 1;
+        }
+        assert_eq!(count, MOST_SEEN);
+    }
 }

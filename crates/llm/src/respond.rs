@@ -19,7 +19,8 @@ pub(crate) type Body = BoxBody<Bytes, std::io::Error>;
 
 /// A JSON body.
 pub(crate) fn json(status: StatusCode, value: &Value) -> Answered {
-    let mut response = Response::new(whole(value.to_string().into_bytes()));
+    // Writing a value to memory does not fail.
+    let mut response = Response::new(whole(serde_json::to_vec(value).unwrap_or_default()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
@@ -82,7 +83,8 @@ pub(crate) fn of_failure(failure: &Failure) -> Fault {
     Fault { kind: failure.kind, code: RefusalCode::Unreachable.name().to_owned(), message: failure.message.clone() }
 }
 
-/// What stands in the place of a tool call that was refused. The built-in agent knows it by its beginning.
+/// What stands in the place of a tool call that was refused. The built-in agent knows it by its beginning. A name is the
+/// model's: it holds no tag by which an agent cuts something out of the text.
 pub(crate) fn refused_call(tool: &str, refusal: &Refusal) -> String {
-    format!("[NanoClaw refused the tool call {tool}: {refusal}]")
+    format!("[NanoClaw refused the tool call {tool}: {refusal}]").replace('<', "‹")
 }

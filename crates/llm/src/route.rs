@@ -67,11 +67,8 @@ impl Router {
             (None, None) => own.and_then(|own| Some((own, vec![self.bare(asked, own)?]))),
         };
         let Some((asked, candidates)) = found else {
-            let known: Vec<String> = self.aliases.keys().map(|alias| format!("`{alias}`")).collect();
-            let help = match known.as_slice() {
-                [] => "write `PROVIDER/MODEL`, or `default` for the agent's own model".to_owned(),
-                known => format!("write one of {}, `PROVIDER/MODEL`, or `default`", known.join(", ")),
-            };
+            // The fleet's aliases are not for every agent to know.
+            let help = "write a name that `GET /v1/models` lists, `PROVIDER/MODEL`, or `default`".to_owned();
             return Err(no_such_model(format!("there is no model `{asked}` here"), help));
         };
         Ok(Routed { asked: asked.to_owned(), candidates })
@@ -128,11 +125,11 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_not_there_is_answered_with_those_that_are() {
+    fn a_name_that_is_not_there_is_not_answered_with_those_of_others() {
         let refusal = router().resolve("smal", None).unwrap_err();
         assert_eq!(
             refusal.to_string(),
-            "there is no model `smal` here; write one of `robust`, `PROVIDER/MODEL`, or `default`"
+            "there is no model `smal` here; write a name that `GET /v1/models` lists, `PROVIDER/MODEL`, or `default`"
         );
     }
 }

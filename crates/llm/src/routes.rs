@@ -2,6 +2,12 @@
 
 use hyper::Method;
 use nanoclaw_dialect::{Dialect, Fault, FaultKind};
+use nanoclaw_request::ModelOperation;
+
+use crate::call;
+
+/// Longest part of a method or a path that is repeated, in characters.
+const MAX_SHOWN_CHARS: usize = 100;
 
 /// One thing that can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +26,23 @@ pub(crate) enum Route {
     ToolCalls,
 }
 
+impl Route {
+    /// What is asked for, as it stands in the record of a request that could not be read.
+    pub(crate) const fn operation(&self) -> ModelOperation {
+        match self {
+            Route::Generate(dialect) => call::operation(*dialect),
+            Route::Embeddings => ModelOperation::Embeddings,
+            Route::CountTokens | Route::Models | Route::Model(_) | Route::ToolCalls => ModelOperation::List,
+        }
+    }
+}
+
 /// Finds the route. Clients are set up with and without `/v1` at the end of their base address, so both are taken.
 ///
 /// # Errors
 /// There is nothing at that path, or not for that method.
-pub(crate) fn find(method: &Method, path: &str) -> Result<Route, Fault> {
-    let path = path.trim_end_matches('/');
+pub(crate) fn find(method: &Method, whole: &str) -> Result<Route, Fault> {
+    let path = whole.trim_end_matches('/');
     let path = path.strip_prefix("/v1").unwrap_or(path);
     let path = path.strip_prefix("/v1").unwrap_or(path);
     let (route, expected) = match path {
@@ -38,28 +55,32 @@ pub(crate) fn find(method: &Method, path: &str) -> Result<Route, Fault> {
         "/nanoclaw/tool-calls" => (Route::ToolCalls, Method::POST),
         other => match other.strip_prefix("/models/") {
             Some(model) if !model.is_empty() => (Route::Model(decoded(model)), Method::GET),
-            Some(_) | None => return Err(nothing(path)),
+            Some(_) | None => return Err(nothing(method, whole)),
         },
     };
     if *method != expected {
         return Err(Fault {
             kind: FaultKind::Method,
             code: "method-not-allowed".to_owned(),
-            message: format!("`{path}` takes {expected}, not {method}"),
+            message: format!("`{}` takes {expected}, not `{}`", shown(whole), shown(method.as_str())),
         });
     }
     Ok(route)
 }
 
-fn nothing(path: &str) -> Fault {
-    let shown: String = path.chars().filter(|c| !c.is_control()).take(100).collect();
+fn nothing(method: &Method, path: &str) -> Fault {
+    let (method, path) = (shown(method.as_str()), shown(path));
     Fault {
         kind: FaultKind::NotFound,
         code: "not-found".to_owned(),
         message: format!(
-            "the model door has no `{shown}`; it has /v1/chat/completions, /v1/responses, /v1/messages, /v1/messages/count_tokens, /v1/embeddings and /v1/models"
+            "the model door has no `{method} {path}`; it has /v1/chat/completions, /v1/responses, /v1/messages, /v1/messages/count_tokens, /v1/embeddings and /v1/models"
         ),
     }
+}
+
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MAX_SHOWN_CHARS).collect()
 }
 
 /// A path segment without its percent-encoding, as far as that is valid UTF-8: model names hold slashes.

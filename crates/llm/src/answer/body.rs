@@ -10,10 +10,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// Pieces that wait for an agent that reads slowly; when they are so many, the provider is read no further.
 const WAITING: usize = 16;
-/// How long an agent may take nothing while so many wait; it counts as gone then.
+/// How long an answer may wait for its agent while so many wait, all waits together; the agent counts as gone then. So it
+/// holds a call no longer than this beyond the time that the provider has.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// A body that is fed through a channel. If that ends before the feeder says so, the connection is broken off: nobody
@@ -27,6 +29,8 @@ pub(super) struct Fed {
 pub(super) struct Feeder {
     pieces: mpsc::Sender<Bytes>,
     whole: Arc<AtomicBool>,
+    /// How long it may still wait.
+    patience: Duration,
 }
 
 /// The agent has left.
@@ -36,16 +40,20 @@ pub(super) struct Gone;
 pub(super) fn fed() -> (Feeder, Fed) {
     let (sender, receiver) = mpsc::channel(WAITING);
     let whole = Arc::new(AtomicBool::new(false));
-    (Feeder { pieces: sender, whole: Arc::clone(&whole) }, Fed { pieces: receiver, whole })
+    let feeder = Feeder { pieces: sender, whole: Arc::clone(&whole), patience: LONGEST_PAUSE };
+    (feeder, Fed { pieces: receiver, whole })
 }
 
 impl Feeder {
     /// Waits while the agent reads slowly.
-    pub(super) async fn send(&self, piece: Bytes) -> Result<(), Gone> {
+    pub(super) async fn send(&mut self, piece: Bytes) -> Result<(), Gone> {
         if piece.is_empty() {
             return Ok(());
         }
-        self.pieces.send_timeout(piece, LONGEST_PAUSE).await.map_err(|_| Gone)
+        let begun = Instant::now();
+        let sent = self.pieces.send_timeout(piece, self.patience).await.map_err(|_| Gone);
+        self.patience = self.patience.saturating_sub(begun.elapsed());
+        sent
     }
 
     /// Is ready when the agent has left.
@@ -54,7 +62,7 @@ impl Feeder {
     }
 
     /// The last piece; the body is whole with it.
-    pub(super) async fn finish(self, piece: Bytes) -> Result<(), Gone> {
+    pub(super) async fn finish(mut self, piece: Bytes) -> Result<(), Gone> {
         self.send(piece).await?;
         self.whole.store(true, Ordering::Release);
         Ok(())
@@ -84,24 +92,41 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
+    async fn an_agent_that_takes_a_piece_now_and_then_has_left_after_the_same_time() {
+        let (mut feeder, mut body) = fed();
+        let before = Instant::now();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(LONGEST_PAUSE / 3 - Duration::from_secs(1)).await;
+                body.frame().await.unwrap().unwrap();
+            }
+        });
+        let mut sent = 0;
+        while feeder.send(Bytes::from_static(b"x")).await.is_ok() {
+            sent += 1;
+        }
+        assert_eq!((sent, before.elapsed()), (WAITING + 3, LONGEST_PAUSE));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn an_agent_that_takes_nothing_for_too_long_has_left() {
-        let (feeder, _body) = fed();
+        let (mut feeder, _body) = fed();
         for _ in 0..WAITING {
             assert!(feeder.send(Bytes::from_static(b"x")).await.is_ok());
         }
-        let before = tokio::time::Instant::now();
+        let before = Instant::now();
         assert!(feeder.send(Bytes::from_static(b"x")).await.is_err());
         assert_eq!(before.elapsed(), LONGEST_PAUSE);
     }
 
     #[tokio::test]
     async fn a_body_is_whole_only_if_its_feeder_says_so() {
-        let (feeder, body) = fed();
+        let (mut feeder, body) = fed();
         assert!(feeder.send(Bytes::from_static(b"a")).await.is_ok());
         assert!(feeder.finish(Bytes::from_static(b"b")).await.is_ok());
         assert_eq!(body.collect().await.unwrap().to_bytes(), "ab");
 
-        let (feeder, body) = fed();
+        let (mut feeder, body) = fed();
         assert!(feeder.send(Bytes::from_static(b"a")).await.is_ok());
         drop(feeder);
         assert!(body.collect().await.is_err());

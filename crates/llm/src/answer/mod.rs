@@ -2,6 +2,7 @@
 
 mod body;
 mod constrained;
+mod heard;
 mod stream;
 mod whole;
 
@@ -15,13 +16,17 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 pub(crate) use constrained::{Spoken, constrain};
+use heard::Heard;
 pub(crate) use whole::Whole;
 
 use crate::call::Ready;
 use crate::door::{Door, Reply};
+use crate::inspect::Pipeline;
 use crate::ledger::Ledger;
 use crate::models::Seen;
+use crate::offered::{Offered, not_offered};
 use crate::upstream::{Answer, Failure};
+use crate::work;
 
 /// Most arguments of one call that are looked at one by one; a call with more cannot be read in one way only.
 const MOST_ARGUMENTS: usize = 256;
@@ -50,26 +55,28 @@ pub(crate) async fn pass_on(
     ledger: Ledger,
     reply: Reply,
 ) -> Result<Passed, AuditError> {
+    let heard = Heard { spoken, text_calls: door.access.text_calls };
     if ready.request.stream {
-        stream::pass_on(door, ready, spoken, answer, ledger, reply).await
+        stream::pass_on(door, ready, heard, answer, ledger, reply).await
     } else {
-        whole::pass_on(door, ready, spoken, answer, ledger, reply).await
+        whole::pass_on(door, ready, heard, answer, ledger, reply).await
     }
 }
 
-/// Decides on one tool call, before the agent sees it.
-pub(crate) async fn decide(door: &Door, call: &ToolCall) -> Result<Result<(), Refusal>, AuditError> {
-    let action = |tool, id, arguments| {
-        let digest = digest::hex(&digest::sha256(call.arguments.as_bytes()));
-        Action::ToolCall(ProposedCall { tool, call: id, arguments, digest, at_provider: false })
-    };
+/// Decides on one tool call, before the agent sees it. Its name must be one of `offered`; `None` where the agent itself
+/// found the call, and asks about it by the name under which it would run it.
+pub(crate) async fn decide(
+    door: &Door,
+    call: &ToolCall,
+    offered: Option<&Offered>,
+) -> Result<Result<(), Refusal>, AuditError> {
     let pipeline = &door.shared.pipeline;
-    let proposed = match pipeline.call(call) {
-        Ok(()) => Ok(action(call.name.clone(), call.id.clone(), arguments(&call.arguments))),
-        // The key may stand in any of them, and does not go into the log.
-        Err(refusal) => Err((action(pipeline.clean(&call.name), pipeline.clean(&call.id), None), refusal)),
+    let known = offered.is_none_or(|offered| offered.has(&call.name));
+    let looked = {
+        let (pipeline, call) = (pipeline.clone(), call.clone());
+        work::on(call.arguments.len(), move || propose(&pipeline, call, known))
     };
-    match door.walk(proposed).await? {
+    match door.walk(looked.await).await? {
         // What comes of it is the agent's to do: to be passed on is the whole act, and has no outcome of its own.
         Ok(_) => {
             door.shared.tell(
@@ -83,6 +90,22 @@ pub(crate) async fn decide(door: &Door, call: &ToolCall) -> Result<Result<(), Re
                 .tell(&door.id, &Seen::Refused { name: pipeline.clean(&call.name), reason: refusal.to_string() });
             Ok(Err(refusal))
         }
+    }
+}
+
+/// The call as policy is asked about it.
+fn propose(pipeline: &Pipeline, call: ToolCall, known: bool) -> Result<Action, (Action, Refusal)> {
+    let digest = digest::hex(&digest::sha256(call.arguments.as_bytes()));
+    let action =
+        |tool, call, arguments| Action::ToolCall(ProposedCall { tool, call, arguments, digest, at_provider: false });
+    match pipeline.call(&call) {
+        Ok(()) if !known => {
+            let name = pipeline.clean(&call.name);
+            Err((action(name.clone(), call.id, None), not_offered(&name)))
+        }
+        Ok(()) => Ok(action(call.name, call.id, arguments(&call.arguments))),
+        // The key may stand in any of them, and does not go into the log.
+        Err(refusal) => Err((action(pipeline.clean(&call.name), pipeline.clean(&call.id), None), refusal)),
     }
 }
 

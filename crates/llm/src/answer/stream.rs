@@ -14,18 +14,20 @@ use nanoclaw_audit::AuditError;
 use nanoclaw_dialect::guard::{Facts, HeldCall, Piece, StreamGuard};
 use nanoclaw_dialect::sse::{Event, Parser};
 use nanoclaw_dialect::{Dialect, Malformed, StreamReader, StreamWriter};
-use nanoclaw_request::Refusal;
+use nanoclaw_request::{Refusal, RefusalCode};
 use nanoclaw_vault::digest::{Sha256, hex};
 use tokio::time::timeout;
 
 use super::body::{self, Feeder, Gone};
-use super::{Passed, Spoken, decide};
+use super::{Heard, Passed, decide};
 use crate::call::{Ready, agent_left, keep, unreachable};
 use crate::door::{Door, Reply};
 use crate::inspect::Look;
 use crate::ledger::Ledger;
+use crate::offered::Offered;
 use crate::respond::{Answered, of_failure, of_refusal, refused_call};
 use crate::upstream::{Answer, Failure};
+use crate::{bodies, work};
 
 /// How long a provider may take to end its stream after the end of its answer.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(1);
@@ -112,18 +114,21 @@ struct Passage<'a> {
     translation: Option<(Box<dyn StreamReader>, Box<dyn StreamWriter>)>,
     guard: Box<dyn StreamGuard>,
     ledger: Ledger,
-    /// Events that wait, with the text that each adds: their end could be the beginning of something.
+    offered: &'a Offered,
+    /// Events that wait, with the text that each adds: something may go on in what comes next.
     waiting: VecDeque<(Event, String)>,
     /// All text of `waiting`.
     window: String,
     /// Bytes that may go out.
     out: Vec<u8>,
+    /// Whether a key was found in it.
+    holds_key: bool,
 }
 
 pub(super) async fn pass_on(
     door: &Arc<Door>,
     ready: &Ready,
-    spoken: Spoken,
+    heard: Heard,
     answer: Answer,
     ledger: Ledger,
     mut reply: Reply,
@@ -139,15 +144,17 @@ pub(super) async fn pass_on(
     };
     let mut passage = Passage {
         door,
-        translation: (!spoken.is(ready.dialect)).then(|| (spoken.stream_reader(), writer)),
+        translation: (!heard.is(ready.dialect)).then(|| (heard.stream_reader(), writer)),
         guard,
         ledger,
+        offered: &ready.offered,
         waiting: VecDeque::new(),
         window: String::new(),
         out: Vec::new(),
+        holds_key: false,
     };
     let begun = tokio::select! {
-        begun = passage.begin(spoken, &mut source) => begun,
+        begun = passage.begin(heard, &mut source) => begun,
         () = reply.closed() => {
             passage.ledger.close_left().await?;
             return Ok(Passed::Over);
@@ -157,12 +164,12 @@ pub(super) async fn pass_on(
         return Ok(Passed::Not { failure, ledger: Box::new(passage.ledger), reply });
     }
     passage.ledger.begun();
-    let (feeder, body) = body::fed();
+    let (mut feeder, body) = body::fed();
     if reply.send(streamed(body)).is_err() {
         passage.ledger.close(&Facts::default(), Some(agent_left())).await?;
         return Ok(Passed::Over);
     }
-    let ended = passage.carry(&mut source, &feeder).await;
+    let ended = passage.carry(&mut source, &mut feeder).await;
     passage.end(ready.dialect, source, ended, feeder).await?;
     Ok(Passed::Over)
 }
@@ -178,8 +185,8 @@ fn streamed(body: body::Fed) -> Answered {
 impl Passage<'_> {
     /// Takes events until one says something of an answer. A provider that begins with an error, or with something else
     /// than an answer, has not begun.
-    async fn begin(&mut self, spoken: Spoken, source: &mut Source) -> Result<(), Failure> {
-        let mut reader = spoken.stream_reader();
+    async fn begin(&mut self, heard: Heard, source: &mut Source) -> Result<(), Failure> {
+        let mut reader = heard.stream_reader();
         loop {
             let event = source.next().await?;
             let said = reader.read(&event).map_err(|error| self.unreadable(&error))?;
@@ -191,7 +198,7 @@ impl Passage<'_> {
     }
 
     /// Carries the stream to its end.
-    async fn carry(&mut self, source: &mut Source, feeder: &Feeder) -> Result<(), Ended> {
+    async fn carry(&mut self, source: &mut Source, feeder: &mut Feeder) -> Result<(), Ended> {
         self.drain().await?;
         loop {
             while let Some(event) = source.ready() {
@@ -218,7 +225,7 @@ impl Passage<'_> {
             return Err(Ended::Failed(Failure::provider("the provider broke its answer off".to_owned())));
         }
         // The last words wait until the budget is settled.
-        self.ledger.settle(self.guard.facts());
+        self.ledger.settle(&Facts { complete: true, ..self.guard.facts().clone() });
         feeder.send(std::mem::take(&mut self.out).into()).await?;
         source.finish().await;
         Ok(())
@@ -267,10 +274,11 @@ impl Passage<'_> {
         self.ledger.said(&held.call.arguments);
         let name = self.door.shared.pipeline.clean(&held.call.name);
         self.ledger.proposed.push(name.clone());
-        let decided = decide(self.door, &held.call).await?;
+        let decided = decide(self.door, &held.call, Some(self.offered)).await?;
         let events = match decided {
             Ok(()) => self.guard.allow(held),
             Err(refusal) => {
+                self.holds_key |= refusal.code == RefusalCode::ContentRefused;
                 let text = refused_call(&name, &refusal);
                 self.ledger.denied.push(name);
                 self.guard.refuse(held, &text)
@@ -324,6 +332,7 @@ impl Passage<'_> {
         let (last, mut error) = match ended {
             Ok(()) => (Vec::new(), None),
             Err(Ended::Refused(refusal)) => {
+                self.holds_key = true;
                 // What holds no text keeps the form of the answer whole.
                 let form = self.waiting.drain(..).filter(|(_, text)| text.is_empty());
                 form.for_each(|(event, _)| event.write(&mut self.out));
@@ -331,6 +340,8 @@ impl Passage<'_> {
                 (self.guard.cut(&format!("[{text}]")), Some(refusal))
             }
             Err(Ended::Failed(failure)) => {
+                // The last word was looked at, and nothing comes behind it.
+                self.release(0);
                 (vec![dialect.write_error_event(&of_failure(&failure))], Some(unreachable(failure.message)))
             }
             Err(Ended::Left) => (Vec::new(), Some(agent_left())),
@@ -338,10 +349,15 @@ impl Passage<'_> {
         };
         let Source { digest, kept, .. } = source;
         let digest = hex(&digest.finish());
-        if let Some(kept) = kept
-            && let Err(unkept) = keep(self.door, &digest, kept.into()).await
-        {
-            error.get_or_insert(unkept);
+        if let Some(kept) = kept {
+            let (pipeline, length) = (self.door.shared.pipeline.clone(), kept.len());
+            let searching = move || (bodies::stream_holds_key(&pipeline, &kept), kept);
+            let (found, kept) = work::on(length, searching).await;
+            if self.holds_key || found {
+                error = Some(bodies::not_kept(&self.door.shared.pipeline));
+            } else if let Err(unkept) = keep(self.door, &digest, kept.into()).await {
+                error.get_or_insert(unkept);
+            }
         }
         self.ledger.answer_digest = Some(digest);
         // What was held back stays back: only the end goes out behind what is out already.

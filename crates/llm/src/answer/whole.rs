@@ -6,18 +6,20 @@ use bytes::Bytes;
 use hyper::StatusCode;
 use nanoclaw_audit::AuditError;
 use nanoclaw_dialect::guard::WholeGuard;
-use nanoclaw_dialect::{Dialect, Malformed};
-use nanoclaw_request::Refusal;
+use nanoclaw_dialect::{Dialect, Malformed, ToolCall};
+use nanoclaw_request::{Refusal, RefusalCode};
 use nanoclaw_vault::digest;
 use serde_json::Value;
 
-use super::{Passed, Spoken, decide};
+use super::{Heard, Passed, decide};
 use crate::call::{Ready, agent_left, keep};
 use crate::door::{Door, Reply};
 use crate::inspect::Look;
 use crate::ledger::Ledger;
+use crate::offered::Offered;
 use crate::respond::{self, refused_call};
 use crate::upstream::{Answer, Failure};
+use crate::{bodies, work};
 
 /// A whole JSON answer.
 pub(crate) struct Whole {
@@ -28,104 +30,147 @@ pub(crate) struct Whole {
     /// The SHA-256 of that, in hex.
     pub(crate) digest: String,
     pub(crate) value: Value,
+    /// Whether a key stands in it.
+    pub(crate) holds_key: bool,
 }
 
 impl Whole {
     /// Reads an answer to its end.
-    pub(crate) async fn read(mut answer: Answer) -> Result<Self, Failure> {
+    pub(crate) async fn read(door: &Door, mut answer: Answer) -> Result<Self, Failure> {
         let attempts = answer.attempts;
         let mut bytes = Vec::new();
         let read = async {
             while let Some(chunk) = answer.body.chunk().await? {
                 bytes.extend_from_slice(&chunk);
             }
-            serde_json::from_slice(&bytes)
-                .map_err(|error| Failure::provider(format!("the provider's answer is not JSON: {error}")))
-        };
-        match read.await {
-            Ok(value) => {
+            let pipeline = door.shared.pipeline.clone();
+            work::on(bytes.len(), move || {
+                let value = serde_json::from_slice(&bytes)
+                    .map_err(|error| Failure::provider(format!("the provider's answer is not JSON: {error}")))?;
                 let digest = digest::hex(&digest::sha256(&bytes));
-                Ok(Self { attempts, bytes: Bytes::from(bytes), digest, value })
-            }
-            Err(failure) => Err(Failure { attempts, ..failure }),
-        }
+                let holds_key = pipeline.holds(&value);
+                Ok(Self { attempts, bytes: Bytes::from(bytes), digest, value, holds_key })
+            })
+            .await
+        };
+        read.await.map_err(|failure: Failure| Failure { attempts, ..failure })
     }
+}
+
+/// An answer that was looked at.
+struct Guarded {
+    guard: Box<dyn WholeGuard>,
+    texts: Vec<String>,
+    calls: Vec<ToolCall>,
+    /// Why it may not pass.
+    cut: Option<Refusal>,
 }
 
 pub(super) async fn pass_on(
     door: &Arc<Door>,
     ready: &Ready,
-    spoken: Spoken,
+    heard: Heard,
     answer: Answer,
     mut ledger: Ledger,
     mut reply: Reply,
 ) -> Result<Passed, AuditError> {
     let read = tokio::select! {
-        read = Whole::read(answer) => read,
+        read = Whole::read(door, answer) => read,
         () = reply.closed() => {
             ledger.close_left().await?;
             return Ok(Passed::Over);
         }
     };
-    let guarded = read.and_then(|whole| Ok((guard(door, ready.dialect, spoken, &whole.value)?, whole)));
-    let (mut guard, whole) = match guarded {
+    let guarded = match read {
+        Ok(whole) => {
+            let (door, dialect) = (Arc::clone(door), ready.dialect);
+            let Whole { bytes, digest, value, holds_key, attempts: _ } = whole;
+            let guarding = move || guard(&door, dialect, heard, value);
+            work::on(bytes.len(), guarding).await.map(|guarded| (guarded, bytes, digest, holds_key))
+        }
+        Err(failure) => Err(failure),
+    };
+    let (mut guarded, bytes, digest, mut holds_key) = match guarded {
         Ok(guarded) => guarded,
         Err(failure) => return Ok(Passed::Not { failure, ledger: Box::new(ledger), reply }),
     };
     ledger.begun();
-    ledger.answer_digest = Some(whole.digest.clone());
-    let cut = match keep(door, &whole.digest, whole.bytes).await {
-        Err(unkept) => Some(unkept),
-        Ok(()) => inspect(door, guard.as_mut(), &mut ledger).await?,
-    };
+    ledger.answer_digest = Some(digest.clone());
+    holds_key |= inspect(door, &mut guarded, &mut ledger, &ready.offered).await?;
+    let Guarded { guard, cut, .. } = guarded;
     let facts = guard.facts().clone();
-    let body = guard.into_body();
-    // Whatever the guard does not know as text is searched too.
-    let cut = cut.or_else(|| door.shared.pipeline.holds(&body).then(|| door.shared.pipeline.leak()));
-    let answer = match &cut {
-        Some(refusal) => respond::fault(ready.dialect, &respond::of_refusal(refusal), None),
-        None => respond::json(StatusCode::OK, &body),
+    let passed = match cut {
+        Some(refusal) => Err(refusal),
+        None => {
+            let pipeline = door.shared.pipeline.clone();
+            let writing = move || {
+                let body = guard.into_body();
+                // Whatever the guard does not know as text is searched too.
+                if pipeline.holds(&body) { Err(pipeline.leak()) } else { Ok(respond::json(StatusCode::OK, &body)) }
+            };
+            work::on(bytes.len(), writing).await
+        }
     };
+    holds_key |= passed.is_err();
+    let passed = match passed {
+        Ok(answer) if !holds_key => keep(door, &digest, bytes).await.map(|()| answer),
+        other => other,
+    };
+    let (answer, cut) = match passed {
+        Ok(answer) => (answer, None),
+        Err(refusal) => (respond::fault(ready.dialect, &respond::of_refusal(&refusal), None), Some(refusal)),
+    };
+    let not_kept = (holds_key && door.shared.bodies.is_some()).then(|| bodies::not_kept(&door.shared.pipeline));
     ledger.settle(&facts);
     let left = reply.send(answer).is_err();
-    ledger.close(&facts, cut.or_else(|| left.then(agent_left))).await?;
+    ledger.close(&facts, not_kept.or(cut).or_else(|| left.then(agent_left))).await?;
     Ok(Passed::Over)
 }
 
 /// The answer in the agent's dialect, under guard.
-fn guard(door: &Door, dialect: Dialect, spoken: Spoken, value: &Value) -> Result<Box<dyn WholeGuard>, Failure> {
+fn guard(door: &Door, dialect: Dialect, heard: Heard, value: Value) -> Result<Guarded, Failure> {
+    let pipeline = &door.shared.pipeline;
     let malformed = |error: Malformed| {
-        let error = door.shared.pipeline.clean(&error.to_string());
+        let error = pipeline.clean(&error.to_string());
         Failure::provider(format!("the provider's answer cannot be read: {error}"))
     };
-    let value = if spoken.is(dialect) {
-        value.clone()
+    let value = if heard.is(dialect) {
+        value
     } else {
-        dialect.write_response(&spoken.read_response(value).map_err(malformed)?)
+        dialect.write_response(&heard.read_response(&value).map_err(malformed)?)
     };
-    dialect.whole_guard(value).map_err(malformed)
+    let guard = dialect.whole_guard(value).map_err(malformed)?;
+    let texts = guard.texts();
+    let cut = texts.iter().find_map(|text| match pipeline.text(text) {
+        Look::Cut(refusal) => Some(refusal),
+        Look::Pass { .. } => None,
+    });
+    Ok(Guarded { calls: guard.calls(), guard, texts, cut })
 }
 
-/// Takes texts and calls past the stages; gives the reason where the answer must not pass at all.
+/// Takes the calls past the stages, unless nothing of the answer may pass; gives whether a key stands in one of them.
 async fn inspect(
     door: &Arc<Door>,
-    guard: &mut dyn WholeGuard,
+    guarded: &mut Guarded,
     ledger: &mut Ledger,
-) -> Result<Option<Refusal>, AuditError> {
-    for text in guard.texts() {
-        ledger.said(&text);
-        if let Look::Cut(refusal) = door.shared.pipeline.text(&text) {
-            return Ok(Some(refusal));
-        }
+    offered: &Offered,
+) -> Result<bool, AuditError> {
+    let mut holds_key = false;
+    for text in &guarded.texts {
+        ledger.said(text);
     }
-    for (index, call) in guard.calls().into_iter().enumerate() {
+    if guarded.cut.is_some() {
+        return Ok(true);
+    }
+    for (index, call) in guarded.calls.iter().enumerate() {
         ledger.said(&call.arguments);
         let name = door.shared.pipeline.clean(&call.name);
         ledger.proposed.push(name.clone());
-        if let Err(refusal) = decide(door, &call).await? {
+        if let Err(refusal) = decide(door, call, Some(offered)).await? {
+            holds_key |= refusal.code == RefusalCode::ContentRefused;
             ledger.denied.push(name.clone());
-            guard.refuse(index, &refused_call(&name, &refusal));
+            guarded.guard.refuse(index, &refused_call(&name, &refusal));
         }
     }
-    Ok(None)
+    Ok(holds_key)
 }

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use nanoclaw_config::{Budget, Group, NanoUsd};
 use nanoclaw_request::CellId;
 
@@ -20,10 +20,16 @@ pub use journal::JournalError;
 use journal::{Change, Journal};
 use period::{Count, Periods};
 
+/// How far the journal may be ahead of the clock. What is dated later was written under a clock that was wrong, or the
+/// clock is wrong now: nobody knows when it was, so it counts as used now. Otherwise the periods of a day that is far
+/// away would never end.
+const MOST_AHEAD: SignedDuration = SignedDuration::from_mins(1);
+
 /// The accounts of a fleet. Clones are the same accounts.
 #[derive(Clone)]
 pub struct Budgets {
     book: Arc<Mutex<Book>>,
+    notice: Option<Arc<str>>,
 }
 
 struct Book {
@@ -109,7 +115,10 @@ impl Budgets {
         agents: &[(CellId, Budget, Option<String>)],
     ) -> Result<Self, JournalError> {
         let mut changes = Vec::new();
+        let path = journal.clone();
         let journal = Journal::open(journal, |change| changes.push(change))?;
+        let notice = bring_back(&mut changes, Timestamp::now())
+            .map(|notice| format!("`{}`, where the use of budgets is kept, {notice}", path.display()).into());
         let now = changes.iter().map(|change| change.at).fold(Timestamp::now(), Timestamp::max);
         let account =
             |key: String, owner: String, limits| Account { key, owner, limits, used: Periods::new(now), running: 0 };
@@ -135,7 +144,12 @@ impl Budgets {
         }
         let mut book = Book { accounts, of_cell, journal, latest: now };
         book.compact()?;
-        Ok(Self { book: Arc::new(Mutex::new(book)) })
+        Ok(Self { book: Arc::new(Mutex::new(book)), notice })
+    }
+
+    /// What whoever runs the fleet should know of the journal.
+    pub fn notice(&self) -> Option<&str> {
+        self.notice.as_deref()
     }
 
     /// Longest answer in tokens that the budgets of `cell` allow.
@@ -265,6 +279,17 @@ impl Book {
     }
 }
 
+/// Dates changes `now` that are dated too far ahead; says so, where there are any.
+fn bring_back(changes: &mut [Change], now: Timestamp) -> Option<String> {
+    let ahead: Vec<&mut Change> =
+        changes.iter_mut().filter(|change| change.at.duration_since(now) > MOST_AHEAD).collect();
+    let latest = ahead.iter().map(|change| change.at).max()?;
+    ahead.into_iter().for_each(|change| change.at = now);
+    Some(format!(
+        "goes up to {latest:.0}, and the clock says {now:.0}: what is dated ahead counts as used now, until the minute, hour, day and month end; set the clock right, and to begin with nothing used, end NanoClaw and move the file away"
+    ))
+}
+
 impl Account {
     fn check(&self, needs: Count, priced: bool, model: &str) -> Result<(), Exhausted> {
         let limits = &self.limits;
@@ -272,7 +297,9 @@ impl Account {
         if money && !priced {
             return Err(Exhausted::NoPrice { owner: self.owner.clone(), model: model.to_owned() });
         }
+        // What needs no tokens asks no model, and is none of the calls at the same time.
         if let Some(most) = limits.concurrent_calls
+            && needs.tokens() > 0
             && self.running >= most
         {
             return Err(self.exhausted("concurrent_calls", self.running, most, 1, None, |n| n.to_string()));
@@ -301,6 +328,7 @@ impl Account {
         ];
         for (limit, most, (end, used), needs, shown) in checks {
             if let Some(most) = most
+                && needs > 0
                 && used.saturating_add(needs) > most
             {
                 return Err(self.exhausted(limit, used, most, needs, Some(end), shown));

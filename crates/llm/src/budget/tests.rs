@@ -159,6 +159,60 @@ fn a_torn_last_line_is_ignored_and_a_damaged_one_is_not() {
 }
 
 #[test]
+fn a_journal_of_a_year_ahead_locks_nothing_for_good() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("budgets");
+    let line = |at: Timestamp, tokens: i64| {
+        format!(r#"{{"account":"agent/a","at":"{at}","count":{{"requests":1,"tokens":{tokens},"nano_usd":0}}}}"#)
+    };
+    let ahead = Timestamp::now() + jiff::SignedDuration::from_hours(365 * 24);
+    std::fs::write(&path, format!("{}\n{}\n", line(ahead, 30), line(ahead, -10))).unwrap();
+    let own = Budget { tokens_per_month: Some(21), ..Budget::default() };
+    let budgets = open(directory.path(), Budget::default(), Budget::default(), own);
+    let notice = budgets.notice().unwrap();
+    assert!(notice.starts_with(&format!("`{}`, where the use of budgets is kept, goes up to ", path.display())));
+    assert!(notice.ends_with("end NanoClaw and move the file away"), "{notice}");
+    let refused = budgets.reserve(&cell("a"), tokens(2), "m");
+    let (name, _, returns) = limit(refused);
+    assert!(name == "tokens_per_month" && returns.unwrap() < ahead, "it counts as used now, and no longer");
+    assert!(budgets.reserve(&cell("a"), tokens(1), "m").is_ok());
+    drop(budgets);
+    let budgets = open(directory.path(), Budget::default(), Budget::default(), own);
+    assert_eq!(budgets.notice(), None, "it is told once");
+    assert!(budgets.reserve(&cell("a"), tokens(2), "m").is_err());
+}
+
+#[test]
+fn a_journal_of_a_moment_ahead_is_as_it_says() {
+    let now = at(NOON);
+    let ahead = |seconds| now + jiff::SignedDuration::from_secs(seconds);
+    for (seconds, is_ahead) in [(-1, false), (60, false), (61, true)] {
+        let count = super::Count::default();
+        let mut changes = [super::Change { account: "fleet".to_owned(), at: ahead(seconds), count }];
+        assert_eq!(super::bring_back(&mut changes, now).is_some(), is_ahead);
+        assert_eq!(changes[0].at, if is_ahead { now } else { ahead(seconds) });
+    }
+}
+
+#[test]
+fn what_asks_no_model_is_one_of_the_requests_and_of_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let own = Budget {
+        requests_per_minute: Some(3),
+        tokens_per_day: Some(10),
+        concurrent_calls: Some(1),
+        ..Budget::default()
+    };
+    let budgets = open(directory.path(), Budget::default(), Budget::default(), own);
+    let _running = budgets.reserve_at(&cell("a"), tokens(10), "m", at(NOON)).unwrap();
+    for _ in 0..2 {
+        budgets.reserve_at(&cell("a"), tokens(0), "", at(NOON)).unwrap().settle(0, NanoUsd(0));
+    }
+    let refused = budgets.reserve_at(&cell("a"), tokens(0), "", at(NOON));
+    assert_eq!(limit(refused).0, "requests_per_minute");
+}
+
+#[test]
 fn two_control_planes_do_not_count_in_one_journal() {
     let directory = tempfile::tempdir().unwrap();
     let _first = open(directory.path(), Budget::default(), Budget::default(), Budget::default());

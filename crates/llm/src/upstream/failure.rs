@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{StatusCode, Uri};
 use nanoclaw_dialect::{Dialect, FaultKind, chat, gemini, messages};
 use nanoclaw_vault::Scrubber;
 
@@ -29,18 +29,20 @@ pub struct Failure {
     /// Whether the fault is the provider's and nothing of an answer has come, so that the same call may be made to
     /// another one.
     pub retryable: bool,
+    /// Whether the provider may charge for the last attempt: the request was sent, and no status from 400 on came back.
+    pub charged: bool,
     /// How many attempts [`Upstream::send`](super::Upstream::send) made; 0 for what fails after it.
     pub attempts: u32,
 }
 
 impl Failure {
     fn new(kind: FaultKind, message: String) -> Self {
-        Self { kind, status: None, message, retry_after: None, retryable: false, attempts: 0 }
+        Self { kind, status: None, message, retry_after: None, retryable: false, charged: false, attempts: 0 }
     }
 
     /// A provider's answer is none.
     pub(crate) fn provider(message: String) -> Self {
-        Self::new(FaultKind::Provider, message)
+        Self { charged: true, ..Self::new(FaultKind::Provider, message) }
     }
 
     /// There is no provider to ask.
@@ -87,13 +89,16 @@ impl Reporter {
         Self { provider: provider.into(), has_key, in_cell, scrubber }
     }
 
+    /// What goes wrong when a request was sent, unless the caller knows better.
     fn failure(&self, kind: FaultKind, what: &str) -> Failure {
-        Failure::new(kind, format!("provider `{}` {what}", self.provider))
+        Failure { charged: true, ..Failure::new(kind, format!("provider `{}` {what}", self.provider)) }
     }
 
     /// It does not offer what was asked of it.
     pub(super) fn not_offered(&self) -> Failure {
-        self.failure(FaultKind::NotFound, "does not offer this operation; use a model of another provider")
+        let failure =
+            self.failure(FaultKind::NotFound, "does not offer this operation; use a model of another provider");
+        Failure { charged: false, ..failure }
     }
 
     /// Nothing came for this long, while an answer was on its way.
@@ -152,16 +157,20 @@ impl Reporter {
         } else {
             (FaultKind::Provider, format!("closed the connection without an answer: {cause}"), true)
         };
-        Failed { failure: Failure { retryable: true, ..self.failure(kind, &what) }, again }
+        Failed {
+            failure: Failure { retryable: true, charged: !error.is_connect(), ..self.failure(kind, &what) },
+            again,
+        }
     }
 
-    /// It answered with a status other than success. `body` is the beginning of what came with it.
+    /// It answered with a status other than success when `asked` was asked for. `body` is the beginning of what came with it.
     pub(super) fn status(
         &self,
         status: StatusCode,
         retry_after: Option<Duration>,
         dialect: Dialect,
         body: &[u8],
+        asked: &Uri,
     ) -> Failed {
         let said = match self.said(dialect, body) {
             Some(said) => format!("({}): {said}", status.as_u16()),
@@ -177,7 +186,15 @@ impl Reporter {
             status @ (401 | 403) => {
                 (FaultKind::Provider, format!("wants a key ({status}); name one with its `api_key`"), true)
             }
-            404 => (FaultKind::NotFound, format!("does not have this model or address {said}"), true),
+            404 if self.in_cell => (FaultKind::NotFound, format!("does not have this model or address {said}"), true),
+            404 => {
+                let port = asked.port().map(|port| format!(":{port}")).unwrap_or_default();
+                let address = self.clean(&format!("{}{port}{}", asked.host().unwrap_or_default(), asked.path()));
+                let what = format!(
+                    "does not have this model, or nothing at `{address}`, which was asked {said}; if that is not where it is, its `base_url` is wrong"
+                );
+                (FaultKind::NotFound, what, true)
+            }
             413 => (FaultKind::TooLarge, format!("takes no request of this size {said}"), false),
             429 => (FaultKind::Exhausted, format!("takes no more requests for now {said}"), true),
             503 if self.in_cell => {
@@ -197,7 +214,8 @@ impl Reporter {
         };
         let again = matches!(status.as_u16(), 408 | 409 | 429 | 500 | 502 | 503 | 504 | 529);
         let failure = self.failure(kind, &what);
-        Failed { failure: Failure { status: Some(status.as_u16()), retry_after, retryable, ..failure }, again }
+        let charged = !(status.is_client_error() || status.is_server_error());
+        Failed { failure: Failure { status: Some(status.as_u16()), retry_after, retryable, charged, ..failure }, again }
     }
 
     /// The provider's own words.
@@ -244,8 +262,12 @@ mod tests {
         Reporter::new("main", true, false, Arc::new(Scrubber::new([])))
     }
 
+    fn asked() -> Uri {
+        Uri::from_static("https://user:word@api.example.com:8443/v1/chat/completions?key=secret")
+    }
+
     fn status(status: u16, body: &str) -> Failed {
-        reporter().status(StatusCode::from_u16(status).unwrap(), None, Dialect::Chat, body.as_bytes())
+        reporter().status(StatusCode::from_u16(status).unwrap(), None, Dialect::Chat, body.as_bytes(), &asked())
     }
 
     #[test]
@@ -278,7 +300,7 @@ mod tests {
                 (kind, again, retryable),
                 "{code}"
             );
-            assert_eq!(failed.failure.status, Some(code));
+            assert_eq!((failed.failure.status, failed.failure.charged), (Some(code), code < 400));
         }
     }
 
@@ -293,8 +315,20 @@ mod tests {
         ] {
             assert_eq!(status(500, body).failure.message, said);
         }
-        let failed = reporter().status(StatusCode::BAD_GATEWAY, None, Dialect::Chat, b"\xff");
+        let failed = reporter().status(StatusCode::BAD_GATEWAY, None, Dialect::Chat, b"\xff", &asked());
         assert_eq!(failed.failure.message, "provider `main` failed (502)");
+    }
+
+    #[test]
+    fn what_is_not_there_is_said_with_the_address_that_was_asked_and_nothing_secret_in_it() {
+        assert_eq!(
+            status(404, "no such route").failure.message,
+            "provider `main` does not have this model, or nothing at `api.example.com:8443/v1/chat/completions`, which was \
+             asked (404): no such route; if that is not where it is, its `base_url` is wrong"
+        );
+        let in_cell = Reporter { in_cell: true, ..reporter() };
+        let failed = in_cell.status(StatusCode::NOT_FOUND, None, Dialect::Chat, b"", &asked());
+        assert_eq!(failed.failure.message, "provider `main` does not have this model or address (404)");
     }
 
     #[test]
@@ -306,7 +340,7 @@ mod tests {
                 format!("provider `main` refused NanoClaw's key ({code}); its `api_key` must be mended, not the agent")
             );
             let none = Reporter { has_key: false, ..reporter() };
-            let failed = none.status(StatusCode::from_u16(code).unwrap(), None, Dialect::Chat, b"");
+            let failed = none.status(StatusCode::from_u16(code).unwrap(), None, Dialect::Chat, b"", &asked());
             assert_eq!(
                 failed.failure.message,
                 format!("provider `main` wants a key ({code}); name one with its `api_key`")

@@ -101,11 +101,12 @@ impl Upstream {
     }
 
     /// Makes a call, and makes it again as often as the configuration says while nothing has been answered. A provider
-    /// in a cell is waited for while it starts.
+    /// in a cell is waited for while it starts. Where the provider may charge for an attempt that failed, `again` says
+    /// whether there may be a further one.
     ///
     /// # Errors
     /// There was no good answer: none at all, none in time, or an error of the provider.
-    pub async fn send(&self, call: &Call) -> Result<Answer, Failure> {
+    pub async fn send(&self, call: &Call, mut again: impl FnMut() -> bool) -> Result<Answer, Failure> {
         let provider = self.0.get(&call.provider).ok_or_else(|| Failure::no_such_provider(&call.provider))?;
         let request = provider.request(call)?;
         let begun = Instant::now();
@@ -130,7 +131,9 @@ impl Upstream {
                 None => None,
             };
             match wait {
-                Some(wait) if Instant::now() + wait < deadline => tokio::time::sleep(wait).await,
+                Some(wait) if Instant::now() + wait < deadline && (!failed.failure.charged || again()) => {
+                    tokio::time::sleep(wait).await;
+                }
                 _ => return Err(Failure { attempts, ..failed.failure }),
             }
         }

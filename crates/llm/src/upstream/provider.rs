@@ -7,7 +7,7 @@ use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST,
     TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
@@ -218,6 +218,7 @@ impl Provider {
         operation: Operation,
     ) -> Result<Answer, Failed> {
         let until = deadline.min(Instant::now() + self.head);
+        let asked = request.uri().clone();
         let response = match tokio::time::timeout_at(until, self.client.request(request)).await {
             Err(_) if until == deadline => return Err(self.reporter.no_head(self.reporter.too_long())),
             Err(_) => return Err(self.reporter.no_head(self.reporter.silent(self.idle))),
@@ -225,7 +226,7 @@ impl Provider {
             Ok(Ok(response)) => response,
         };
         if !response.status().is_success() {
-            return Err(self.refused(response, deadline, operation).await);
+            return Err(self.refused(response, deadline, operation, &asked).await);
         }
         let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
         if !response.headers().get_all(CONTENT_ENCODING).iter().all(plain) {
@@ -242,7 +243,13 @@ impl Provider {
     }
 
     /// What an answer says that is no success.
-    async fn refused(&self, response: Response<Incoming>, deadline: Instant, operation: Operation) -> Failed {
+    async fn refused(
+        &self,
+        response: Response<Incoming>,
+        deadline: Instant,
+        operation: Operation,
+        asked: &Uri,
+    ) -> Failed {
         let (head, body) = response.into_parts();
         let until = deadline.min(Instant::now() + LONGEST_ERROR_BODY);
         // A body that does not come, or has no end, takes its words away and nothing else.
@@ -255,7 +262,7 @@ impl Provider {
             Operation::Embeddings => Dialect::Chat,
             Operation::CountTokens => Dialect::Messages,
         };
-        self.reporter.status(head.status, retry::asked(&head.headers, Timestamp::now()), dialect, &body)
+        self.reporter.status(head.status, retry::asked(&head.headers, Timestamp::now()), dialect, &body, asked)
     }
 }
 

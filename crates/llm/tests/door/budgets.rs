@@ -185,7 +185,7 @@ async fn calls_at_the_same_time_are_counted() {
 #[tokio::test]
 async fn a_provider_that_fails_costs_the_request_and_nothing_else() {
     let world = World::with_mocks().await;
-    let open = world.open(&budget("tokens_per_day: 200, requests_per_minute: 100"));
+    let open = world.open(&budget("tokens_per_day: 300, requests_per_minute: 100"));
     let mut failing = Agent::Chat.ask("chat/m", "FAIL 500", false);
     failing["max_tokens"] = 100.into();
     for _ in 0..5 {
@@ -225,7 +225,7 @@ async fn money_needs_a_price_and_is_counted_with_it() {
     std::fs::write(world.path("prices.json"), r#"{"prices": [{"model": "chat/dear", "input": 1000, "output": 5000}]}"#)
         .unwrap();
     let models = format!("  prices: {}\n", world.path("prices.json").display());
-    let setting = Setting { models, ..budget("usd_per_day: 1, max_output_tokens: 100") };
+    let setting = Setting { models, ..budget("usd_per_day: 1.10, max_output_tokens: 100") };
     let open = world.open(&setting);
     let ask = |model: &str| Agent::Chat.ask(model, "SAY x\nTOKENS 100 20", false);
     let reply = open.post(Agent::Chat.path(), &ask("chat/unpriced")).await;
@@ -235,6 +235,12 @@ async fn money_needs_a_price_and_is_counted_with_it() {
     assert_eq!(open.last().await["model"]["cost_usd"], "0.20");
     assert!(open.models.metrics().text().contains("nanoclaw_model_cost_usd_total{"));
     assert_eq!(world.asked("chat")[0]["body"]["max_tokens"], 100, "the budget bounds the answer");
+    let mut faster = ask("chat/dear");
+    faster["service_tier"] = "priority".into();
+    let reply = open.post(Agent::Chat.path(), &faster).await;
+    assert_eq!(reply.status, 429);
+    let says = "there is no price for chat/dear with `service_tier`; leave `service_tier` out";
+    assert!(reply.body.contains(says), "{}", reply.body);
     let mut count = 1;
     while open.post(Agent::Chat.path(), &ask("chat/dear")).await.status == 200 {
         count += 1;
@@ -243,12 +249,131 @@ async fn money_needs_a_price_and_is_counted_with_it() {
     assert_eq!(count, 3);
 }
 
+/// A request for an answer of 400 tokens at most.
+fn long(model: &str, streamed: bool) -> Value {
+    let mut body = Agent::Chat.ask(model, "SAY x\nTOKENS 7 3", streamed);
+    body["max_tokens"] = 400.into();
+    body
+}
+
+#[tokio::test]
+async fn what_a_provider_may_have_done_is_charged() {
+    let mut world = World::with_mocks().await;
+    let half = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{\"id\"".to_owned();
+    let compressed = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 0\r\n\r\n".to_owned();
+    let cases = [
+        ("silent", "…".to_owned(), 504),
+        ("closed", String::new(), 502),
+        ("odd", answer("application/json", "{\"choices\": 7}"), 502),
+        ("page", answer("text/html", "<html>"), 502),
+        ("half", half.clone(), 502),
+        ("halfsilent", half + "…", 504),
+        ("empty", stream(""), 502),
+        ("compressed", compressed, 502),
+        ("nothttp", "220 smtp.example.com ESMTP\r\n".to_owned(), 502),
+    ];
+    for (name, reply, _) in &cases {
+        let name = format!("chat-{name}");
+        world.provider(&name, Raw::new([reply.clone()]).await.address);
+        world.idle(&name, "1s");
+    }
+    for (name, _, status) in cases {
+        for streamed in [false, true] {
+            let _fresh = std::fs::remove_file(world.path("budgets"));
+            let open = world.open_again(&budget("tokens_per_day: 700")).await;
+            let body = long(&format!("chat-{name}/m"), streamed);
+            let reply = open.post(Agent::Chat.path(), &body).await;
+            let begun = name.starts_with("half") && streamed;
+            assert!(begun || reply.status == status, "{name}, {streamed}: {} {}", reply.status, reply.body);
+            let used = open.last().await["model"].clone();
+            assert_eq!((&used["output_tokens"], &used["estimated"]), (&json!(400), &json!(true)), "{name}: {used}");
+            assert_eq!(open.post(Agent::Chat.path(), &body).await.status, 429, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_comes_after_a_charged_attempt_is_reserved_for_too() {
+    let mut world = World::with_mocks().await;
+    let odd = Raw::new([answer("application/json", "{}")]).await;
+    world.provider("chat-odd", odd.address);
+    let closing = Raw::new([String::new()]).await;
+    world.provider("chat-closing", closing.address);
+    world.retries("chat-closing", 1);
+    let models = "  aliases: { robust: [chat-odd/m, chat/m] }\n".to_owned();
+    for (model, tokens, status) in
+        [("robust", 700, 429), ("robust", 1100, 200), ("chat-closing/m", 700, 429), ("chat-closing/m", 1100, 502)]
+    {
+        let _fresh = std::fs::remove_file(world.path("budgets"));
+        let before = (world.asked("chat").len(), closing.requests().len());
+        let budget = budget(&format!("tokens_per_day: {tokens}"));
+        let open = world.open_again(&Setting { models: models.clone(), ..budget }).await;
+        let reply = open.post(Agent::Chat.path(), &long(model, false)).await;
+        assert_eq!(reply.status, status, "{model}: {}", reply.body);
+        let asked = (world.asked("chat").len() - before.0, closing.requests().len() - before.1);
+        let last = open.last().await;
+        let output = match (model, status) {
+            ("robust", 429) => ((0, 0), 400),
+            ("robust", _) => ((1, 0), 403),
+            (_, 429) => ((0, 1), 400),
+            (_, _) => ((0, 2), 800),
+        };
+        assert_eq!((asked, last["model"]["output_tokens"].as_u64().unwrap()), output, "{model}, {status}: {last}");
+        assert_eq!(last["model"]["estimated"], true, "{last}");
+        if status == 429 {
+            assert!(reply.body.contains("tokens_per_day of agent `a` is used up"), "{}", reply.body);
+            assert_eq!((&last["result"], &last["code"]), (&json!("failed"), &json!("budget-exhausted")));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_leaves_while_the_model_thinks_is_charged_the_longest_answer() {
+    let mut world = World::new();
+    let said = "word ".repeat(100);
+    let chunk = json!({"id": "1", "model": "m", "choices": [{"index": 0, "delta": {"content": said}}]});
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 99999\r\n\r\n";
+    world.provider("chat", Raw::new([format!("{head}data: {chunk}\n\n…")]).await.address);
+    let open = world.open(&budget("tokens_per_day: 700"));
+    let mut client = open.client().await;
+    let body = long("chat/m", true).to_string();
+    let mut response = client.send_request(request(Method::POST, Agent::Chat.path(), body)).await.unwrap();
+    let _heard = response.frame().await.unwrap().unwrap();
+    drop((response, client));
+    let last = open.until(2).await.pop().unwrap();
+    let used = &last["model"];
+    assert_eq!((&used["output_tokens"], &used["estimated"]), (&json!(400), &json!(true)), "{last}");
+    assert_eq!(open.post(Agent::Chat.path(), &long("chat/m", true)).await.status, 429);
+}
+
+#[tokio::test]
+async fn questions_to_the_door_itself_are_requests() {
+    let world = World::with_mocks().await;
+    let open = world.open(&budget("requests_per_minute: 2"));
+    early_in_a_minute().await;
+    let count = Agent::Messages.ask("chat/m", "SAY x", false);
+    let calls = json!({"calls": [{"name": "weather", "arguments": {}}]});
+    let questions = [("/v1/messages/count_tokens", count), ("/v1/nanoclaw/tool-calls", calls)];
+    for status in [200, 429] {
+        for (path, body) in &questions {
+            let reply = open.post(path, body).await;
+            assert_eq!(reply.status, status, "{path}: {}", reply.body);
+            if status == 429 {
+                assert!(reply.body.contains("requests_per_minute of agent `a` is used up"), "{}", reply.body);
+                let last = open.last().await;
+                assert_eq!((&last["result"], &last["code"]), (&json!("denied"), &json!("budget-exhausted")));
+            }
+        }
+    }
+    assert_eq!(open.get("/v1/models").await.status, 200, "a list is none");
+}
+
 #[tokio::test]
 async fn an_agent_that_leaves_before_the_answer_is_charged_all_that_it_could_have_cost() {
     let mut world = World::with_mocks().await;
     let raw = Raw::new(["…".to_owned()]).await;
     world.provider("chat-silent", raw.address);
-    let open = world.open(&budget("tokens_per_day: 1000"));
+    let open = world.open(&budget("tokens_per_day: 1100"));
     for (number, streamed) in [(1, false), (2, true)] {
         let before = open.records(0).await.len();
         let mut body = Agent::Chat.ask("chat-silent/m", "SAY x", streamed);
@@ -290,11 +415,11 @@ async fn an_agent_that_leaves_in_the_middle_is_charged_for_what_it_heard() {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 99999\r\n\r\n";
     world.provider(
         "chat-slow",
-        Raw::new([format!("{head}{}{}…", delta(&"x".repeat(300)), delta("end."))]).await.address,
+        Raw::new([format!("{head}{}{}…", delta(&"x".repeat(300)), delta("end. "))]).await.address,
     );
     world.provider(
         "messages-slow",
-        Raw::new([format!("{head}{start}{grow}{}…", grow.replace(&"x".repeat(300), "end."))]).await.address,
+        Raw::new([format!("{head}{start}{grow}{}…", grow.replace(&"x".repeat(300), "end. "))]).await.address,
     );
     let open = world.open(&Setting::default());
     for agent in Agent::ALL {

@@ -2,7 +2,6 @@
 
 use nanoclaw_llm::Seen;
 use serde_json::{Value, json};
-use tokio::sync::mpsc::unbounded_channel;
 
 use crate::agent::{Agent, Content};
 use crate::provider::{Raw, answer, stream};
@@ -28,8 +27,7 @@ async fn asked(open: &Open, agent: Agent, body: &Value) -> (String, Content) {
 async fn a_denied_call_arrives_as_text_and_never_as_a_call() {
     let world = World::with_mocks().await;
     let open = world.open(&tools("{ deny: [shell] }"));
-    let (watcher, mut seen) = unbounded_channel();
-    open.models.watch(id("a"), watcher);
+    let mut watching = open.models.watch(id("a")).await;
     for agent in Agent::ALL {
         for provider in PROVIDERS {
             for streamed in [false, true] {
@@ -64,8 +62,8 @@ async fn a_denied_call_arrives_as_text_and_never_as_a_call() {
                 assert_eq!((&done["result"], &used["stop"]), (&json!("done"), &json!("tool-calls")), "{what}");
 
                 let reason = "tool `shell` is denied by agents.a.tools.deny[0]".to_owned();
-                assert_eq!(seen.try_recv(), Ok(Seen::Refused { name: "shell".to_owned(), reason }), "{what}");
-                assert!(matches!(seen.try_recv(), Ok(Seen::Used { .. })), "{what}");
+                assert_eq!(watching.seen.try_recv(), Ok(Seen::Refused { name: "shell".to_owned(), reason }), "{what}");
+                assert!(matches!(watching.seen.try_recv(), Ok(Seen::Used { .. })), "{what}");
             }
         }
     }
@@ -75,8 +73,7 @@ async fn a_denied_call_arrives_as_text_and_never_as_a_call() {
 async fn an_allowed_call_beside_a_denied_one_arrives_alone() {
     let world = World::with_mocks().await;
     let open = world.open(&tools("{ allow: [weather] }"));
-    let (watcher, mut seen) = unbounded_channel();
-    open.models.watch(id("a"), watcher);
+    let mut watching = open.models.watch(id("a")).await;
     for agent in Agent::ALL {
         for provider in PROVIDERS {
             for streamed in [false, true] {
@@ -96,13 +93,13 @@ async fn an_allowed_call_beside_a_denied_one_arrives_alone() {
                 // The agent goes on as if there had been that one call.
                 let (_, again) = asked(&open, agent, &agent.go_on(&first, &content, &["rain"])).await;
                 assert_eq!(again.text, "SCRIPT DONE\n[1] rain", "{what}");
-                assert!(matches!(seen.try_recv(), Ok(Seen::Refused { .. })), "{what}");
+                assert!(matches!(watching.seen.try_recv(), Ok(Seen::Refused { .. })), "{what}");
                 let call = Seen::Call {
                     id: content.calls[0].id.clone(),
                     name: "weather".to_owned(),
                     arguments: String::new(),
                 };
-                let told = match seen.try_recv() {
+                let told = match watching.seen.try_recv() {
                     Ok(Seen::Call { id, name, arguments }) => {
                         assert_eq!(serde_json::from_str::<Value>(&arguments).unwrap(), json!({"city": "a"}), "{what}");
                         Seen::Call { id, name, arguments: String::new() }
@@ -110,7 +107,7 @@ async fn an_allowed_call_beside_a_denied_one_arrives_alone() {
                     other => panic!("{what}: {other:?}"),
                 };
                 assert_eq!(told, call, "{what}");
-                while seen.try_recv().is_ok() {}
+                while watching.seen.try_recv().is_ok() {}
             }
         }
     }
@@ -210,4 +207,55 @@ async fn a_call_in_a_place_where_none_belongs_does_not_pass() {
     assert_eq!(reply.status, 502, "{}", reply.body);
     assert!(!reply.body.contains(SECRET));
     assert_eq!(open.last().await["result"], "failed");
+}
+
+#[tokio::test]
+async fn a_call_by_another_name_than_those_that_are_offered_never_arrives() {
+    let world = World::with_mocks().await;
+    let open = world.open(&tools("{ deny: [shell] }"));
+    for agent in Agent::ALL {
+        for provider in PROVIDERS {
+            for (streamed, name) in
+                [(false, "SHELL"), (true, "functions.shell"), (true, "tools.shell"), (false, "Weather"), (true, "exec")]
+            {
+                let what = format!("{agent:?} at {provider}, {name}");
+                let script = format!("CALL {name} {{\"command\": \"{SECRET}\"}}");
+                let (body, content) =
+                    asked(&open, agent, &agent.ask(&format!("{provider}/m"), &script, streamed)).await;
+                assert!(!body.contains(SECRET) && content.calls.is_empty(), "{what}: {body}");
+                assert!(content.text.contains("the request offers no tool of exactly the name"), "{what}: {body}");
+                let records = open.records(0).await;
+                let denied = &records[records.len() - 2];
+                let facts = ["action", "result", "resource", "code"].map(|key| denied[key].as_str().unwrap());
+                assert_eq!(facts, ["tool_call", "denied", name, "tool-not-allowed"], "{what}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_no_tool_is_offered_no_call_arrives() {
+    let world = World::with_mocks().await;
+    let open = world.open(&Setting::default());
+    for agent in Agent::ALL {
+        for streamed in [false, true] {
+            let mut ask = agent.ask("chat/m", &format!("CALL weather {{\"city\": \"{SECRET}\"}}"), streamed);
+            ask.as_object_mut().unwrap().remove("tools");
+            let (body, content) = asked(&open, agent, &ask).await;
+            assert!(!body.contains(SECRET) && content.calls.is_empty(), "{agent:?}: {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn tools_that_an_agent_could_take_for_one_another_are_refused() {
+    let world = World::with_mocks().await;
+    let open = world.open(&Setting::default());
+    for agent in Agent::ALL {
+        let ask = agent.ask("chat/m", "SAY hi", false).to_string().replace("\"weather\"", "\" Shell\"");
+        let reply = open.post(agent.path(), &serde_json::from_str(&ask).unwrap()).await;
+        assert_eq!(reply.status, 400, "{}", reply.body);
+        assert!(reply.body.contains("differ only in case"), "{}", reply.body);
+    }
+    assert!(world.asked("chat").is_empty());
 }

@@ -45,7 +45,7 @@ async fn requests_that_come_before_their_turn_are_answered_in_order() {
     let at = |text: &str| answers.find(text).unwrap_or_else(|| panic!("{text}: {answers}"));
     assert!(at("first") < at("second") && at("second") < at("has no `") && at("has no `") < at("third"));
     assert_eq!(answers.matches("HTTP/1.1 ").count(), 4);
-    assert_eq!(open.results("model_call").await.len(), 6);
+    assert_eq!(open.results("model_call").await.len(), 7);
 }
 
 #[tokio::test]

@@ -293,6 +293,54 @@ async fn a_key_in_an_error_does_not_arrive() {
     assert_nowhere_in_the_log(&open).await;
 }
 
+/// Whoever knows how a key begins tries what comes next: in words that a provider repeats, and in the name of a tool that
+/// is refused.
+#[tokio::test]
+async fn guesses_at_a_key_come_back_as_they_were() {
+    let echo = |text: &str| {
+        let body = json!({"error": {"message": text, "type": "invalid_request_error"}}).to_string();
+        format!(
+            "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let candidates = "0123456789abcdefghijklmnopqrstuvw";
+    // `sk-test/` is known, and perhaps a little more.
+    for known in [8, 12, 22] {
+        let mut world = World::new();
+        world.mock("chat").await;
+        let right = KEY.chars().nth(known).unwrap();
+        let all = std::iter::once(right).chain(candidates.chars()).map(|next| format!("{}{next}", &KEY[..known]));
+        // As many as a provider's words may have.
+        let all: Vec<String> = all.take(480 / (known + 2)).collect();
+        let text = all.join(" ");
+        world.provider(&format!("chat-{known}"), Raw::new([echo(&text)]).await.address);
+        for (number, guess) in all[..2].iter().enumerate() {
+            let message = json!({"role": "assistant", "tool_calls": [{"index": 0, "id": "c", "type": "function", "function": {"name": guess, "arguments": "{}"}}]});
+            let choice = |key: &str| json!({"id": "1", "model": "m", "choices": [{"index": 0, "finish_reason": "tool_calls", key: message}]});
+            let whole = answer("application/json", &choice("message").to_string());
+            let events = stream(&format!("data: {}\n\ndata: [DONE]\n\n", choice("delta")));
+            for (how, reply) in [("whole", whole), ("stream", events)] {
+                world.provider(&format!("chat-{known}-{number}-{how}"), Raw::new([reply]).await.address);
+            }
+        }
+        let open = world.open(&Setting {
+            agent: ", models: { allow: [\"*\"] }, tools: { allow: [nothing] }".to_owned(),
+            ..Setting::default()
+        });
+        let reply = open.post(Agent::Chat.path(), &Agent::Chat.ask(&format!("chat-{known}/m"), "SAY x", false)).await;
+        assert!(reply.body.contains(&text), "{}", reply.body);
+        for (number, guess) in all[..2].iter().enumerate() {
+            for (how, streamed) in [("whole", false), ("stream", true)] {
+                let body = Agent::Chat.ask(&format!("chat-{known}-{number}-{how}/m"), "SAY x", streamed);
+                let reply = open.post(Agent::Chat.path(), &body).await;
+                let told = Agent::Chat.read(&reply.body, streamed).text;
+                assert!(told.contains(&format!("refused the tool call {guess}:")), "{told}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_request_that_holds_a_key_is_not_sent() {
     let world = World::with_mocks().await;

@@ -24,4 +24,8 @@ mod records;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod shares;
+#[cfg(test)]
+mod textual;
+#[cfg(test)]
 mod world;

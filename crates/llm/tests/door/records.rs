@@ -8,12 +8,12 @@ use http::Method;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use nanoclaw_vault::digest::{hex, sha256};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
 use crate::agent::Agent;
-use crate::provider::{Raw, answer};
-use crate::world::{Setting, World, request};
+use crate::provider::{Raw, answer, stream};
+use crate::world::{KEY, Setting, World, request};
 
 #[tokio::test]
 async fn bodies_are_kept_under_the_digests_that_stand_in_the_log() {
@@ -167,5 +167,99 @@ async fn nothing_is_sent_that_cannot_be_recorded() {
         assert!(!world.path("elsewhere").exists());
         fs::remove_file(&log).unwrap();
         fs::rename(world.path("kept"), &log).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_leads_nowhere_is_on_record() {
+    let world = World::with_mocks().await;
+    let open = world.open(&Setting::default());
+    let long = format!("/v1/{}", "x".repeat(50_000));
+    for (method, path, says) in [
+        ("GET", "/metrics", "has no `GET /metrics`"),
+        ("POST", "/v1/files", "has no `POST /v1/files`"),
+        ("DELETE", "/v1/models/chat/m", "`/v1/models/chat/m` takes GET, not `DELETE`"),
+        ("GET", "/v1/messages/", "`/v1/messages/` takes POST, not `GET`"),
+        ("BREW", long.as_str(), "has no `BREW /v1/xxxx"),
+    ] {
+        let before = open.records(0).await.len();
+        let reply = open.send(request(Method::from_bytes(method.as_bytes()).unwrap(), path, "{}")).await;
+        assert!(reply.body.contains(says), "{}", reply.body);
+        let records = open.records(before).await;
+        let [record] = records.as_slice() else { panic!("{records:?}") };
+        assert_eq!((&record["action"], &record["result"]), (&json!("model_call"), &json!("denied")), "{record}");
+        assert_eq!((&record["code"], &record["stage"]), (&json!("malformed"), &json!("inspect")), "{record}");
+        assert!(record["reason"].as_str().unwrap().contains(says), "{record}");
+        assert!(record.to_string().len() < 2_000 && reply.body.len() < 1_000, "{record}");
+    }
+    let before = open.records(0).await.len();
+    let question = request(Method::POST, "/v1/nanoclaw/tool-calls", "{}");
+    assert_eq!(open.send(question).await.status, 400);
+    assert_eq!(open.records(before).await.len(), 1);
+    let key = open.get(&format!("/v1/files/{KEY}")).await;
+    assert!(key.body.contains(KEY), "the agent is told what it asked for, and not whether that is a key");
+    let log = open.records(0).await.iter().map(Value::to_string).collect::<String>();
+    assert!(log.contains("GET /v1/files/") && !log.contains(&KEY[..8]), "{log}");
+}
+
+#[tokio::test]
+async fn a_body_in_which_a_key_stands_is_not_kept() {
+    let mut world = World::with_mocks().await;
+    let escaped: String = KEY.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
+    let whole = |more: &str| {
+        let choice = r#"{"index":0,"message":{"role":"assistant","content":"x"},"finish_reason":"stop"}"#;
+        answer("application/json", &format!(r#"{{"id":"1","model":"m","choices":[{choice}]{more}}}"#))
+    };
+    let events = |more: &str, behind: &str| {
+        let choice = r#"{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}"#;
+        let chunk = format!(r#"{{"id":"1","model":"m","choices":[{choice}]{more}}}"#);
+        stream(&format!("data: {chunk}\n\ndata: [DONE]\n\n{behind}"))
+    };
+    for (name, reply) in [
+        ("chat-whole", whole(&format!(r#","debug":"{KEY}""#))),
+        ("chat-escaped", whole(&format!(r#","debug":["{escaped}"]"#))),
+        ("chat-stream", events(&format!(r#","debug":"{KEY}""#), "")),
+        ("chat-event", events(&format!(r#","debug":"{escaped}""#), "")),
+        ("chat-behind", events("", &format!("data: {KEY}\n\n"))),
+        ("chat-remark", events("", &format!(": {KEY}\n\n"))),
+    ] {
+        world.provider(name, Raw::new([reply]).await.address);
+    }
+    let open = world.open(&Setting { models: "  keep_bodies: true\n".to_owned(), ..Setting::default() });
+    for agent in Agent::ALL {
+        for (model, script, streamed) in [
+            ("chat/m", "ECHO-KEY", false),
+            ("chat/m", "SAY The key is\nECHO-KEY\nSPLIT 3", true),
+            ("gemini/m", "ECHO-KEY", true),
+            ("chat-whole/m", "SAY x", false),
+            ("chat-escaped/m", "SAY x", false),
+            ("chat-stream/m", "SAY x", true),
+            ("chat-event/m", "SAY x", true),
+            ("chat-behind/m", "SAY x", true),
+            ("chat-remark/m", "SAY x", true),
+        ] {
+            let what = format!("{agent:?} at {model}, streamed: {streamed}");
+            let body = agent.ask(model, script, streamed);
+            let _ = open.post(agent.path(), &body).await;
+            let last = open.last().await;
+            assert_eq!(
+                (&last["result"], &last["code"]),
+                (&json!("failed"), &json!("content-refused")),
+                "{what}: {last}"
+            );
+            let reason = last["reason"].as_str().unwrap();
+            assert_eq!(reason, "the answer holds the key of a provider, so its body is not kept", "{what}");
+            let kept = |digest: &str| world.path("bodies").join(format!("{digest}.body")).exists();
+            assert!(kept(&hex(&sha256(body.to_string().as_bytes()))), "{what}: the request is");
+            assert!(!kept(last["model"]["answer_sha256"].as_str().unwrap()), "{what}");
+        }
+    }
+    let body = json!({"model": "chat/m", "input": "a"});
+    assert_eq!(open.post("/v1/embeddings", &body).await.status, 200, "what holds none is kept");
+    let answered = open.last().await["model"]["answer_sha256"].as_str().unwrap().to_owned();
+    assert!(world.path("bodies").join(format!("{answered}.body")).exists());
+    for entry in fs::read_dir(world.path("bodies")).unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        assert!(!text.contains(KEY) && !text.contains(&escaped), "{text}");
     }
 }

@@ -74,8 +74,9 @@ async fn a_model_that_is_not_there_is_not_found() {
         for model in ["fas", "elsewhere/m", "chat/", "/m"] {
             let reply = open.post(agent.path(), &agent.ask(model, "SAY x", true)).await;
             let kind = if agent == Agent::Messages { "not_found_error" } else { "invalid_request_error" };
-            let says = format!("there is no model `{model}` here; write one of `fast`, `PROVIDER/MODEL`, or `default`");
+            let says = format!("there is no model `{model}` here; write a name that `GET /v1/models`");
             assert_refused(agent, &reply, 404, kind, "no-such-model", &says);
+            assert!(!reply.body.contains("fast"), "the aliases of the fleet: {}", reply.body);
             assert_recorded(&open, "no-such-model", Some(model)).await;
         }
     }
@@ -106,6 +107,59 @@ async fn a_request_that_cannot_be_read_is_invalid() {
         }
     }
     assert_eq!(world.asked("chat").len(), 0);
+}
+
+#[tokio::test]
+async fn what_a_provider_could_read_in_another_way_is_not_sent() {
+    let world = World::with_mocks().await;
+    let bounded = Setting {
+        agent: ", models: { allow: [\"*\"] }, budget: { tokens_per_day: 100000 }".to_owned(),
+        ..Setting::default()
+    };
+    let open = world.open(&bounded);
+    for agent in Agent::ALL {
+        for (key, value, says) in [
+            ("Model", json!("dear"), "the key `Model` could be read as `model`"),
+            ("Max_Tokens", json!(1_000_000), "the key `Max_Tokens` could be read as `max_tokens`"),
+            ("toolſ", json!([{"type": "web_search"}]), "the key `toolſ` could be read as `tools`"),
+            ("n", json!(50.0), "`n` is not a number of answers"),
+            ("best_of", json!(50), "`best_of` asks for answers past the agent's budget"),
+            ("n_predict", json!(1_000_000), "`n_predict` asks for answers past the agent's budget"),
+            ("background", json!(true), "`background` lets a provider go on"),
+        ] {
+            let mut body = agent.ask("chat/m", "SAY x", false);
+            body[key] = value;
+            let reply = open.post(agent.path(), &body).await;
+            assert_refused(agent, &reply, 400, "invalid_request_error", "malformed", says);
+            assert_recorded(&open, "malformed", None).await;
+        }
+    }
+    for path in ["/v1/embeddings", "/v1/messages/count_tokens"] {
+        let reply = open.post(path, &json!({"model": "chat/m", "messages": [], "Input": "x"})).await;
+        assert_eq!(reply.status, 400, "{path}: {}", reply.body);
+        assert!(reply.body.contains("the key `Input` could be read as `input`"), "{path}: {}", reply.body);
+        assert_recorded(&open, "malformed", None).await;
+    }
+    assert_eq!(world.asked("chat").len(), 0);
+}
+
+#[tokio::test]
+async fn what_makes_a_provider_reach_out_for_vectors_needs_a_rule() {
+    let world = World::with_mocks().await;
+    let open = world.open(&Setting::default());
+    for (key, value) in [
+        ("input", json!([{"image": "HTTPS://elsewhere.example/?secret"}])),
+        ("messages", json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x"}}]}])),
+        ("tools", json!([{"type": "web_search"}])),
+    ] {
+        let mut body = json!({"model": "chat/m", "input": ["https://x is text"]});
+        assert_eq!(open.post("/v1/embeddings", &body).await.status, 200);
+        let before = world.asked("chat").len();
+        body[key] = value;
+        let reply = open.post("/v1/embeddings", &body).await;
+        assert_eq!(reply.status, 403, "{body}: {}", reply.body);
+        assert_eq!(world.asked("chat").len(), before, "{body}");
+    }
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use nanoclaw_audit::{AuditError, Flood, Options, Recorder};
-use nanoclaw_config::Config;
+use nanoclaw_config::{AgentKind, Config};
 use nanoclaw_identity::CellSockets;
 use nanoclaw_llm::upstream::DialCell;
 use nanoclaw_llm::{ModelDoor, Models, SetUp, SetUpError};
@@ -154,6 +154,13 @@ impl World {
     /// Opens the door of agent `a`.
     pub fn open(&self, setting: &Setting) -> Open {
         let config = self.config(setting);
+        self.open_with(&config, Models::new(&config, self.set_up()).unwrap())
+    }
+
+    /// Opens the door of an agent of this kind.
+    pub fn open_as(&self, kind: AgentKind, setting: &Setting) -> Open {
+        let mut config = self.config(setting);
+        config.agents[0].kind = kind;
         self.open_with(&config, Models::new(&config, self.set_up()).unwrap())
     }
 

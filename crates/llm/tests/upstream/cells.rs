@@ -38,7 +38,7 @@ async fn a_model_that_is_still_loading_is_waited_for() {
     let (dial, dials) = starting(server.address, 2);
     // `retries` is 0: looking whether it has started is no retry.
     let upstream = Upstream::new(&[provider(llama())], Some(dial)).unwrap();
-    let answer = upstream.send(&chat()).await.unwrap();
+    let answer = upstream.send(&chat(), || true).await.unwrap();
     assert_eq!((answer.status, answer.attempts), (200, 5));
     assert!(dials.load(Ordering::SeqCst) >= 3);
     assert_eq!(server.requests().len(), 3);
@@ -49,7 +49,7 @@ async fn a_model_that_does_not_load_is_given_up_when_the_call_has_had_its_time()
     let server = Server::new([answer(503, "", LOADING)]).await;
     let (dial, _) = starting(server.address, 0);
     let impatient = Provider { timeout: Duration::from_secs(1), ..provider(llama()) };
-    let failure = Upstream::new(&[impatient], Some(dial)).unwrap().send(&chat()).await.unwrap_err();
+    let failure = Upstream::new(&[impatient], Some(dial)).unwrap().send(&chat(), || true).await.unwrap_err();
     assert_eq!((failure.kind, failure.status, failure.retryable), (FaultKind::Unavailable, Some(503), true));
     assert_eq!(
         failure.message,
@@ -62,7 +62,7 @@ async fn a_cell_that_takes_no_connections_is_given_up_after_the_time_for_connect
     let server = Server::new([good()]).await;
     let (dial, _) = starting(server.address, usize::MAX);
     let impatient = Provider { connect_timeout: Duration::from_millis(100), ..provider(llama()) };
-    let failure = Upstream::new(&[impatient], Some(dial)).unwrap().send(&chat()).await.unwrap_err();
+    let failure = Upstream::new(&[impatient], Some(dial)).unwrap().send(&chat(), || true).await.unwrap_err();
     assert_eq!((failure.kind, failure.status, failure.retryable), (FaultKind::Unavailable, None, true));
     assert_eq!(
         failure.message,
@@ -75,6 +75,6 @@ async fn a_cell_that_takes_no_connections_is_given_up_after_the_time_for_connect
 async fn other_failures_of_a_cell_are_failures() {
     let server = Server::new([answer(500, "", ""), good()]).await;
     let (dial, _) = starting(server.address, 0);
-    let failure = Upstream::new(&[provider(llama())], Some(dial)).unwrap().send(&chat()).await.unwrap_err();
+    let failure = Upstream::new(&[provider(llama())], Some(dial)).unwrap().send(&chat(), || true).await.unwrap_err();
     assert_eq!((failure.status, failure.attempts), (Some(500), 1));
 }

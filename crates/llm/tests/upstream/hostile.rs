@@ -37,7 +37,7 @@ async fn ask(reply: Reply, idle: u64, timeout: u64) -> (Server, Result<Answer, F
         retries: 2,
         ..world.openai(&server)
     };
-    let answer = Upstream::new(&[provider], None).unwrap().send(&chat()).await;
+    let answer = Upstream::new(&[provider], None).unwrap().send(&chat(), || true).await;
     (server, answer)
 }
 
@@ -140,7 +140,7 @@ async fn an_answer_that_is_left_closes_its_connection() {
     let world = World::new();
     let server = Server::new([Reply::Repeat(chunked(200), chunk(1), TICK), good()]).await;
     let upstream = world.upstream(&server);
-    drop(upstream.send(&chat()).await.unwrap());
-    whole(upstream.send(&chat()).await.unwrap()).await.unwrap();
+    drop(upstream.send(&chat(), || true).await.unwrap());
+    whole(upstream.send(&chat(), || true).await.unwrap()).await.unwrap();
     assert_eq!(server.accepted(), 2);
 }

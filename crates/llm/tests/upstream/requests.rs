@@ -46,7 +46,7 @@ async fn the_key_stands_in_its_header_and_nowhere_else() {
     ] {
         let anthropic = matches!(kind, ProviderKind::Anthropic(_));
         let upstream = Upstream::new(&[provider(kind)], None).unwrap();
-        let answer = upstream.send(&call(operation)).await.unwrap();
+        let answer = upstream.send(&call(operation), || true).await.unwrap();
         assert_eq!((answer.status, answer.attempts, answer.events), (200, 1, false));
         assert_eq!(whole(answer).await.unwrap(), b"{}");
         let request = server.requests().pop().unwrap();
@@ -90,7 +90,7 @@ async fn an_agent_cannot_set_what_this_client_sets() {
     ];
     let headers = headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
     let call = Call { headers: headers.into(), stream: true, ..chat() };
-    whole(world.upstream(&server).send(&call).await.unwrap()).await.unwrap();
+    whole(world.upstream(&server).send(&call, || true).await.unwrap()).await.unwrap();
     let request = server.requests().pop().unwrap();
     assert!(!request.contains("of-the-agent"), "{request}");
     assert_eq!(request.matches("authorization").count(), 1);
@@ -104,7 +104,7 @@ async fn connections_are_kept() {
     let server = Server::new([good(), answer(404, "", "{}"), good()]).await;
     let upstream = world.upstream(&server);
     for _ in 0..10 {
-        if let Ok(answer) = upstream.send(&chat()).await {
+        if let Ok(answer) = upstream.send(&chat(), || true).await {
             whole(answer).await.unwrap();
         }
         // The connection is put back by a task of its own.
@@ -124,7 +124,7 @@ async fn events_are_told_from_whole_answers() {
     ] {
         let body = "data: 1\n\n";
         let server = Server::new([answer(200, &format!("content-type: {kind}\r\n"), body)]).await;
-        let answer = world.upstream(&server).send(&chat()).await.unwrap();
+        let answer = world.upstream(&server).send(&chat(), || true).await.unwrap();
         assert_eq!(answer.events, events, "{kind}");
         assert_eq!(whole(answer).await.unwrap(), body.as_bytes());
     }
@@ -163,7 +163,7 @@ async fn a_provider_in_a_cell_is_dialled_by_its_name() {
     });
     let upstream = Upstream::new(&[provider(llama())], Some(dial)).unwrap();
     for operation in [Operation::Generate(Dialect::Messages), Operation::CountTokens] {
-        whole(upstream.send(&call(operation)).await.unwrap()).await.unwrap();
+        whole(upstream.send(&call(operation), || true).await.unwrap()).await.unwrap();
         tokio::task::yield_now().await;
     }
     assert_eq!(*asked.lock().unwrap(), ["main"]);
@@ -181,10 +181,10 @@ async fn what_a_provider_does_not_offer_is_not_sent() {
     let world = World::new();
     let server = Server::new([good()]).await;
     let upstream = world.upstream(&server);
-    let failure = upstream.send(&call(Operation::CountTokens)).await.unwrap_err();
+    let failure = upstream.send(&call(Operation::CountTokens), || true).await.unwrap_err();
     assert_eq!(failure.kind, FaultKind::NotFound);
     assert_eq!(failure.message, "provider `main` does not offer this operation; use a model of another provider");
-    let failure = upstream.send(&Call { provider: "other".to_owned(), ..chat() }).await.unwrap_err();
+    let failure = upstream.send(&Call { provider: "other".to_owned(), ..chat() }, || true).await.unwrap_err();
     assert_eq!(failure.message, "no provider is called `other`; name it under `models.providers`");
     assert_eq!(server.accepted(), 0);
 }
@@ -196,7 +196,7 @@ async fn no_redirect_is_followed() {
     for status in [301, 302, 303, 307, 308] {
         let location = format!("location: http://{}/v1/chat/completions\r\n", other.address);
         let server = Server::new([answer(status, &location, "")]).await;
-        let failure = world.upstream(&server).send(&chat()).await.unwrap_err();
+        let failure = world.upstream(&server).send(&chat(), || true).await.unwrap_err();
         assert_eq!((failure.kind, failure.status), (FaultKind::Provider, Some(status)));
         assert_eq!(server.requests().len(), 1);
     }
@@ -207,10 +207,10 @@ async fn no_redirect_is_followed() {
 async fn a_compressed_answer_is_refused() {
     let world = World::new();
     let server = Server::new([answer(200, "content-encoding: gzip\r\n", "x")]).await;
-    let failure = world.upstream(&server).send(&chat()).await.unwrap_err();
+    let failure = world.upstream(&server).send(&chat(), || true).await.unwrap_err();
     assert_eq!(failure.message, "provider `main` answered in a compressed form, which nobody asked it for");
     let server = Server::new([answer(200, "content-encoding: identity\r\n", "x")]).await;
-    assert_eq!(whole(world.upstream(&server).send(&chat()).await.unwrap()).await.unwrap(), b"x");
+    assert_eq!(whole(world.upstream(&server).send(&chat(), || true).await.unwrap()).await.unwrap(), b"x");
 }
 
 #[tokio::test]
@@ -218,7 +218,7 @@ async fn an_interim_answer_is_not_the_answer() {
     let world = World::new();
     let interim = "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx";
     let server = Server::new([Reply::Say(interim.to_owned())]).await;
-    assert_eq!(whole(world.upstream(&server).send(&chat()).await.unwrap()).await.unwrap(), b"x");
+    assert_eq!(whole(world.upstream(&server).send(&chat(), || true).await.unwrap()).await.unwrap(), b"x");
 }
 
 #[test]

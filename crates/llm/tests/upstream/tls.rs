@@ -57,7 +57,7 @@ async fn ask(world: &World, server: &Server, ca: Option<&str>) -> Result<Vec<u8>
     let remote = world.remote(format!("https://{}/v1", server.address));
     let remote = Remote { ca: ca.map(|name| world.path(&format!("{name}.pem"))), ..remote };
     let upstream = Upstream::new(&[provider(ProviderKind::OpenAi(remote))], None).unwrap();
-    whole(upstream.send(&chat()).await?).await
+    whole(upstream.send(&chat(), || true).await?).await
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn a_server_without_tls_is_not_spoken_to_in_clear() {
     });
     let remote = world.remote(format!("https://{address}/v1"));
     let upstream = Upstream::new(&[provider(ProviderKind::OpenAi(remote))], None).unwrap();
-    let failure = upstream.send(&chat()).await.unwrap_err();
+    let failure = upstream.send(&chat(), || true).await.unwrap_err();
     assert!(failure.message.starts_with("provider `main` cannot be spoken to securely: "), "{failure}");
     let said = server.await.unwrap();
     assert_eq!(said.first(), Some(&0x16), "a TLS handshake (RFC 8446, section 5.1)");
