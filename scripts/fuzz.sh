@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs every fuzz target over its corpus and, for SECONDS_EACH seconds, over new inputs. Findings stay in
-# fuzz/artifacts; new inputs worth keeping are added to the corpus by hand (`cargo fuzz cmin`).
+# fuzz/artifacts; new inputs worth keeping are added to the corpus by hand (`cargo fuzz cmin`). New inputs follow from
+# SEED, so that a short run finds the same twice; search with others and for longer (`SEED=0` is a random one).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${SECONDS_EACH:-4}
@@ -16,7 +17,7 @@ for target in $(cargo fuzz list); do
   log=$scratch/log
   mkdir "$scratch/new"
   if ! "target/fuzz/$triple/release/$target" "$scratch/new" "fuzz/corpus/$target" \
-    -max_total_time="$seconds" -artifact_prefix="fuzz/artifacts/$target-" >"$log" 2>&1; then
+    -max_total_time="$seconds" -seed="${SEED:-1}" -artifact_prefix="fuzz/artifacts/$target-" >"$log" 2>&1; then
     cat "$log"
     echo "fuzz: $target failed; the input is in fuzz/artifacts" >&2
     exit 1

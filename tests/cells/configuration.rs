@@ -1,4 +1,4 @@
-//! `-c FILE`, `config check`, `config schema`.
+//! `-c FILE`, `config check`, `config schema`, and what is said at a start and by `doctor`.
 
 use crate::support::Host;
 
@@ -33,6 +33,60 @@ fn a_disabled_audit_is_loud_and_writes_nothing() {
     assert_eq!(done.summary()["refusals"][0]["first"]["path"], "/etc/x", "still refused, still counted");
     let log = std::fs::read_to_string(host.path("state/audit/audit.jsonl")).unwrap_or_default();
     assert!(!log.contains("/etc/x"), "{log}");
+}
+
+#[test]
+fn a_check_names_models_without_a_price_where_money_is_bounded_and_refuses_a_broken_price_file() {
+    let host = Host::new();
+    let config = |prices: &str| {
+        format!(
+            "models: {{ providers: [{{ name: main, kind: openai, base_url: 'https://a.example' }}], default: main/nobody-s{prices} }}\nagents: [{{ id: a, kind: builtin, budget: {{ usd_per_day: 5 }} }}]\n"
+        )
+    };
+    host.write("c.yaml", config(""));
+    let check = host.nanoclaw(["config", "check", "c.yaml"]);
+    assert_eq!(check.good(), "`c.yaml` is valid\n");
+    assert!(
+        check
+            .stderr
+            .starts_with("nanoclaw: notice: `main/nobody-s` has no price, and a budget bounds the money of `a`"),
+        "{}",
+        check.stderr
+    );
+    host.write("c.yaml", config(", prices: prices.json"));
+    host.write("prices.json", r#"{"prices": [{"model": "nobody-s", "input": 1, "output": 2}]}"#);
+    let check = host.nanoclaw(["config", "check", "c.yaml"]);
+    assert_eq!((check.good().as_str(), check.stderr.as_str()), ("`c.yaml` is valid\n", ""));
+    for broken in [r#"{"prices": [{"model": "nobody-s", "output": 2}]}"#, "{"] {
+        host.write("prices.json", broken);
+        let check = host.nanoclaw(["config", "check", "c.yaml"]);
+        assert_eq!((check.code(), check.text().as_str()), (Some(125), ""), "{check:?}");
+        assert!(check.stderr.starts_with("nanoclaw: error: price file `"), "{}", check.stderr);
+    }
+}
+
+#[test]
+fn a_fleet_starts_with_the_notice_that_a_model_has_no_price() {
+    let host = Host::new();
+    let provider = "{ name: main, kind: openai, base_url: 'https://a.example' }";
+    let agent = "{ id: a, command: [\"true\"], model: main/nobody-s, budget: { usd_per_day: 5 } }";
+    host.write("c.yaml", format!("models: {{ providers: [{provider}] }}\nagents: [{agent}]\n"));
+    let up = host.nanoclaw(["up", "-c", "c.yaml"]);
+    assert_eq!(up.good(), "");
+    let notice = "`main/nobody-s` has no price, and a budget bounds the money of `a`";
+    assert!(up.stderr.contains(&format!("nanoclaw: notice: {notice}")), "{}", up.stderr);
+    let noted = host.records().into_iter().filter(|record| record["result"] == "noted");
+    assert_eq!(noted.filter(|record| record.to_string().contains(notice)).count(), 1, "it is on record, too");
+}
+
+#[test]
+fn the_doctor_says_whether_the_fips_module_is_in_force() {
+    let host = Host::new();
+    let report: serde_json::Value = serde_json::from_slice(&host.nanoclaw(["doctor", "--json"]).stdout).unwrap();
+    assert_eq!(report["fips"], cfg!(feature = "fips"), "{report}");
+    let line = if cfg!(feature = "fips") { "ok       FIPS cryptography " } else { "absent   FIPS cryptography " };
+    let text = host.nanoclaw(["doctor"]).text();
+    assert_eq!(text.lines().filter(|said| said.starts_with(line)).count(), 1, "{text}");
 }
 
 #[test]

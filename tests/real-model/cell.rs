@@ -50,6 +50,6 @@ fn a_model_that_dies_is_started_again_and_its_log_goes_on() {
     let listened = || fleet.log("model-local").matches("listening").count();
     assert!(appears(|| listened() == 2), "{}", fleet.log("model-local"));
     let spoken = fleet.ask(&["ask", "model-local", "Hello."]);
-    assert_eq!(spoken.code(), Some(1), "{spoken:?}");
-    assert!(spoken.stderr.contains("it is a program that cannot be spoken to"), "{spoken:?}");
+    assert_eq!(spoken.code(), Some(125), "{spoken:?}");
+    assert!(spoken.stderr.contains("`model-local` is a model, which cannot be spoken to"), "{spoken:?}");
 }

@@ -43,8 +43,16 @@ pub struct Answer {
 impl Answer {
     /// The next answer. `key` is what the request signs in with, `size` the length of the request in bytes.
     pub fn new(script: &Script, conversation: &Conversation<'_>, key: &str, size: usize) -> Self {
-        let calls = script.steps.get(conversation.step).cloned().unwrap_or_default();
-        let mut text = if calls.is_empty() { closing(script, conversation) } else { script.remark.clone() };
+        let written = script.write.as_ref().filter(|_| conversation.step == 0);
+        let calls = match written {
+            Some(_) => Vec::new(),
+            None => script.steps.get(conversation.step).cloned().unwrap_or_default(),
+        };
+        let mut text = match written {
+            Some(text) => text.clone(),
+            None if calls.is_empty() => closing(script, conversation),
+            None => script.remark.clone(),
+        };
         if script.echo_key {
             text.push_str(" KEY ");
             text.push_str(key);
@@ -78,7 +86,7 @@ fn closing(script: &Script, conversation: &Conversation<'_>) -> String {
     if let Some(say) = &script.say {
         return say.clone();
     }
-    if script.steps.is_empty() {
+    if script.steps.is_empty() && script.write.is_none() {
         return "ok".to_owned();
     }
     let mut text = "SCRIPT DONE".to_owned();
@@ -104,6 +112,14 @@ mod tests {
         assert_eq!(pieces(4, "aé漢字z"), ["aé", "漢", "字z"]);
         assert_eq!(pieces(1, "a漢"), ["a", "漢"]);
         assert_eq!(pieces(9, ""), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn text_in_the_place_of_a_call_is_said_until_a_call_was_made() {
+        let script = Script::read("WRITE <call>").unwrap().unwrap();
+        let said = |step, results| Answer::new(&script, &Conversation { script: "", step, results }, "", 0).text;
+        assert_eq!(said(0, Vec::new()), "<call>");
+        assert_eq!(said(1, vec!["a".into()]), "SCRIPT DONE\n[1] a");
     }
 
     #[test]

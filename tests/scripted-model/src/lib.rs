@@ -16,6 +16,7 @@
 //! | `CALL tool {"argument": 1}` | proposes this call; one step for each request. It may stand anywhere in a line, and the JSON may go over several |
 //! | `AND` | the next `CALL` belongs to the same step: both are proposed in parallel |
 //! | `REMARK text` | said before the calls, in the answers that propose some |
+//! | `WRITE text` | said instead of a first step; several lines are joined. For agents that make calls of text |
 //! | `SAY text` | what is said when all calls have results; several lines are joined. Without it: `SCRIPT DONE`, then `[1] first result`… |
 //! | `THINK text` | thoughts before each answer (in chat completions: `reasoning_content`, as DeepSeek, Qwen and vLLM send it) |
 //! | `TOKENS in out [cached [reasoning]]` | usage to report; `in` includes `cached`, `out` includes `reasoning` |

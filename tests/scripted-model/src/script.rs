@@ -23,6 +23,7 @@ pub struct Fail {
 pub struct Script {
     pub steps: Vec<Vec<Call>>,
     pub remark: String,
+    pub write: Option<String>,
     pub say: Option<String>,
     pub think: Option<String>,
     pub tokens: Option<Usage>,
@@ -40,6 +41,7 @@ impl Default for Script {
         Self {
             steps: Vec::new(),
             remark: String::new(),
+            write: None,
             say: None,
             think: None,
             tokens: None,
@@ -119,13 +121,8 @@ impl Script {
     fn directive(&mut self, word: &str, value: &str) -> Result<bool, Unreadable> {
         match word {
             "REMARK" => self.remark = value.to_owned(),
-            "SAY" => match &mut self.say {
-                Some(say) => {
-                    say.push('\n');
-                    say.push_str(value);
-                }
-                None => self.say = Some(value.to_owned()),
-            },
+            "WRITE" => add_line(&mut self.write, value),
+            "SAY" => add_line(&mut self.say, value),
             "THINK" => self.think = Some(value.to_owned()),
             "TOKENS" => self.tokens = Some(usage(word, value)?),
             "LATENCY" => self.latency = Duration::from_millis(number(word, value)?),
@@ -151,6 +148,16 @@ impl Script {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+}
+
+fn add_line(text: &mut Option<String>, line: &str) {
+    match text {
+        Some(text) => {
+            text.push('\n');
+            text.push_str(line);
+        }
+        None => *text = Some(line.to_owned()),
     }
 }
 
@@ -226,11 +233,12 @@ mod tests {
 
     #[test]
     fn every_directive_is_read() {
-        let text = "REMARK first\nSAY one\n SAY two\nTHINK hm\nTOKENS 9 8 7 6\nLATENCY 5\nGAP 0\nFAIL 429 2\nCUT 3\n\
+        let text = "REMARK first\nWRITE a\nWRITE b\nSAY one\n SAY two\nTHINK hm\nTOKENS 9 8 7 6\nLATENCY 5\nGAP 0\nFAIL 429 2\nCUT 3\n\
                     STOP length\nECHO-KEY\nSPLIT 4\n";
         let script = Script {
             steps: Vec::new(),
             remark: "first".into(),
+            write: Some("a\nb".into()),
             say: Some("one\ntwo".into()),
             think: Some("hm".into()),
             tokens: Some(Usage { input: 9, output: 8, cached: 7, reasoning: 6 }),
