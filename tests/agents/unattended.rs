@@ -43,7 +43,7 @@ fn a_schedule_starts_turns() {
     let turns = fleet.host.records_of("agent_manage");
     let turn = turns.iter().find(|record| record["door"] == "clock").expect("a record");
     assert_eq!(turn["agent_id"], "system:agents.clockwork.schedule[0]");
-    assert_eq!(turn["policy_ids"], serde_json::json!(["agents.clockwork.schedule[0]"]));
+    assert_eq!(turn["policy_ids"], serde_json::json!(["trigger.own-agent"]));
 }
 
 #[test]

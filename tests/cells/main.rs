@@ -16,6 +16,7 @@ mod descriptors;
 mod exit;
 mod limits;
 mod mounts;
+mod policy;
 mod rootfs;
 mod rootless;
 mod state;

@@ -414,7 +414,9 @@ const fn severity(code: RefusalCode) -> Severity {
         | RefusalCode::HttpHostMismatch
         | RefusalCode::EncryptedHello
         | RefusalCode::ContentRefused
-        | RefusalCode::SyscallNotAllowed => Severity::High,
+        | RefusalCode::SyscallNotAllowed
+        // Nobody can say what it was.
+        | RefusalCode::Undecided => Severity::High,
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Config {
     pub audit_enabled: bool,
     /// Filters on what a model may be told or say; not enforced by this version, and said so at start.
     pub prompt_filters: Vec<String>,
+    /// Files with policies in Cedar, beside those that the rules here stand for.
+    pub policies: Vec<PathBuf>,
     /// Fleet-wide network rules, for agents that name none of their own and for `nanoclaw run`.
     pub allowed_networks: Vec<NetRule>,
     /// Fleet-wide limits, where an agent names none of its own.

@@ -43,6 +43,7 @@ fn the_four_keys_of_the_promised_file_mean_what_they_say() {
             sandbox_mode: SandboxMode::Restricted,
             audit_enabled: true,
             prompt_filters: vec!["禁止敏感信息輸出".to_owned()],
+            policies: Vec::new(),
             allowed_networks: vec![
                 host("allowed_networks[0]", "api.bank.com", exact("api.bank.com"), &[80, 443], &[]),
                 host("allowed_networks[1]", "internal.log.server", exact("internal.log.server"), &[80, 443], &[]),
@@ -167,6 +168,7 @@ fn the_full_form_means_what_it_says() {
             sandbox_mode: SandboxMode::Standard,
             audit_enabled: true,
             prompt_filters: Vec::new(),
+            policies: Vec::new(),
             allowed_networks: shared,
             limits,
             models: Models::default(),

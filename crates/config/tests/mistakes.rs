@@ -176,6 +176,11 @@ fn lists_have_an_end() {
             format!("prompt_filters: {}", many("x", 257)),
             "`prompt_filters` has 257 elements, and at most 256 are allowed",
         ),
+        (
+            format!("policies: {}", many("a.cedar", 64)),
+            format!("policies: {}", many("a.cedar", 65)),
+            "`policies` has 65 elements, and at most 64 are allowed",
+        ),
         (agents(256), agents(257), "`agents` has 257 elements, and at most 256 are allowed"),
         (
             format!("agents: [{{ id: a, command: {} }}]", many("x", 1024)),

@@ -36,9 +36,10 @@ impl Event {
     /// line, and the name keeps only the characters that names of events are made of, so that no event can be mistaken
     /// for two. The characters that other readers take for line breaks (U+0085, U+2028 and U+2029) are written as in JSON.
     pub fn write(&self, out: &mut Vec<u8>) {
-        if let Some(name) = &self.name {
+        let mut name = self.name.iter().flat_map(|name| name.bytes()).filter(|byte| is_of_name(*byte)).peekable();
+        if name.peek().is_some() {
             out.extend_from_slice(b"event: ");
-            out.extend(name.bytes().filter(|byte| is_of_name(*byte)));
+            out.extend(name);
             out.push(b'\n');
         }
         let mut rest = self.data.as_bytes();

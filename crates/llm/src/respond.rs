@@ -70,6 +70,7 @@ pub(crate) fn of_refusal(refusal: &Refusal) -> Fault {
         | RefusalCode::ReadOnly
         | RefusalCode::ExecNotAllowed
         | RefusalCode::SyscallNotAllowed
+        | RefusalCode::Undecided
         | RefusalCode::ModelNotAllowed
         | RefusalCode::ToolNotAllowed
         | RefusalCode::ContentRefused

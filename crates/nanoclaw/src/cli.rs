@@ -47,6 +47,9 @@ pub enum Command {
     /// Check configurations
     #[command(subcommand)]
     Config(Config),
+    /// See the policies of a configuration, and ask them
+    #[command(subcommand)]
+    Policy(Policy),
     /// Install OpenClaw, or take over its configuration
     #[command(subcommand, name = "openclaw")]
     OpenClaw(OpenClaw),
@@ -256,6 +259,44 @@ pub enum Config {
     },
     /// Print the JSON Schema of configurations
     Schema,
+}
+
+/// What decides which action of which agent is done.
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Print every policy that holds: NanoClaw's own, those that the configuration's rules stand for, and those of files
+    Show {
+        /// The configuration
+        #[arg(short, long, default_value = "nanoclaw-config.yaml")]
+        config: PathBuf,
+        /// Only what concerns this agent
+        #[arg(long)]
+        agent: Option<String>,
+    },
+    /// Print the schema that policies are checked against
+    Schema,
+    /// Say what would be decided, by which policies, and what would change it
+    ///
+    /// Such as `nanoclaw policy explain analyst tool_call shell command="git status"`. Ends with 0 if it would be
+    /// allowed, with 1 if it would be refused.
+    Explain {
+        /// The configuration
+        #[arg(short, long, default_value = "nanoclaw-config.yaml")]
+        config: PathBuf,
+        /// AGENT ACTION RESOURCE and more as KEY=VALUE
+        #[arg(required = true, num_args = 3.., value_name = "WORD")]
+        question: Vec<String>,
+    },
+    /// Compare decisions with a table of expected ones
+    ///
+    /// Each line is `allow` or `deny` and a question as `explain` takes it; `#` begins a comment.
+    Test {
+        /// The configuration
+        #[arg(short, long, default_value = "nanoclaw-config.yaml")]
+        config: PathBuf,
+        /// The table
+        file: PathBuf,
+    },
 }
 
 fn text<T>(result: Result<T, nanoclaw_config::ValueError>) -> Result<T, String> {

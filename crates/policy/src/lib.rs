@@ -1,19 +1,36 @@
 //! What an identified caller may do. One function decides, for every door and for the launcher.
 //!
-//! This version is a small rule engine over the configuration: default deny, and a rule can only allow. It keeps
-//! the shape that a full policy language needs, so the language can change behind [`Engine::authorise`].
+//! The decision is Cedar's: the configuration's rules are policies ([`compile`]), those of [`BASE`] hold always, and files
+//! with further ones may be added ([`Written`]). What no policy permits is refused, and a policy that forbids wins.
 #![forbid(unsafe_code)]
 
 mod address;
-mod models;
-mod network;
+mod ask;
+mod case;
+mod compile;
+mod explain;
+mod language;
+mod slice;
+mod written;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
 
 use nanoclaw_config::{ModelAccess, NetRule};
 use nanoclaw_identity::{Caller, Declined, Proposal};
-use nanoclaw_request::{Action, CellId, Manage, Refusal, RefusalCode, Stage};
+use nanoclaw_request::{Action, CellId, Connect, Destination, Evidence, Launch, Refusal, RefusalCode, Stage, Via};
 
 pub use address::{AddressClass, classify};
-pub use network::Inspection;
+pub use case::{Case, CaseError, words};
+pub use compile::{Compiled, compile};
+pub use language::{BASE, SCHEMA};
+pub use written::{Written, WrittenError};
+
+use ask::{Asker, Question};
+use explain::Rules;
+use language::Language;
+use slice::{Answer, Slices};
 
 /// The answer. It never fails: what cannot be decided is refused.
 #[must_use]
@@ -38,29 +55,58 @@ impl Permit {
         &self.proposal
     }
 
-    /// The ids of the rules that allow it.
+    /// The ids of the policies that permit it.
     pub fn rules(&self) -> &[String] {
         &self.rules
     }
 }
 
-/// The rules of one cell.
+/// What the first bytes of a connection can change about its decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inspection {
+    /// Nothing: whatever they are, it is refused.
+    Pointless,
+    /// Nothing: whatever they are, it is allowed, so protocols in which the server speaks first work.
+    Unneeded,
+    /// They decide.
+    Required,
+}
+
+/// The policies of one cell.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    cell: CellId,
-    networks: Vec<NetRule>,
-    models: Option<ModelAccess>,
+    rules: Rules,
+    written: Arc<Written>,
+    /// The error is a defect of this program; everything is refused then.
+    slices: Result<Slices, String>,
 }
 
 impl Engine {
-    /// The rules of `cell`: it may reach `networks` and nothing else.
+    /// The policies of `cell`: it may reach `networks` and nothing else.
     pub fn new(cell: CellId, networks: Vec<NetRule>) -> Self {
-        Self { cell, networks, models: None }
+        Self::of(Rules { cell, networks, models: None }, Arc::default())
     }
 
     /// The same, and it may ask models as `access` says.
     pub fn with_models(self, access: ModelAccess) -> Self {
-        Self { models: Some(access), ..self }
+        Self::of(Rules { models: Some(access), ..self.rules }, self.written)
+    }
+
+    /// The same, and what files with policies say.
+    pub fn with_policies(self, written: Arc<Written>) -> Self {
+        Self::of(self.rules, written)
+    }
+
+    fn of(rules: Rules, written: Arc<Written>) -> Self {
+        let slices = Language::get().and_then(|language| {
+            let agent = language.agent.of(rules.cell.as_str());
+            let group = rules.models.as_ref().and_then(|access| access.group.as_deref());
+            let groups: Vec<_> = group.map(|group| language.group.of(group)).into_iter().collect();
+            let compiled = compile(&rules.cell, &rules.networks, rules.models.as_ref());
+            let others: Vec<_> = language.base.policies().chain(written.policies()).collect();
+            Slices::new(language, &compiled, &others, &agent, &groups)
+        });
+        Self { rules, written, slices }
     }
 
     /// The verdict on what a door's parser made of a request: what it could not read is refused already.
@@ -70,116 +116,147 @@ impl Engine {
 
     /// Decides.
     pub fn authorise(&self, proposal: Proposal) -> Verdict {
-        let decision = match (proposal.caller(), proposal.action()) {
-            // Identification let only the owner and root in, and to them the control socket is theirs.
-            (Caller::Operator { uid }, Action::Manage(_)) => Ok(vec![format!("operator.{uid}")]),
-            (Caller::Schedule { rule } | Caller::Webhook { rule }, Action::Manage(Manage::Turn { cell, .. }))
-                if cell == self.cell.as_str() =>
-            {
-                Ok(vec![rule.clone()])
-            }
-            (Caller::Operator { uid }, Action::Launch(launch)) if launch.cell == self.cell => {
-                Ok(vec![format!("operator.{uid}")])
-            }
-            (Caller::Cell { id, .. }, action) if *id == self.cell => self.of_cell(action),
-            (Caller::Cell { .. } | Caller::Operator { .. } | Caller::Schedule { .. } | Caller::Webhook { .. }, _) => {
-                Err(refuse(
-                    RefusalCode::NotYou,
-                    format!("{} is not for this caller", proposal.action().name()),
-                    String::new(),
-                ))
-            }
-        };
-        match decision {
+        let decided = self
+            .misdirected(proposal.caller(), proposal.action())
+            .map_or_else(|| self.permitting(Some(proposal.caller()), proposal.action()), Err);
+        match decided {
             Ok(rules) => Verdict::Allowed(Permit { proposal, rules }),
             Err(refusal) => Verdict::Refused(proposal.decline(refusal)),
         }
     }
 
-    /// The mount that would make a path writable; nothing for places that belong to the system.
-    fn mount_help(&self, path: &str) -> String {
-        const SYSTEM: [&str; 10] = ["bin", "boot", "dev", "etc", "lib", "lib64", "proc", "sbin", "sys", "usr"];
-        let Some((directory, _)) = path.rsplit_once('/') else { return String::new() };
-        let top = directory.split('/').nth(1).unwrap_or_default();
-        if top.is_empty() || SYSTEM.contains(&top) {
-            return String::new();
-        }
-        format!(
-            "to allow it, add `mounts: [{{ source: HOST_DIR, target: {directory}, mode: rw }}]` to agent {}",
-            self.cell
-        )
+    /// What would be decided about an action of this cell: the ids of the policies that permit it. Permits nothing.
+    ///
+    /// # Errors
+    /// It would be refused, and why.
+    pub fn would(&self, action: &Action) -> Result<Vec<String>, Refusal> {
+        self.permitting(None, action)
     }
 
-    fn of_cell(&self, action: &Action) -> Result<Vec<String>, Refusal> {
-        match action {
-            Action::Resolve(resolve) => self.resolve(resolve),
-            Action::Connect(connect) => self.connect(connect),
-            Action::Http(http) => self.http(http),
-            Action::Datagram(datagram) => Err(refuse(
-                RefusalCode::DatagramNotAllowed,
-                format!(
-                    "{} to {} is not TCP, and cells speak only TCP and DNS",
-                    protocol_name(datagram.protocol),
-                    datagram.to
-                ),
-                String::new(),
-            )),
-            Action::FileWrite(write) => match write.obstacle {
-                None => Ok(vec!["cell.writable".to_owned()]),
-                // What belongs to somebody else, or asks for a set-id bit: no mount would change that.
-                Some(EPERM) => Err(refuse(
-                    RefusalCode::ReadOnly,
-                    format!("{} of {} is not this cell's to make", write.operation, write.path),
-                    String::new(),
-                )),
-                Some(_) => Err(refuse(
-                    RefusalCode::ReadOnly,
-                    format!("{} of {} is outside the places that this cell may write", write.operation, write.path),
-                    self.mount_help(&write.path),
-                )),
-            },
-            Action::Exec(exec) => match exec.obstacle {
-                None => Ok(vec!["cell.executable".to_owned()]),
-                Some(_) => Err(refuse(
-                    RefusalCode::ExecNotAllowed,
-                    format!("{} cannot be executed in this cell", exec.path),
-                    "mount the program read-only, or set `sandbox_mode: standard` to run programs from writable places"
-                        .to_owned(),
-                )),
-            },
-            Action::Syscall(call) => Err(refuse(
-                RefusalCode::SyscallNotAllowed,
-                if call.detail.is_empty() {
-                    format!("system call {} is closed to cells", call.name)
-                } else {
-                    format!("system call {} ({}) is closed to cells", call.name, call.detail)
-                },
-                String::new(),
-            )),
-            Action::CallModel(call) => self.call_model(call),
-            Action::ToolCall(call) => self.tool_call(call),
-            Action::Launch(_) | Action::Manage(_) => {
-                Err(refuse(RefusalCode::NotYou, format!("a cell may not ask for {}", action.name()), String::new()))
+    /// What a door should wait for before it asks for a decision on a connection to `destination`, which has these
+    /// addresses. Only a hint: the decision is made by [`Engine::authorise`].
+    pub fn inspection(&self, destination: &Destination, addresses: &[IpAddr]) -> Inspection {
+        let permitted = |evidence| {
+            let (destination, addresses) = (destination.clone(), addresses.to_vec());
+            let connect = Connect { destination, via: Via::Transparent, evidence, addresses };
+            self.permitting(None, &Action::Connect(connect)).is_ok()
+        };
+        if permitted(Evidence::Silent) {
+            Inspection::Unneeded
+        } else if permitted(Evidence::Http { host: destination.clone() }) {
+            Inspection::Required
+        } else {
+            Inspection::Pointless
+        }
+    }
+
+    /// What no policy is asked about: a caller who is not this cell's, or an action that such a caller does not have.
+    fn misdirected(&self, caller: &Caller, action: &Action) -> Option<Refusal> {
+        let cell = &self.rules.cell;
+        let theirs = match (caller, action) {
+            (Caller::Cell { id, .. }, _) => id == cell,
+            // Identification let only the owner and root in.
+            (Caller::Operator { .. }, Action::Launch(Launch { cell: launched, .. })) => launched == cell,
+            (Caller::Operator { .. } | Caller::Schedule { .. } | Caller::Webhook { .. }, Action::Manage(_)) => true,
+            (Caller::Operator { .. } | Caller::Schedule { .. } | Caller::Webhook { .. }, _) => false,
+        };
+        let own = !matches!((caller, action), (Caller::Cell { .. }, Action::Launch(_) | Action::Manage(_)));
+        match (theirs, own) {
+            (true, true) => None,
+            (true, false) => Some(self.rules.explain(action)),
+            (false, _) => Some(not_for_caller(action)),
+        }
+    }
+
+    /// The ids of the policies that permit it to a caller; to this cell, if there is none.
+    fn permitting(&self, caller: Option<&Caller>, action: &Action) -> Result<Vec<String>, Refusal> {
+        if let Action::Http(http) = action
+            && http.host != http.connection
+        {
+            return Err(explain::network::host_mismatch(&http.connection, &http.host));
+        }
+        let slices = self.slices.as_ref().map_err(|error| undecided(error))?;
+        let asker = Asker {
+            language: slices.language(),
+            agent: &self.rules.cell,
+            group: self.rules.models.as_ref().and_then(|access| access.group.as_deref()),
+            addresses: self.written.mentions_addresses(),
+        };
+        let principal = asker.principal(caller).map_err(|error| undecided(&error.to_string()))?;
+        let questions = asker.questions(action).map_err(|error| undecided(&error.to_string()))?;
+        let answers: Vec<(String, Answer)> = questions
+            .into_iter()
+            .map(|question: Question| (question.name.clone(), slices.ask(&principal, question)))
+            .collect();
+        for (name, answer) in &answers {
+            match answer {
+                Answer::Forbidden(policies) => return Err(self.forbidden(action, name, policies)),
+                Answer::Failed(error) => return Err(undecided(error)),
+                Answer::Permitted(_) | Answer::Nothing => {}
             }
+        }
+        let permitted = |answers: &[(String, Answer)]| -> Option<Vec<String>> {
+            let ids: Option<BTreeSet<&String>> = answers.iter().try_fold(BTreeSet::new(), |mut ids, (_, answer)| {
+                let Answer::Permitted(policies) = answer else { return None };
+                ids.extend(policies);
+                Some(ids)
+            });
+            ids.filter(|ids| !ids.is_empty()).map(|ids| ids.into_iter().cloned().collect())
+        };
+        let decided = match (action, answers.as_slice()) {
+            // An alias is permitted by its own name, or by the names of all that it stands for.
+            (Action::CallModel(_), [asked, candidates @ ..]) => {
+                permitted(std::slice::from_ref(asked)).or_else(|| permitted(candidates))
+            }
+            (_, answers) => permitted(answers),
+        };
+        decided.ok_or_else(|| match caller {
+            None | Some(Caller::Cell { .. }) => self.rules.explain(action),
+            Some(Caller::Operator { .. } | Caller::Schedule { .. } | Caller::Webhook { .. }) => not_for_caller(action),
+        })
+    }
+
+    fn forbidden(&self, action: &Action, name: &str, policies: &[String]) -> Refusal {
+        if let Action::Connect(connect) = action
+            && policies.iter().all(|id| id == NO_LOOPBACK)
+            && let Some(refusal) = self.rules.loopback(connect)
+        {
+            return refusal;
+        }
+        let what = match action {
+            Action::CallModel(_) => format!("model `{name}`"),
+            Action::ToolCall(call) => format!("tool `{}`", call.tool),
+            Action::Connect(connect) => connect.destination.to_string(),
+            Action::Http(http) => http.connection.to_string(),
+            _ => format!("{} `{name}`", action.name()),
+        };
+        let refusal = self.rules.forbidden(action, &what, policies);
+        match policies.iter().find_map(|id| self.written.help(id)) {
+            Some(help) => Refusal { help: help.to_owned(), ..refusal },
+            None => refusal,
         }
     }
 }
 
-/// errno(3), the same on every Linux.
-const EPERM: i32 = 1;
+/// The policy of [`BASE`] that has words of its own.
+const NO_LOOPBACK: &str = "net.no-loopback-by-name";
 
 fn refuse(code: RefusalCode, reason: String, help: String) -> Refusal {
     Refusal { stage: Stage::Authorise, code, reason, help }
 }
 
-/// The IANA name of the protocols that programs commonly try.
-fn protocol_name(protocol: u8) -> String {
-    match protocol {
-        1 => "ICMP".to_owned(),
-        17 => "UDP".to_owned(),
-        58 => "ICMPv6".to_owned(),
-        132 => "SCTP".to_owned(),
-        136 => "UDP-Lite".to_owned(),
-        n => format!("IP protocol {n}"),
-    }
+fn not_for_caller(action: &Action) -> Refusal {
+    refuse(RefusalCode::NotYou, format!("{} is not for this caller", action.name()), String::new())
 }
+
+/// What cannot be decided is refused.
+fn undecided(error: &str) -> Refusal {
+    refuse(
+        RefusalCode::Undecided,
+        format!("a policy cannot be evaluated: {error}"),
+        "correct the policy; until then what it is about is refused".to_owned(),
+    )
+}
+
+#[cfg(test)]
+mod tests;

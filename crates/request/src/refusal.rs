@@ -44,6 +44,8 @@ pub enum RefusalCode {
     ExecNotAllowed,
     /// No cell may make this system call.
     SyscallNotAllowed,
+    /// A policy could not be evaluated.
+    Undecided,
     /// No rule allows this agent the model.
     ModelNotAllowed,
     /// There is no such model.
@@ -64,7 +66,7 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// Every code, for tests and documents.
-    pub const ALL: [RefusalCode; 21] = {
+    pub const ALL: [RefusalCode; 22] = {
         use RefusalCode::*;
         [
             Malformed,
@@ -80,6 +82,7 @@ impl RefusalCode {
             ReadOnly,
             ExecNotAllowed,
             SyscallNotAllowed,
+            Undecided,
             ModelNotAllowed,
             NoSuchModel,
             ToolNotAllowed,
@@ -107,6 +110,7 @@ impl RefusalCode {
             RefusalCode::ReadOnly => "read-only",
             RefusalCode::ExecNotAllowed => "exec-not-allowed",
             RefusalCode::SyscallNotAllowed => "syscall-not-allowed",
+            RefusalCode::Undecided => "undecided",
             RefusalCode::ModelNotAllowed => "model-not-allowed",
             RefusalCode::NoSuchModel => "no-such-model",
             RefusalCode::ToolNotAllowed => "tool-not-allowed",

@@ -8,7 +8,6 @@ use nanoclaw_agent::protocol::{Event, Order};
 use nanoclaw_audit::{AuditError, Outcome, Recorded};
 use nanoclaw_config::{Agent, Config, Scheduled, When};
 use nanoclaw_identity::{Identified, identify_schedule};
-use nanoclaw_policy::Engine;
 use nanoclaw_request::{Action, Arrived, CellId, Door, Refusal, RefusalCode, Stage};
 use tokio::time::{sleep, timeout};
 
@@ -70,7 +69,7 @@ pub(crate) async fn unattended(
     identified: Identified<Order>,
 ) -> Result<(), AuditError> {
     let mut carried = None;
-    let verdict = Engine::new(id.clone(), Vec::new()).decide(identified.propose(|order| {
+    let verdict = plane.engine(id.clone(), Vec::new()).decide(identified.propose(|order| {
         let manage = turn::manage(id.as_str(), Some(&order));
         carried = Some(order);
         Ok(Action::Manage(manage))

@@ -17,6 +17,7 @@ mod memory;
 mod model_door;
 mod packet_door;
 pub mod plane;
+pub mod policies;
 pub mod program;
 pub mod proof;
 pub mod providers;

@@ -96,7 +96,7 @@ fn a_launch_is_recorded_under_the_agent_that_it_starts() {
     assert_eq!(allowed["session_id"], SESSION.to_string());
     assert_eq!(allowed["resource"], "sh -c 'exit 3'");
     assert_eq!(allowed["detail"], "restricted, host root");
-    assert_eq!(allowed["policy_ids"], serde_json::json!(["operator.1000"]));
+    assert_eq!(allowed["policy_ids"], serde_json::json!(["role.admin"]));
     assert_eq!((&done["result"], &done["exit_code"], &done["request_seq"]), (&"done".into(), &3.into(), &1.into()));
     assert_eq!(recorder.counters(&id("nano-001")), Counters { allowed: 1, refused: 0 });
 }

@@ -34,6 +34,7 @@ pub(crate) const TOP: Level = Level {
         "sandbox_mode",
         "allowed_networks",
         "prompt_filters",
+        "policies",
         "audit_enabled",
         "limits",
         "models",

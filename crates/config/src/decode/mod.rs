@@ -26,6 +26,8 @@ use crate::{Agent, Budget, Config, Limits, Models, Notice, Report, SandboxMode};
 
 /// Most prompt filters in one file.
 const MAX_FILTERS: usize = 256;
+/// Most files with policies.
+const MAX_POLICIES: usize = 64;
 /// Most agents in one file.
 const MAX_AGENTS: usize = 256;
 
@@ -91,6 +93,7 @@ fn empty() -> Config {
         sandbox_mode: SandboxMode::default(),
         audit_enabled: true,
         prompt_filters: Vec::new(),
+        policies: Vec::new(),
         allowed_networks: Vec::new(),
         limits: Limits::default(),
         models: Models::default(),
@@ -132,6 +135,12 @@ fn top(r: &mut Reader<'_>, root: &Node) -> Config {
     }
     if let Some(field) = fields.get("prompt_filters") {
         config.prompt_filters = filters(r, &field);
+    }
+    if let Some(field) = fields.get("policies") {
+        let help = "write a list of files with Cedar policies, such as `[./policies/bank.cedar]`";
+        let files = r.list(&field, MAX_POLICIES, help).unwrap_or_default();
+        config.policies =
+            files.iter().filter_map(|node| r.host_path(&field.element(node), Wants::File, help)).collect();
     }
     if let Some(field) = fields.get("allowed_networks") {
         config.allowed_networks = networks(r, &field, "allowed_networks");

@@ -80,7 +80,7 @@ pub fn host(name: &str) -> NetRule {
 pub fn raw(name: &str, port: u16) -> NetRule {
     let pattern = HostPattern::Exact(DnsName::parse(name).unwrap());
     let target = NetTarget::Host { pattern, ports: vec![port], addresses: Vec::new(), raw: true };
-    NetRule { id: format!("allow {name}"), text: name.to_owned(), target }
+    NetRule { id: format!("allow {name} raw"), text: name.to_owned(), target }
 }
 
 /// A rule for a name that may lead into a private network.

@@ -69,7 +69,8 @@ async fn text_and_usage_arrive_from_every_provider() {
 
 /// The rule that allows a model: it is the agent's own, or `*` names it.
 fn rule(model: &str) -> Value {
-    if model == "chat/m" { json!(["agents.a.model"]) } else { json!(["agents.a.models.allow[0]"]) }
+    let allowed = "agents.a.models.allow[0]";
+    if model == "chat/m" { json!(["agents.a.model", allowed]) } else { json!([allowed]) }
 }
 
 #[tokio::test]

@@ -13,6 +13,8 @@ pub fn main(arguments: &Config) -> Result<ExitCode, Failure> {
             // What is checked beyond the file itself is said as its mistakes are.
             let unpriced = nanoclaw_llm::unpriced(&loaded.config)
                 .map_err(|error| Failure::with_status(format_args!("error: {error}"), FAILED))?;
+            nanoclaw_server::policies::read(&loaded.config)
+                .map_err(|error| Failure::with_status(format_args!("error: {error}"), FAILED))?;
             loaded.notices.iter().map(super::notice_text).chain(unpriced).for_each(output::notice);
             output::line(format_args!("`{}` is valid", file.display()));
         }

@@ -10,6 +10,7 @@ pub mod down;
 pub mod exec;
 pub mod logs;
 pub mod openclaw;
+pub mod policy;
 pub mod ps;
 pub mod run;
 pub mod stop;
@@ -25,6 +26,7 @@ use nanoclaw_sandbox::LauncherHandle;
 use nanoclaw_sandbox::cgroup::Support;
 use nanoclaw_server::Launcher;
 use nanoclaw_server::plane::Plane;
+use nanoclaw_server::policies;
 use nanoclaw_server::providers::Providers;
 use nanoclaw_server::state::State;
 use rustix::process::{Resource, Rlimit};
@@ -38,6 +40,7 @@ fn with_plane<T>(
     asks_models: bool,
     work: impl AsyncFnOnce(Plane) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
+    let policies = loaded.map(|loaded| policies::read(&loaded.config)).transpose()?.unwrap_or_default();
     let handle = LauncherHandle::fork(state.directory().to_path_buf())?;
     let mut notices: Vec<String> =
         loaded.map(|loaded| loaded.notices.iter().map(notice_text).collect()).unwrap_or_default();
@@ -68,7 +71,7 @@ fn with_plane<T>(
         };
         notices.extend(models.as_ref().and_then(Models::notice).map(str::to_owned));
         let launcher = Launcher::new(handle)?;
-        let plane = Plane { launcher, recorder: recorder.clone(), state: Arc::new(state), models, providers };
+        let plane = Plane { launcher, recorder: recorder.clone(), state: Arc::new(state), models, providers, policies };
         for notice in notices {
             output::notice(&notice);
             recorder.note(Note::of_control(Fact::Notice(notice))).await?;

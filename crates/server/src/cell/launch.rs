@@ -86,7 +86,7 @@ pub async fn launch(plane: &Plane, order: Order, stdio: Vec<OwnedFd>) -> Result<
     let id = order.spec.id.clone();
     let drawn = new_session().map_err(|error| StepError::new("draw random bytes", error, ""));
     let session = drawn.map_err(|error| LaunchError::Step { cell: id.clone(), error })?;
-    let engine = Engine::new(id.clone(), order.networks.clone());
+    let engine = plane.engine(id.clone(), order.networks.clone());
     let engine = Arc::new(match &order.models {
         Some(access) => engine.with_models(access.clone()),
         None => engine,

@@ -69,8 +69,8 @@ impl Control {
         // Only the state directory, mode 0700, keeps others out; `identify` is the second check.
         rustix::net::bind(&listener, &SocketAddrUnix::new(path)?)?;
         rustix::net::listen(&listener, 64)?;
-        let engine =
-            Engine::new(CellId::parse("control").map_err(|error: IdError| io::Error::other(error))?, Vec::new());
+        let id = CellId::parse("control").map_err(|error: IdError| io::Error::other(error))?;
+        let engine = plane.engine(id, Vec::new());
         Ok(Self { listener: watch(listener)?, plane, fleet, engine, under_way: Mutex::default() })
     }
 

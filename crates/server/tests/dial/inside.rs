@@ -39,6 +39,7 @@ pub fn run(test: &str, directory: &Path) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let plane = Plane {
+            policies: Default::default(),
             launcher: Launcher::new(handle).unwrap(),
             recorder,
             state: Arc::new(state),

@@ -1,98 +1,70 @@
-//! The network rules: names first, then the addresses they turned out to have, then what the client really said.
+//! Why a name, a connection or a request was not permitted: names first, then the addresses they turned out to have, then
+//! what the client really said.
 
 use std::net::IpAddr;
 
 use nanoclaw_config::{NetRule, NetTarget};
-use nanoclaw_request::{Connect, Destination, Evidence, Host, HttpRequest, Refusal, RefusalCode, Resolve, Via};
+use nanoclaw_request::{Connect, Destination, Evidence, Host, HttpRequest, Refusal, RefusalCode, Resolve};
 
-use crate::{AddressClass, Engine, classify, refuse};
+use super::Rules;
+use crate::{AddressClass, classify, refuse};
 
-/// What the first bytes of a connection can change about its decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Inspection {
-    /// Nothing: whatever they are, it is refused.
-    Pointless,
-    /// Nothing: whatever they are, it is allowed, so protocols in which the server speaks first work.
-    Unneeded,
-    /// They decide.
-    Required,
-}
-
-impl Engine {
-    /// What a door should wait for before it asks for a decision on a connection to `destination`, which has these
-    /// addresses. Only a hint: the decision is made by [`Engine::authorise`].
-    pub fn inspection(&self, destination: &Destination, addresses: &[IpAddr]) -> Inspection {
-        let decide = |evidence| {
-            let addresses = addresses.to_vec();
-            self.connect(&Connect { destination: destination.clone(), via: Via::Transparent, evidence, addresses })
-        };
-        if decide(Evidence::Silent).is_ok() {
-            Inspection::Unneeded
-        } else if decide(Evidence::Http { host: destination.clone() }).is_ok() {
-            Inspection::Required
-        } else {
-            Inspection::Pointless
-        }
-    }
-
-    /// A name may be looked up when some rule would let a connection to it begin.
-    pub(crate) fn resolve(&self, resolve: &Resolve) -> Result<Vec<String>, Refusal> {
-        let by_name = |rule: &&NetRule| match &rule.target {
+impl Rules {
+    /// Why a name may not be looked up: no rule would let a connection to it begin.
+    pub(super) fn resolve(&self, resolve: &Resolve) -> Option<Refusal> {
+        let by_name = |rule: &NetRule| match &rule.target {
             NetTarget::Host { pattern, ports, .. } => {
                 pattern.matches(&resolve.name) && resolve.port.is_none_or(|p| ports.contains(&p))
             }
             NetTarget::Cidr { .. } | NetTarget::HostService { .. } => false,
         };
-        let rules = ids(self.networks.iter().filter(by_name));
-        if rules.is_empty() { Err(self.host_refusal(&resolve.name.to_string(), resolve.port)) } else { Ok(rules) }
+        let named = self.networks.iter().any(by_name);
+        (!named).then(|| self.host_refusal(&resolve.name.to_string(), resolve.port))
     }
 
-    pub(crate) fn connect(&self, connect: &Connect) -> Result<Vec<String>, Refusal> {
+    pub(super) fn connect(&self, connect: &Connect) -> Option<Refusal> {
         let rules: Vec<&NetRule> = self.networks.iter().filter(|rule| names(rule, &connect.destination)).collect();
         if rules.is_empty() {
-            return Err(self.host_refusal(&connect.destination.host.to_string(), Some(connect.destination.port)));
+            return Some(self.host_refusal(&connect.destination.host.to_string(), Some(connect.destination.port)));
         }
         // A host service is one address that the operator chose: there is no other name it could be fronting for.
         if rules.iter().any(|rule| matches!(rule.target, NetTarget::HostService { .. })) {
-            return Ok(ids(rules.into_iter()));
+            return None;
         }
         if connect.addresses.is_empty() {
-            return Err(refuse(
+            return Some(refuse(
                 RefusalCode::NameNotFound,
                 format!("{} has no address", connect.destination.host),
                 String::new(),
             ));
         }
-        for address in &connect.addresses {
-            self.address(&connect.destination, *address, &rules)?;
+        if let Some(refusal) =
+            connect.addresses.iter().find_map(|address| self.address(&connect.destination, *address, &rules))
+        {
+            return Some(refusal);
         }
         // What one rule allows raw and another allows at a private address is allowed raw there by neither.
         let inspected = evidence(&connect.destination, &connect.evidence);
         let readable = inspected.is_ok();
-        let suffices = |rule: &NetRule, address| (readable || is_raw(rule)) && reaches(rule, address);
-        if !connect.addresses.iter().all(|address| rules.iter().any(|rule| suffices(rule, *address))) {
-            inspected?;
-        }
-        let allowing =
-            rules.into_iter().filter(|rule| connect.addresses.iter().any(|address| suffices(rule, *address)));
-        Ok(ids(allowing))
+        let suffices =
+            |address: &IpAddr| rules.iter().any(|rule| (readable || is_raw(rule)) && reaches(rule, *address));
+        if connect.addresses.iter().all(suffices) { None } else { inspected.err() }
     }
 
-    /// One request on a connection that is already permitted must be for the host of that connection.
-    pub(crate) fn http(&self, http: &HttpRequest) -> Result<Vec<String>, Refusal> {
-        if http.host != http.connection {
-            return Err(host_mismatch(&http.connection, &http.host));
-        }
-        let rules = ids(self.networks.iter().filter(|rule| names(rule, &http.connection)));
-        if rules.is_empty() {
-            Err(self.host_refusal(&http.connection.host.to_string(), Some(http.connection.port)))
-        } else {
-            Ok(rules)
-        }
+    /// Why a name that leads to the loopback is not dialled, whatever permits it.
+    pub(crate) fn loopback(&self, connect: &Connect) -> Option<Refusal> {
+        let mut addresses = connect.addresses.iter().filter(|address| classify(**address) == AddressClass::Loopback);
+        addresses.find_map(|address| self.address(&connect.destination, *address, &[]))
     }
 
-    /// Whether an address that an allowed host resolved to may be dialled.
-    fn address(&self, destination: &Destination, address: IpAddr, rules: &[&NetRule]) -> Result<(), Refusal> {
+    /// One request on a connection that is already permitted must be for a host that a rule names.
+    pub(super) fn http(&self, http: &HttpRequest) -> Option<Refusal> {
+        let named = self.networks.iter().any(|rule| names(rule, &http.connection));
+        (!named).then(|| self.host_refusal(&http.connection.host.to_string(), Some(http.connection.port)))
+    }
+
+    /// Why an address that an allowed host resolved to may not be dialled.
+    fn address(&self, destination: &Destination, address: IpAddr, rules: &[&NetRule]) -> Option<Refusal> {
         let class = classify(address);
         let named = rules.iter().any(|rule| reaches(rule, address));
         let rule = match &destination.host {
@@ -112,14 +84,14 @@ impl Engine {
             }
         };
         if allowed {
-            return Ok(());
+            return None;
         }
         let what = match class {
             AddressClass::Loopback => "a loopback address",
             AddressClass::Metadata => "a cloud metadata address",
             AddressClass::Public | AddressClass::Special => "a private or special-purpose address",
         };
-        Err(refuse(RefusalCode::AddressForbidden, format!("{} leads to {address}, {what}", destination.host), help))
+        Some(refuse(RefusalCode::AddressForbidden, format!("{} leads to {address}, {what}", destination.host), help))
     }
 
     fn host_refusal(&self, host: &str, port: Option<u16>) -> Refusal {
@@ -172,7 +144,7 @@ fn is_raw(rule: &NetRule) -> bool {
 }
 
 /// What the client says inside the connection must be what it dialled.
-fn evidence(destination: &Destination, evidence: &Evidence) -> Result<(), Refusal> {
+pub(crate) fn evidence(destination: &Destination, evidence: &Evidence) -> Result<(), Refusal> {
     match evidence {
         Evidence::Tls { encrypted_hello: true, .. } => Err(refuse(
             RefusalCode::EncryptedHello,
@@ -210,14 +182,10 @@ fn evidence(destination: &Destination, evidence: &Evidence) -> Result<(), Refusa
     }
 }
 
-fn host_mismatch(connection: &Destination, host: &Destination) -> Refusal {
+pub(crate) fn host_mismatch(connection: &Destination, host: &Destination) -> Refusal {
     refuse(
         RefusalCode::HttpHostMismatch,
         format!("the HTTP host {host} is not {connection}, for which the connection was opened"),
         String::new(),
     )
-}
-
-fn ids<'a>(rules: impl Iterator<Item = &'a NetRule>) -> Vec<String> {
-    rules.map(|rule| rule.id.clone()).collect()
 }

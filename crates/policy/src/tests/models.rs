@@ -1,12 +1,24 @@
 use std::collections::BTreeMap;
 
 use nanoclaw_config::{ModelAccess, ToolRule, ToolRules};
-use nanoclaw_request::{CellId, ModelCall, ModelOperation, ProposedCall, RefusalCode};
+use nanoclaw_request::{Action, ModelCall, ModelOperation, ProposedCall, RefusalCode};
 
-use crate::Engine;
+use super::{cell, decide, engine, tool as proposed};
+use crate::{Engine, Refusal};
 
-fn engine(access: ModelAccess) -> Engine {
-    Engine::new(CellId::parse("a").unwrap(), Vec::new()).with_models(access)
+trait Ask {
+    fn call_model(&self, call: &ModelCall) -> Result<Vec<String>, Refusal>;
+    fn tool_call(&self, call: &ProposedCall) -> Result<Vec<String>, Refusal>;
+}
+
+impl Ask for Engine {
+    fn call_model(&self, call: &ModelCall) -> Result<Vec<String>, Refusal> {
+        decide(self, Action::CallModel(call.clone()))
+    }
+
+    fn tool_call(&self, call: &ProposedCall) -> Result<Vec<String>, Refusal> {
+        decide(self, Action::ToolCall(call.clone()))
+    }
 }
 
 fn call(asked: &str, candidates: &[&str]) -> ModelCall {
@@ -28,7 +40,7 @@ fn texts(list: &[&str]) -> Vec<String> {
 
 #[test]
 fn without_access_no_model_answers() {
-    let engine = Engine::new(CellId::parse("a").unwrap(), Vec::new());
+    let engine = Engine::new(cell(), Vec::new());
     let refusal = engine.call_model(&call("main/x", &["main/x"])).unwrap_err();
     assert_eq!((refusal.code, refusal.reason.as_str()), (RefusalCode::ModelNotAllowed, "this agent may ask no model"));
     assert_eq!(refusal.help, "to allow it, add `model: MODEL` to agent a");
@@ -58,20 +70,9 @@ fn an_alias_does_not_lead_around_a_denial() {
     assert_eq!(refusal.reason, "model `main/large-2` is denied by agents.a.models.deny[0]");
 }
 
-fn rule(list: &str, index: usize, name: &str, arguments: &[(&str, &str)]) -> ToolRule {
+pub fn rule(list: &str, index: usize, name: &str, arguments: &[(&str, &str)]) -> ToolRule {
     let arguments = arguments.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<BTreeMap<_, _>>();
     ToolRule { id: format!("agents.a.tools.{list}[{index}]"), name: name.to_owned(), arguments }
-}
-
-fn proposed(tool: &str, arguments: Option<&[(&str, &str)]>) -> ProposedCall {
-    let arguments = arguments.map(|all| all.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());
-    ProposedCall {
-        tool: tool.to_owned(),
-        call: "call_1".to_owned(),
-        arguments,
-        digest: String::new(),
-        at_provider: false,
-    }
 }
 
 #[test]
@@ -99,16 +100,16 @@ fn tools_need_a_rule_where_there_are_rules_and_deny_wins() {
 #[test]
 fn what_runs_at_a_provider_needs_a_rule_with_its_own_name() {
     let at_provider = || ProposedCall { at_provider: true, ..proposed("web_search", None) };
-    let decide = |allow: Option<&str>| {
+    let asked = |allow: Option<&str>| {
         let allow = allow.map(|name| vec![rule("allow", 0, name, &[])]);
         let tools = ToolRules { allow, deny: Vec::new() };
         engine(ModelAccess { tools, ..ModelAccess::default() }).tool_call(&at_provider())
     };
-    let refusal = decide(None).unwrap_err();
+    let refusal = asked(None).unwrap_err();
     assert_eq!(refusal.reason, "`web_search` makes the provider reach out, which no rule allows");
     assert_eq!(refusal.help, "to allow it, add `web_search` to `tools: { allow: […] }` of agent a");
-    assert!(decide(Some("*")).is_err(), "all tools are those of the agent");
-    assert_eq!(decide(Some("web_search")).unwrap(), ["agents.a.tools.allow[0]"]);
+    assert!(asked(Some("*")).is_err(), "all tools are those of the agent");
+    assert_eq!(asked(Some("web_search")).unwrap(), ["agents.a.tools.allow[0]"]);
 }
 
 #[test]

@@ -1,0 +1,143 @@
+//! `nanoclaw policy`: see what decides, and ask it.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use nanoclaw_config::{Agent, Config, ModelRef};
+use nanoclaw_policy::{BASE, Case, SCHEMA, Written, compile, words};
+use nanoclaw_request::{Action, Refusal};
+use nanoclaw_server::policies;
+
+use crate::cli::Policy;
+use crate::output::{self, FAILED, Failure};
+use crate::terminal::visible;
+
+/// A question is answered with no, or an expectation is not met.
+const REFUSED: u8 = 1;
+
+/// Shows, explains or tests.
+pub fn main(arguments: &Policy) -> Result<ExitCode, Failure> {
+    match arguments {
+        Policy::Schema => output::line(SCHEMA.trim_end()),
+        Policy::Show { config, agent } => return Policies::load(config)?.show(agent.as_deref()),
+        Policy::Explain { config, question } => {
+            let case = Case::parse(question).map_err(failed)?;
+            return Policies::load(config)?.explain(case);
+        }
+        Policy::Test { config, file } => {
+            let table = std::fs::read_to_string(file)
+                .map_err(|error| Failure::with_status(format!("`{}`: {error}", file.display()), FAILED))?;
+            return Policies::load(config)?.test(&file.display().to_string(), &table);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn failed(error: impl std::fmt::Display) -> Failure {
+    Failure::with_status(error, FAILED)
+}
+
+/// A configuration and the policies of its files.
+struct Policies {
+    config: Config,
+    written: Arc<Written>,
+}
+
+impl Policies {
+    fn load(file: &Path) -> Result<Self, Failure> {
+        let config = nanoclaw_config::load(file)?.config;
+        let written = policies::read(&config).map_err(failed)?;
+        Ok(Self { config, written })
+    }
+
+    fn show(&self, only: Option<&str>) -> Result<ExitCode, Failure> {
+        if let Some(id) = only {
+            self.agent(id).map_err(failed)?;
+        }
+        output::line(BASE.trim_end());
+        for agent in self.config.agents.iter().filter(|agent| only.is_none_or(|id| agent.id.as_str() == id)) {
+            let access = policies::access(&self.config, agent);
+            output::line(format_args!("\n// Agent {}.", agent.id));
+            for policy in compile(&agent.id, &agent.allowed_networks, access.as_ref()) {
+                output::line(format_args!("\n{}", policy.text));
+            }
+        }
+        for policy in self.written.texts() {
+            output::line(format_args!("\n{policy}"));
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn explain(&self, case: Case) -> Result<ExitCode, Failure> {
+        match self.decide(case).map_err(failed)? {
+            Ok(policies) => {
+                output::line("allowed");
+                policies.iter().for_each(|id| output::line(format_args!("  by {}", visible(id))));
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(refusal) => {
+                output::line(format_args!("refused: {}", visible(&refusal.reason)));
+                if !refusal.help.is_empty() {
+                    output::line(format_args!("  {}", visible(&refusal.help)));
+                }
+                Ok(ExitCode::from(REFUSED))
+            }
+        }
+    }
+
+    fn test(&self, name: &str, table: &str) -> Result<ExitCode, Failure> {
+        let (mut met, mut missed) = (0_u64, 0_u64);
+        for (number, line) in table.lines().enumerate() {
+            let at =
+                |what: &dyn std::fmt::Display| Failure::with_status(format!("{name}:{}: {what}", number + 1), FAILED);
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let words = words(line).map_err(|error| at(&error))?;
+            let [expected, question @ ..] = words.as_slice() else { continue };
+            let allowed = match expected.as_str() {
+                "allow" => true,
+                "deny" => false,
+                other => return Err(at(&format!("`{other}` is neither `allow` nor `deny`"))),
+            };
+            let decided =
+                self.decide(Case::parse(question).map_err(|error| at(&error))?).map_err(|unknown| at(&unknown))?;
+            if decided.is_ok() == allowed {
+                met += 1;
+                continue;
+            }
+            missed += 1;
+            let said = match decided {
+                Ok(policies) => format!("allowed by {}", policies.join(", ")),
+                Err(refusal) => format!("refused: {refusal}"),
+            };
+            output::line(visible(&format!("{name}:{}: {line}: {said}", number + 1)));
+        }
+        output::line(format_args!("{met} as expected, {missed} not"));
+        Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
+    }
+
+    fn agent(&self, id: &str) -> Result<&Agent, String> {
+        let agent = self.config.agents.iter().find(|agent| agent.id.as_str() == id);
+        agent.ok_or_else(|| format!("the configuration has no agent `{}`", visible(id)))
+    }
+
+    /// What would be decided. The error is that there is no such agent.
+    fn decide(&self, case: Case) -> Result<Result<Vec<String>, Refusal>, String> {
+        let agent = self.agent(case.agent.as_str())?;
+        let mut action = case.action;
+        if let Action::CallModel(call) = &mut action {
+            // As the model door finds them.
+            let own = policies::access(&self.config, agent).and_then(|access| access.model);
+            if let ("default", Some(own)) = (call.asked.as_str(), own) {
+                call.asked = own;
+            }
+            let aliased = self.config.models.aliases.get(&call.asked).cloned();
+            let candidates = aliased.unwrap_or_else(|| ModelRef::parse(&call.asked).into_iter().collect());
+            call.candidates = candidates.iter().map(ModelRef::to_string).collect();
+        }
+        Ok(policies::engine(&self.config, agent, Arc::clone(&self.written)).would(&action))
+    }
+}

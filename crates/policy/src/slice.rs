@@ -1,0 +1,176 @@
+//! The policies that can matter to one agent, by action, and the asking itself.
+//!
+//! Cedar looks at every policy of the set that it is given. So each question is put to those only that can hold: of the
+//! configuration's rules, the ones whose pattern describes the resource; of all others, the ones for this action and
+//! this agent. Leaving out what cannot hold changes no answer; a property test compares with asking everything.
+
+use std::collections::HashMap;
+
+use cedar_policy::{
+    ActionConstraint, Authorizer, Decision, Entities, EntityUid, Policy, PolicySet, PrincipalConstraint, Request,
+    Response,
+};
+use nanoclaw_config::glob;
+
+use crate::ask::{Principal, Question};
+use crate::compile::Compiled;
+use crate::language::Language;
+
+/// What Cedar answers to one question.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Permitted, by these policies.
+    Permitted(Vec<String>),
+    /// Forbidden, by these policies.
+    Forbidden(Vec<String>),
+    /// No policy permits it.
+    Nothing,
+    /// A policy could not be evaluated, so nobody knows what it would have said.
+    Failed(String),
+}
+
+/// The policies for one action.
+#[derive(Clone, Debug, Default)]
+struct Slice {
+    /// Looked at for every resource.
+    always: PolicySet,
+    /// Looked at for the resources whose name the pattern describes.
+    named: Vec<(String, Policy)>,
+}
+
+/// The policies that can matter to one agent.
+#[derive(Clone, Debug)]
+pub(crate) struct Slices {
+    language: &'static Language,
+    by_action: HashMap<&'static str, (EntityUid, Slice)>,
+}
+
+/// Every action of the schema.
+pub(crate) const ACTIONS: [&str; 11] = [
+    "net_resolve",
+    "net_connect",
+    "http_request",
+    "net_datagram",
+    "file_write",
+    "exec",
+    "syscall",
+    "model_call",
+    "tool_call",
+    "cell_launch",
+    "agent_manage",
+];
+
+impl Slices {
+    /// Those of `compiled`, which are one agent's, and those of `others` that can be about `agent`, a member of
+    /// `groups`, or about an operator or trigger.
+    pub(crate) fn new(
+        language: &'static Language,
+        compiled: &[Compiled],
+        others: &[&Policy],
+        agent: &EntityUid,
+        groups: &[EntityUid],
+    ) -> Result<Self, String> {
+        let mut by_action = HashMap::new();
+        for action in ACTIONS {
+            let uid = language.action.of(action);
+            let of_agents = !matches!(action, "cell_launch" | "agent_manage");
+            let mut slice = Slice::default();
+            for policy in others {
+                let mine = !of_agents || concerns(&policy.principal_constraint(), agent, groups);
+                if mine && covers(&policy.action_constraint(), &uid) {
+                    slice.always.add((*policy).clone()).map_err(|error| error.to_string())?;
+                }
+            }
+            for rule in compiled.iter().filter(|rule| rule.action == action) {
+                let id = cedar_policy::PolicyId::new(&rule.id);
+                let policy = Policy::parse(Some(id), &rule.text).map_err(|error| format!("{}: {error}", rule.id))?;
+                slice.named.push((rule.names.clone(), policy));
+            }
+            by_action.insert(action, (uid, slice));
+        }
+        Ok(Self { language, by_action })
+    }
+
+    /// Asks.
+    pub(crate) fn ask(&self, principal: &Principal, question: Question) -> Answer {
+        self.answer(principal, question).unwrap_or_else(Answer::Failed)
+    }
+
+    fn answer(&self, principal: &Principal, question: Question) -> Result<Answer, String> {
+        let (action, slice) = self.by_action.get(question.action).ok_or("the schema has no such action")?;
+        let entities = Entities::from_entities([principal.entity.clone(), question.entity], None)
+            .map_err(|error| error.to_string())?;
+        // Questions are built in one place, after the schema; a test checks each kind of them against it.
+        let request = Request::new(principal.uid.clone(), action.clone(), question.resource, question.context, None)
+            .map_err(|error| error.to_string())?;
+        let fitting = slice.named.iter().filter(|(names, _)| glob::matches(names, &question.name));
+        let named = PolicySet::from_policies(fitting.map(|(_, policy)| policy.clone())).map_err(|e| e.to_string())?;
+        let authorizer = Authorizer::new();
+        let mut heard = Heard::default();
+        for policies in [&slice.always, &named] {
+            if !policies.is_empty() {
+                heard.hear(&authorizer.is_authorized(&request, policies, &entities));
+            }
+        }
+        Ok(heard.answer())
+    }
+
+    pub(crate) fn language(&self) -> &'static Language {
+        self.language
+    }
+}
+
+/// The answers of two sets of policies, as if they were one: forbid wins.
+#[derive(Default)]
+struct Heard {
+    permitting: Vec<String>,
+    forbidding: Vec<String>,
+    failed: Option<String>,
+}
+
+impl Heard {
+    fn hear(&mut self, response: &Response) {
+        let diagnostics = response.diagnostics();
+        // Cedar leaves out a policy that fails; one that forbids must not be left out.
+        if let Some(error) = diagnostics.errors().next() {
+            self.failed.get_or_insert_with(|| error.to_string());
+        }
+        let ids = diagnostics.reason().map(|id| AsRef::<str>::as_ref(id).to_owned());
+        match response.decision() {
+            Decision::Allow => self.permitting.extend(ids),
+            Decision::Deny => self.forbidding.extend(ids),
+        }
+    }
+
+    fn answer(mut self) -> Answer {
+        self.permitting.sort_unstable();
+        self.forbidding.sort_unstable();
+        match (self.forbidding.is_empty(), self.failed, self.permitting.is_empty()) {
+            (false, _, _) => Answer::Forbidden(self.forbidding),
+            (true, Some(error), _) => Answer::Failed(error),
+            (true, None, false) => Answer::Permitted(self.permitting),
+            (true, None, true) => Answer::Nothing,
+        }
+    }
+}
+
+/// Whether a policy with this scope can be about the agent.
+fn concerns(scope: &PrincipalConstraint, agent: &EntityUid, groups: &[EntityUid]) -> bool {
+    let is_in = |uid: &EntityUid| uid == agent || groups.contains(uid);
+    match scope {
+        PrincipalConstraint::Any => true,
+        PrincipalConstraint::Eq(uid) => uid == agent,
+        PrincipalConstraint::In(uid) => is_in(uid),
+        PrincipalConstraint::Is(kind) => kind == agent.type_name(),
+        PrincipalConstraint::IsIn(kind, uid) => kind == agent.type_name() && is_in(uid),
+    }
+}
+
+/// Whether a policy with this scope can be about the action. The schema has no groups of actions.
+fn covers(scope: &ActionConstraint, action: &EntityUid) -> bool {
+    match scope {
+        ActionConstraint::Any => true,
+        ActionConstraint::In(actions) => actions.contains(action),
+        ActionConstraint::Eq(uid) => uid == action,
+    }
+}

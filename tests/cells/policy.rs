@@ -1,0 +1,112 @@
+//! Policies in files: what they take away and give in a cell, what a mistake in one does, and what they answer outside of
+//! any cell.
+
+use crate::support::Host;
+
+const CONFIG: &str =
+    "policies: [./bank.cedar]\nagents: [{ id: teller, command: ['true'], allowed_networks: [api.bank.com] }]\n";
+
+fn host(policies: &str) -> Host {
+    let host = Host::new();
+    host.write("c.yaml", CONFIG);
+    host.write("bank.cedar", policies);
+    host
+}
+
+#[test]
+fn a_policy_of_a_file_takes_programs_and_places_away_from_one_cell() {
+    let host = host(
+        "@id(\"no-python\")\n@help(\"ask the platform team\")\n\
+         forbid(principal == Agent::\"teller\", action == Action::\"exec\", resource)\nwhen { resource.path like \"*/id\" };\n\
+         @id(\"no-secrets\")\nforbid(principal, action == Action::\"file_write\", resource)\nwhen { resource.path like \"/tmp/secret*\" };\n",
+    );
+    let script = "id; echo $?; touch /tmp/secret-1; echo $?; touch /tmp/other; echo $?";
+    let run = |name: &str| host.nanoclaw(["run", "-c", "c.yaml", "--name", name, "--", "sh", "-c", script]).good();
+    assert_eq!(run("teller").lines().collect::<Vec<_>>(), ["126", "1", "0"]);
+    let other = run("other");
+    assert!(other.starts_with("uid=1000"), "the policy is about one agent: {other}");
+
+    let records = host.records();
+    let found = |action: &str, path: &str| {
+        let mut denied = records.iter().filter(|r| r["action"] == action && r["result"] == "denied");
+        denied.find(|r| r["path"].as_str().is_some_and(|p| p.ends_with(path))).cloned().unwrap_or_default()
+    };
+    let exec = found("exec", "/id");
+    assert_eq!(exec["agent_id"], "teller", "{records:#?}");
+    assert!(exec["reason"].as_str().unwrap().contains("is denied by no-python"), "{exec}");
+    assert_eq!(exec["help"], "ask the platform team");
+    let write = found("file_write", "/tmp/secret-1");
+    assert!(write["reason"].as_str().unwrap().contains("is denied by no-secrets"), "{write}");
+}
+
+#[test]
+fn a_mistake_in_a_policy_is_named_with_its_place_and_nothing_starts() {
+    let host = host("permit(principal, action == Action::\"exec\", resource)\nwhen { resource.name == \"x\" };\n");
+    for arguments in
+        [vec!["config", "check", "c.yaml"], vec!["run", "-c", "c.yaml", "--", "true"], vec!["up", "-c", "c.yaml"]]
+    {
+        let done = host.nanoclaw(&arguments);
+        assert_eq!(done.code(), Some(125), "{done:?}");
+        let place = format!("{}:2:8: ", host.path("bank.cedar").display());
+        assert!(done.stderr.contains(&place) && done.stderr.contains("`name`"), "{}", done.stderr);
+    }
+    assert!(!host.path("state/audit/audit.jsonl").exists(), "nothing was begun");
+    host.write("c.yaml", "policies: [./missing.cedar]\n");
+    let done = host.nanoclaw(["config", "check", "c.yaml"]);
+    assert_eq!(done.code(), Some(125), "{done:?}");
+    assert!(done.stderr.contains("missing.cedar"), "{}", done.stderr);
+}
+
+#[test]
+fn decisions_are_explained_and_compared_with_a_table() {
+    let host = host(
+        "@id(\"night\")\npermit(principal == Agent::\"teller\", action in [Action::\"net_resolve\", Action::\"net_connect\"], resource)\n\
+         when { resource.name like \"*.ops.example.com\" }\n\
+         unless { action == Action::\"net_connect\" && (context.class != \"public\" || !context.agrees) };\n",
+    );
+    let explain = |words: &[&str]| host.nanoclaw([&["policy", "explain", "-c", "c.yaml"], words].concat());
+    let done = explain(&["teller", "net_connect", "a.ops.example.com:443"]);
+    assert_eq!(done.good(), "allowed\n  by night\n");
+    let done = explain(&["teller", "net_connect", "a.ops.example.com:443", "address=127.0.0.1"]);
+    assert_eq!(done.code(), Some(1), "{done:?}");
+    assert!(done.text().contains("a.ops.example.com leads to 127.0.0.1, a loopback address"), "{done:?}");
+    let done = explain(&["teller", "net_connect", "evil.test:443"]);
+    assert_eq!(
+        (done.code(), done.text().as_str()),
+        (
+            Some(1),
+            "refused: no rule allows evil.test:443\n  to allow it, add \"evil.test:443\" to allowed_networks of agent teller\n"
+        )
+    );
+    assert_eq!(explain(&["nobody", "exec", "/bin/true"]).code(), Some(125));
+    assert_eq!(explain(&["teller", "fly", "away"]).code(), Some(125));
+
+    host.write(
+        "t.txt",
+        "# expected\nallow teller net_connect api.bank.com:443\ndeny teller net_connect api.bank.com:22\n",
+    );
+    let test = |file: &str| host.nanoclaw(["policy", "test", "-c", "c.yaml", file]);
+    assert_eq!(test("t.txt").good(), "2 as expected, 0 not\n");
+    host.write("t.txt", "deny teller net_connect a.ops.example.com:443\n");
+    let done = test("t.txt");
+    assert_eq!(done.code(), Some(1));
+    assert_eq!(
+        done.text(),
+        "t.txt:1: deny teller net_connect a.ops.example.com:443: allowed by night\n0 as expected, 1 not\n"
+    );
+    host.write("t.txt", "allow teller net_connect\n");
+    let done = test("t.txt");
+    assert_eq!(done.code(), Some(125));
+    assert!(done.stderr.contains("t.txt:1: too few words"), "{done:?}");
+}
+
+#[test]
+fn what_is_shown_is_what_can_be_written() {
+    let host = host("");
+    let shown = host.nanoclaw(["policy", "show", "-c", "c.yaml"]).good();
+    for id in ["cell.writable", "role.admin", "agents.teller.allowed_networks[0]"] {
+        assert!(shown.contains(&format!("@id(\"{id}\")")), "{id} in {shown}");
+    }
+    let schema = host.nanoclaw(["policy", "schema"]).good();
+    assert!(schema.contains("action tool_call"), "{schema}");
+}
