@@ -35,6 +35,12 @@ fn a_policy_of_a_file_takes_programs_and_places_away_from_one_cell() {
     assert_eq!(exec["agent_id"], "teller", "{records:#?}");
     assert!(exec["reason"].as_str().unwrap().contains("is denied by no-python"), "{exec}");
     assert_eq!(exec["help"], "ask the platform team");
+    assert_eq!(exec["policy_ids"], serde_json::json!(["no-python"]));
+    let seq = exec["seq"].to_string();
+    let explained = host.nanoclaw(["policy", "explain", "-c", "c.yaml", "--seq", &seq]).good();
+    assert!(explained.contains("ask the platform team") && explained.contains("@id(\"no-python\")"), "{explained}");
+    let missing = host.nanoclaw(["policy", "explain", "-c", "c.yaml", "--seq", "99999999"]);
+    assert_eq!(missing.code(), Some(125), "{missing:?}");
     let write = found("file_write", "/tmp/secret-1");
     assert!(write["reason"].as_str().unwrap().contains("is denied by no-secrets"), "{write}");
 }

@@ -17,5 +17,6 @@ mod http;
 mod https;
 mod load;
 mod names;
+mod policies;
 mod raw;
 mod world;

@@ -228,6 +228,7 @@ impl Record {
         let mut record = Self::about(proposal, proposal.at(), ResultKind::Denied);
         record.describe(proposal.action());
         record.refuse(declined.refusal());
+        record.policy_ids = declined.policies().to_vec();
         if matches!(proposal.action(), Action::Syscall(call) if is_ordinary(call)) {
             record.severity = Severity::Low;
         }

@@ -140,7 +140,7 @@ impl Proposal {
 
     /// Turns it down. Anyone may refuse; only `policy` may permit.
     pub fn decline(self, refusal: Refusal) -> Declined {
-        Declined { proposal: Box::new(self), refusal }
+        Declined { proposal: Box::new(self), refusal, policies: Vec::new() }
     }
 }
 
@@ -149,6 +149,7 @@ impl Proposal {
 pub struct Declined {
     proposal: Box<Proposal>,
     refusal: Refusal,
+    policies: Vec<String>,
 }
 
 impl Declined {
@@ -160,5 +161,15 @@ impl Declined {
     /// Why.
     pub fn refusal(&self) -> &Refusal {
         &self.refusal
+    }
+
+    /// The same, forbidden by policies with these ids.
+    pub fn forbidden_by(self, policies: Vec<String>) -> Self {
+        Self { policies, ..self }
+    }
+
+    /// The ids of the policies that forbid it; none where it only is not permitted.
+    pub fn policies(&self) -> &[String] {
+        &self.policies
     }
 }

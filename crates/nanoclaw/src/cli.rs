@@ -283,8 +283,11 @@ pub enum Policy {
         /// The configuration
         #[arg(short, long, default_value = "nanoclaw-config.yaml")]
         config: PathBuf,
+        /// Instead: the decision that the audit log has under this number
+        #[arg(long, conflicts_with = "question")]
+        seq: Option<u64>,
         /// AGENT ACTION RESOURCE and more as KEY=VALUE
-        #[arg(required = true, num_args = 3.., value_name = "WORD")]
+        #[arg(required_unless_present = "seq", num_args = 3.., value_name = "WORD")]
         question: Vec<String>,
     },
     /// Compare decisions with a table of expected ones

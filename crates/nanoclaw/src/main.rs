@@ -31,7 +31,7 @@ fn main() -> ExitCode {
         cli::Command::Doctor(doctor) => command::doctor::main(state_dir, &doctor),
         cli::Command::Audit(audit) => command::audit::main(state_dir, &audit),
         cli::Command::Config(config) => command::config::main(&config),
-        cli::Command::Policy(policy) => command::policy::main(&policy),
+        cli::Command::Policy(policy) => command::policy::main(state_dir, &policy),
         cli::Command::OpenClaw(openclaw) => command::openclaw::main(state_dir, &openclaw),
         cli::Command::AgentInside { settings } => command::agent_inside::main(&settings),
         cli::Command::AttackInside { arguments } => {

@@ -77,6 +77,11 @@ impl Language {
     }
 }
 
+/// The policies of [`BASE`], one by one.
+pub fn base_texts() -> Vec<String> {
+    Language::get().map(|language| language.base.policies().map(ToString::to_string).collect()).unwrap_or_default()
+}
+
 /// The schema. Only what somebody wrote is checked against it, so that no start waits for it: a test checks what NanoClaw
 /// itself asks and says.
 pub(crate) fn schema() -> Result<&'static Schema, String> {

@@ -24,7 +24,7 @@ use nanoclaw_request::{Action, CellId, Connect, Destination, Evidence, Launch, R
 pub use address::{AddressClass, classify};
 pub use case::{Case, CaseError, words};
 pub use compile::{Compiled, compile};
-pub use language::{BASE, SCHEMA};
+pub use language::{BASE, SCHEMA, base_texts};
 pub use written::{Written, WrittenError};
 
 use ask::{Asker, Question};
@@ -118,10 +118,10 @@ impl Engine {
     pub fn authorise(&self, proposal: Proposal) -> Verdict {
         let decided = self
             .misdirected(proposal.caller(), proposal.action())
-            .map_or_else(|| self.permitting(Some(proposal.caller()), proposal.action()), Err);
+            .map_or_else(|| self.permitting(Some(proposal.caller()), proposal.action()), |refusal| Err(refusal.into()));
         match decided {
             Ok(rules) => Verdict::Allowed(Permit { proposal, rules }),
-            Err(refusal) => Verdict::Refused(proposal.decline(refusal)),
+            Err(Refused { refusal, policies }) => Verdict::Refused(proposal.decline(refusal).forbidden_by(policies)),
         }
     }
 
@@ -130,7 +130,7 @@ impl Engine {
     /// # Errors
     /// It would be refused, and why.
     pub fn would(&self, action: &Action) -> Result<Vec<String>, Refusal> {
-        self.permitting(None, action)
+        self.permitting(None, action).map_err(|refused| refused.refusal)
     }
 
     /// What a door should wait for before it asks for a decision on a connection to `destination`, which has these
@@ -169,11 +169,11 @@ impl Engine {
     }
 
     /// The ids of the policies that permit it to a caller; to this cell, if there is none.
-    fn permitting(&self, caller: Option<&Caller>, action: &Action) -> Result<Vec<String>, Refusal> {
+    fn permitting(&self, caller: Option<&Caller>, action: &Action) -> Result<Vec<String>, Refused> {
         if let Action::Http(http) = action
             && http.host != http.connection
         {
-            return Err(explain::network::host_mismatch(&http.connection, &http.host));
+            return Err(explain::network::host_mismatch(&http.connection, &http.host).into());
         }
         let slices = self.slices.as_ref().map_err(|error| undecided(error))?;
         let asker = Asker {
@@ -190,8 +190,11 @@ impl Engine {
             .collect();
         for (name, answer) in &answers {
             match answer {
-                Answer::Forbidden(policies) => return Err(self.forbidden(action, name, policies)),
-                Answer::Failed(error) => return Err(undecided(error)),
+                Answer::Forbidden(policies) => {
+                    let refusal = self.forbidden(action, name, policies);
+                    return Err(Refused { refusal, policies: policies.clone() });
+                }
+                Answer::Failed(error) => return Err(undecided(error).into()),
                 Answer::Permitted(_) | Answer::Nothing => {}
             }
         }
@@ -211,8 +214,10 @@ impl Engine {
             (_, answers) => permitted(answers),
         };
         decided.ok_or_else(|| match caller {
-            None | Some(Caller::Cell { .. }) => self.rules.explain(action),
-            Some(Caller::Operator { .. } | Caller::Schedule { .. } | Caller::Webhook { .. }) => not_for_caller(action),
+            None | Some(Caller::Cell { .. }) => self.rules.explain(action).into(),
+            Some(Caller::Operator { .. } | Caller::Schedule { .. } | Caller::Webhook { .. }) => {
+                not_for_caller(action).into()
+            }
         })
     }
 
@@ -235,6 +240,18 @@ impl Engine {
             Some(help) => Refusal { help: help.to_owned(), ..refusal },
             None => refusal,
         }
+    }
+}
+
+/// A refusal, and the policies that forbid; none where the action only is not permitted.
+struct Refused {
+    refusal: Refusal,
+    policies: Vec<String>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, policies: Vec::new() }
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use nanoclaw_audit::{Filter, Reader};
 use nanoclaw_config::{Agent, Config, ModelRef};
 use nanoclaw_policy::{BASE, Case, SCHEMA, Written, compile, words};
 use nanoclaw_request::{Action, Refusal};
@@ -17,11 +18,14 @@ use crate::terminal::visible;
 const REFUSED: u8 = 1;
 
 /// Shows, explains or tests.
-pub fn main(arguments: &Policy) -> Result<ExitCode, Failure> {
+pub fn main(state_dir: Option<&Path>, arguments: &Policy) -> Result<ExitCode, Failure> {
     match arguments {
         Policy::Schema => output::line(SCHEMA.trim_end()),
         Policy::Show { config, agent } => return Policies::load(config)?.show(agent.as_deref()),
-        Policy::Explain { config, question } => {
+        Policy::Explain { config, seq: Some(seq), .. } => {
+            return Policies::load(config)?.explain_record(&record(state_dir, *seq)?);
+        }
+        Policy::Explain { config, question, seq: None } => {
             let case = Case::parse(question).map_err(failed)?;
             return Policies::load(config)?.explain(case);
         }
@@ -34,8 +38,24 @@ pub fn main(arguments: &Policy) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The record with this number.
+fn record(state_dir: Option<&Path>, seq: u64) -> Result<String, Failure> {
+    let state = super::state(state_dir)?;
+    let numbered = |line: &String| {
+        let record: Result<serde_json::Value, _> = serde_json::from_str(line);
+        record.is_ok_and(|record| record.get("seq").and_then(serde_json::Value::as_u64) == Some(seq))
+    };
+    let mut records = Reader::open(&state.audit(), Filter::default())?.filter_map(Result::ok);
+    records.find(numbered).ok_or_else(|| failed(format!("the audit log has no record {seq}")))
+}
+
 fn failed(error: impl std::fmt::Display) -> Failure {
     Failure::with_status(error, FAILED)
+}
+
+/// Whether a policy can be about an action: it names it, or names none.
+fn about(text: &str, action: &str) -> bool {
+    text.contains(action) || !text.contains("Action::\"")
 }
 
 /// A configuration and the policies of its files.
@@ -84,6 +104,40 @@ impl Policies {
                 Ok(ExitCode::from(REFUSED))
             }
         }
+    }
+
+    /// The record, and the policies that it names as they stand now.
+    fn explain_record(&self, line: &str) -> Result<ExitCode, Failure> {
+        output::line(nanoclaw_audit::render(line));
+        let record: serde_json::Value = serde_json::from_str(line)?;
+        let text = |key: &str| record.get(key).and_then(serde_json::Value::as_str);
+        if let Some(help) = text("help") {
+            output::line(format_args!("  {}", visible(help)));
+        }
+        let named: Vec<&str> = record
+            .get("policy_ids")
+            .and_then(serde_json::Value::as_array)
+            .map(|ids| ids.iter().filter_map(serde_json::Value::as_str).collect())
+            .unwrap_or_default();
+        if named.is_empty() && text("result") == Some("denied") {
+            output::line("  no policy permits it");
+        }
+        let mut texts: Vec<String> = nanoclaw_policy::base_texts();
+        for agent in self.config.agents.iter().filter(|agent| text("agent_id") == Some(agent.id.as_str())) {
+            let access = policies::access(&self.config, agent);
+            texts.extend(compile(&agent.id, &agent.allowed_networks, access.as_ref()).into_iter().map(|p| p.text));
+        }
+        texts.extend(self.written.texts());
+        let action = format!("Action::\"{}\"", text("action").unwrap_or_default());
+        for id in named {
+            let mark = format!("@id(\"{}\")", id.escape_default());
+            let mut found = texts.iter().filter(|text| text.contains(&mark) && about(text, &action)).peekable();
+            if found.peek().is_none() {
+                output::line(format_args!("\n// {}: the configuration has it no more", visible(id)));
+            }
+            found.for_each(|text| output::line(format_args!("\n{}", text.trim())));
+        }
+        Ok(ExitCode::SUCCESS)
     }
 
     fn test(&self, name: &str, table: &str) -> Result<ExitCode, Failure> {

@@ -1,0 +1,57 @@
+//! Policies in files at the network door: what they permit is reached, what they forbid is not, request by request.
+
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+const OK: &str = "HTTP/1.1 200 OK";
+
+/// A configuration whose policies are these.
+fn config(world: &World, rules: &str, policies: &str) -> String {
+    let file = world.host.write("p.cedar", policies);
+    format!("allowed_networks: {rules}\npolicies: [\"{}\"]\n", file.display())
+}
+
+#[test]
+fn a_policy_decides_on_each_request_by_its_method_and_path() {
+    let Some(world) = World::new() else { return };
+    let policies = "@id(\"read-only\")\n@help(\"ask the owner of the interface\")\n\
+        forbid(principal, action == Action::\"http_request\", resource)\n\
+        when { resource.name == \"api.bank.test\" && (context.method != \"GET\" || context.path like \"/admin*\") };\n";
+    let script = r#"
+for request in get("api.bank.test", "/open"), get("api.bank.test", "/admin/users"), get("api.bank.test", "/open").replace("GET", "DELETE"):
+    said = exchange("api.bank.test", 80, request)[0]
+    say([said.split("\r\n")[0], "ask the owner" in said])
+"#;
+    let said = world.python_in(&config(&world, r#"["api.bank.test"]"#, policies), script);
+    let refused = json!(["HTTP/1.1 403 Forbidden", true]);
+    assert_eq!(said, [json!([OK, false]), refused.clone(), refused]);
+    let seen: Vec<Value> = world.seen_by("http").into_iter().filter(|event| event["event"] == "request").collect();
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    let denied: Vec<Value> =
+        world.door().into_iter().filter(|r| r["action"] == "http_request" && r["result"] == "denied").collect();
+    assert_eq!(denied.len(), 2, "{denied:?}");
+    assert!(denied[0]["reason"].as_str().unwrap().ends_with("is denied by read-only"), "{denied:?}");
+}
+
+#[test]
+fn a_policy_permits_a_host_that_no_rule_names_and_no_way_to_the_loopback() {
+    let Some(world) = World::new() else { return };
+    let policies = "@id(\"wild\")\npermit(principal == Agent::\"cell\", action, resource is Host)\n\
+        when { resource.name == \"wild.test\" || resource.name == \"loopback.bank.test\" };\n";
+    let script = r#"
+for name in "wild.test", "api.bank.test", "loopback.bank.test":
+    say(tell(lambda: exchange(name, 80, get(name))[0].split("\r\n")[0]))
+"#;
+    let said = world.python_in(&config(&world, "[]", policies), script);
+    assert_eq!(said, [json!(OK), json!("gaierror"), json!("HTTP/1.1 403 Forbidden")]);
+    let allowed: Vec<Value> =
+        world.door().into_iter().filter(|r| r["action"] == "net_connect" && r["result"] == "allowed").collect();
+    assert_eq!(allowed.len(), 1, "{allowed:?}");
+    assert_eq!(allowed[0]["policy_ids"], json!(["wild"]));
+    let refused = world.refusals();
+    assert!(
+        refused.iter().any(|line| line.starts_with("net_connect denied address-forbidden loopback.bank.test")),
+        "{refused:?}"
+    );
+}
