@@ -104,7 +104,8 @@ One turn with one tool call (`id -u` in the agent's own shell tool): two request
   straight to the mock.
 
 Memory: of an agent in a cell, the peak of its control group, with page cache, kernel memory and what is in its memory file
-systems; of the others, the most that was resident of all their processes together.
+systems; of the others, the most that was resident of all their processes together. Pages of NanoClaw's own program are shared by
+all cells and the kernel charges them to whoever reads them first: they are in what is resident (below), not in these peaks.
 
 {newline.join(rows)}
 
