@@ -15,7 +15,7 @@ mod written;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use nanoclaw_config::{ModelAccess, NetRule};
 use nanoclaw_identity::{Caller, Declined, Proposal};
@@ -77,8 +77,9 @@ pub enum Inspection {
 pub struct Engine {
     rules: Rules,
     written: Arc<Written>,
-    /// The error is a defect of this program; everything is refused then.
-    slices: Result<Slices, String>,
+    /// Made when the first question comes, from all that was added by then. The error is a defect of this program;
+    /// everything is refused then.
+    slices: OnceLock<Result<Slices, String>>,
 }
 
 impl Engine {
@@ -98,7 +99,12 @@ impl Engine {
     }
 
     fn of(rules: Rules, written: Arc<Written>) -> Self {
-        let slices = Language::get().and_then(|language| {
+        Self { rules, written, slices: OnceLock::new() }
+    }
+
+    fn slices(&self, language: &'static Language) -> Result<&Slices, String> {
+        let Self { rules, written, slices } = self;
+        let made = slices.get_or_init(|| {
             let agent = language.agent.of(rules.cell.as_str());
             let group = rules.models.as_ref().and_then(|access| access.group.as_deref());
             let groups: Vec<_> = group.map(|group| language.group.of(group)).into_iter().collect();
@@ -106,7 +112,7 @@ impl Engine {
             let others: Vec<_> = language.base.policies().chain(written.policies()).collect();
             Slices::new(language, &compiled, &others, &agent, &groups)
         });
-        Self { rules, written, slices }
+        made.as_ref().map_err(String::clone)
     }
 
     /// The verdict on what a door's parser made of a request: what it could not read is refused already.
@@ -175,9 +181,10 @@ impl Engine {
         {
             return Err(explain::network::host_mismatch(&http.connection, &http.host).into());
         }
-        let slices = self.slices.as_ref().map_err(|error| undecided(error))?;
+        let language = Language::get().map_err(|error| undecided(&error))?;
+        let slices = self.slices(language).map_err(|error| undecided(&error))?;
         let asker = Asker {
-            language: slices.language(),
+            language,
             agent: &self.rules.cell,
             group: self.rules.models.as_ref().and_then(|access| access.group.as_deref()),
             addresses: self.written.mentions_addresses(),

@@ -41,7 +41,6 @@ struct Slice {
 /// The policies that can matter to one agent.
 #[derive(Clone, Debug)]
 pub(crate) struct Slices {
-    language: &'static Language,
     by_action: HashMap<&'static str, (EntityUid, Slice)>,
 }
 
@@ -88,7 +87,7 @@ impl Slices {
             }
             by_action.insert(action, (uid, slice));
         }
-        Ok(Self { language, by_action })
+        Ok(Self { by_action })
     }
 
     /// Asks.
@@ -113,10 +112,6 @@ impl Slices {
             }
         }
         Ok(heard.answer())
-    }
-
-    pub(crate) fn language(&self) -> &'static Language {
-        self.language
     }
 }
 

@@ -64,7 +64,7 @@ fn every_kind_of_action_is_in_the_schema() {
     ] {
         property::fits_schema(&engine, &action);
     }
-    let language = engine.slices.as_ref().unwrap().language();
+    let language = crate::language::Language::get().unwrap();
     let asker = crate::ask::Asker { language, agent: &engine.rules.cell, group: None, addresses: false };
     let operator = nanoclaw_identity::Caller::Operator { uid: 0 };
     let trigger = nanoclaw_identity::Caller::Webhook { rule: "agents.a.webhook".to_owned() };

@@ -165,7 +165,7 @@ fn action() -> impl Strategy<Value = Action> {
 
 /// What a question says is what the schema lets policies speak about, so that none of them can fail.
 pub fn fits_schema(engine: &Engine, action: &Action) {
-    let language = engine.slices.as_ref().unwrap().language();
+    let language = crate::language::Language::get().unwrap();
     let asker = Asker { language, agent: &engine.rules.cell, group: Some("g"), addresses: true };
     let principal = asker.principal(None).unwrap();
     for question in asker.questions(action).unwrap() {
