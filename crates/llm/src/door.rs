@@ -220,16 +220,7 @@ impl Door {
 
     /// Records what leads nowhere, and requests that could not be read.
     pub(crate) async fn unread(&self, operation: ModelOperation, fault: &Fault) -> Result<(), AuditError> {
-        let call = ModelCall {
-            operation,
-            asked: String::new(),
-            candidates: Vec::new(),
-            stream: false,
-            messages: 0,
-            bytes: 0,
-            digest: digest::hex(&digest::sha256(b"")),
-            reserved_tokens: 0,
-        };
+        let call = unread_call(operation);
         let code = if fault.kind == FaultKind::Exhausted { RefusalCode::Limit } else { RefusalCode::Malformed };
         // A path can hold anything. The agent hears of its own path as it wrote it: to clean that would tell it what a
         // key is.
@@ -393,6 +384,20 @@ impl Values {
     /// Memory that they take.
     fn bytes(&self) -> usize {
         self.count.saturating_mul(BYTES_PER_VALUE)
+    }
+}
+
+/// A call of which nothing is known but what it is for.
+pub(crate) fn unread_call(operation: ModelOperation) -> ModelCall {
+    ModelCall {
+        operation,
+        asked: String::new(),
+        candidates: Vec::new(),
+        stream: false,
+        messages: 0,
+        bytes: 0,
+        digest: digest::hex(&digest::sha256(b"")),
+        reserved_tokens: 0,
     }
 }
 

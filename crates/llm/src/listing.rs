@@ -8,14 +8,13 @@ use nanoclaw_audit::{AuditError, Outcome};
 use nanoclaw_config::{NanoUsd, glob};
 use nanoclaw_dialect::{Dialect, ToolCall};
 use nanoclaw_request::{Action, ModelCall, ModelOperation};
-use nanoclaw_vault::digest;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer;
 use crate::budget::Estimate;
 use crate::call::{invalid, malformed, refuse, turned_away};
-use crate::door::{Asked, Door, Reply};
+use crate::door::{Asked, Door, Reply, unread_call};
 use crate::{estimate, keys, respond, work};
 
 /// Most tool calls that can be asked about at once.
@@ -205,14 +204,5 @@ async fn counted(door: &Door, dialect: Dialect, reply: Reply) -> Result<Option<R
 }
 
 fn listing_call(asked: String) -> ModelCall {
-    ModelCall {
-        operation: ModelOperation::List,
-        asked,
-        candidates: Vec::new(),
-        stream: false,
-        messages: 0,
-        bytes: 0,
-        digest: digest::hex(&digest::sha256(b"")),
-        reserved_tokens: 0,
-    }
+    ModelCall { asked, ..unread_call(ModelOperation::List) }
 }
