@@ -79,7 +79,7 @@ struct Conversation {
     state: State,
     runtime: Runtime,
     agent: String,
-    /// Whether it is an OpenClaw, which goes on with its only session unless it is told the name of another.
+    /// Whether it is an OpenClaw, which keeps its sessions itself and does not list them.
     is_openclaw: bool,
     /// The session, once there is one.
     session: Option<String>,
