@@ -34,6 +34,14 @@ pub enum AuditError {
         /// What the kernel said.
         source: Arc<io::Error>,
     },
+    /// What a cell has read cannot be remembered.
+    #[error("`{path}`, where it is kept what an agent has read, cannot be written: {source}; nothing is allowed until it can")]
+    Unremembered {
+        /// The file.
+        path: PathBuf,
+        /// What the kernel said.
+        source: Arc<io::Error>,
+    },
     /// The writer is gone.
     #[error("the audit writer has stopped; nothing is allowed without a record: start nanoclaw again")]
     Stopped,

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 
 use jiff::Timestamp;
+use nanoclaw_config::Label;
 use nanoclaw_policy::Permit;
 use nanoclaw_request::{CellId, Door, Refusal, SessionId};
 
 use crate::model_use::ModelUse;
-use crate::record::{Record, ResultKind, Severity, control, operator};
+use crate::record::{Record, ResultKind, Severity, control, operator_id};
 use crate::text::clip;
 
 /// How a process ended.
@@ -96,6 +97,8 @@ pub enum Fact {
     },
     /// Something that an auditor must know, such as a protection that this version does not enforce.
     Notice(String),
+    /// What a cell has read so far has risen to this.
+    LabelsRose(Label),
     /// The control plane began its work.
     ControlStarted,
     /// The control plane ended its work in order.
@@ -156,10 +159,13 @@ impl Note {
                 ..noted("limit_reached")
             },
             Fact::Notice(text) => Record { severity: Severity::Low, detail: Some(clip(text)), ..noted("notice") },
+            Fact::LabelsRose(label) => {
+                Record { detail: Some(format!("{}, {}", label.trust, label.data)), ..noted("labels_rose") }
+            }
             Fact::ControlStarted => noted("control_started"),
             Fact::ControlStopped => noted("control_stopped"),
             Fact::CallerRefused { door: at, uid, refusal } => {
-                let who = uid.map_or_else(|| format!("system:{}", at.name()), operator);
+                let who = uid.map_or_else(|| format!("system:{}", at.name()), |uid| operator_id(&uid.to_string()));
                 let mut record = Record {
                     door: Some(at.name()),
                     ..Record::new(Timestamp::now(), who, "sign_in", ResultKind::Denied)

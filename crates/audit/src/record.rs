@@ -107,6 +107,8 @@ pub(crate) struct Record {
     pub resource: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub policy_ids: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approved_by: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
     pub severity: Severity,
@@ -175,6 +177,7 @@ impl Record {
             code: None,
             resource: None,
             policy_ids: Vec::new(),
+            approved_by: Vec::new(),
             help: None,
             severity: Severity::Informational,
             via: None,
@@ -199,8 +202,8 @@ impl Record {
         // A launch is asked for by an operator, but it is the first thing that happens to the agent.
         let (agent_id, session_id) = match (proposal.caller(), action) {
             (Caller::Cell { id, session }, _) => (id.to_string(), Some(*session)),
-            (Caller::Operator { .. }, Action::Launch(launch)) => (launch.cell.to_string(), Some(launch.session)),
-            (Caller::Operator { uid }, _) => (operator(*uid), None),
+            (Caller::Operator(_), Action::Launch(launch)) => (launch.cell.to_string(), Some(launch.session)),
+            (Caller::Operator(operator), _) => (operator_id(&operator.name), None),
             (Caller::Schedule { rule } | Caller::Webhook { rule }, _) => (format!("system:{rule}"), None),
         };
         let (path, resource) = subject(action);
@@ -218,6 +221,7 @@ impl Record {
         let proposal = permit.proposal();
         let mut record = Self::about(proposal, proposal.at(), ResultKind::Allowed);
         record.policy_ids = permit.rules().to_vec();
+        record.approved_by = permit.approved().iter().map(|name| operator_id(name)).collect();
         record.describe(proposal.action());
         record
     }
@@ -280,7 +284,15 @@ impl Record {
                 Manage::Sessions { .. } => "sessions".to_owned(),
                 Manage::Stop { .. } => "stop".to_owned(),
                 Manage::Down => "down".to_owned(),
+                Manage::Reload => "reload".to_owned(),
+                Manage::Approvals => "approvals".to_owned(),
+                Manage::ResetLabels { .. } => "reset-labels".to_owned(),
+                Manage::Operators { what, .. } => (*what).to_owned(),
             }),
+            Action::Approve(approve) => {
+                Some(format!("{} question {}, sha256 {}", approve.answer, approve.question, approve.digest))
+            }
+            Action::AuditRead(read) => Some(read.what.clone()),
         };
         self.detail = detail.filter(|text| !text.is_empty()).map(clip);
     }
@@ -290,8 +302,8 @@ impl Record {
 pub(crate) const VIOLATION: &str = "Security policy violation";
 
 /// How an operator stands in `agent_id`. No cell can have this name: `:` cannot stand in one.
-pub(crate) fn operator(uid: u32) -> String {
-    format!("operator:{uid}")
+pub(crate) fn operator_id(name: &str) -> String {
+    format!("operator:{}", name.strip_prefix("uid:").unwrap_or(name))
 }
 
 /// How NanoClaw itself stands in `agent_id`.
@@ -320,9 +332,13 @@ fn subject(action: &Action) -> (Option<String>, Option<String>) {
             | Manage::Exec { cell, .. }
             | Manage::Turn { cell, .. }
             | Manage::Sessions { cell }
-            | Manage::Stop { cell } => (None, Some(cell.clone())),
-            Manage::List | Manage::Down => (None, None),
+            | Manage::Stop { cell }
+            | Manage::ResetLabels { cell } => (None, Some(cell.clone())),
+            Manage::Operators { name, .. } => (None, Some(name.clone())),
+            Manage::List | Manage::Down | Manage::Reload | Manage::Approvals => (None, None),
         },
+        Action::Approve(approve) => (None, Some(approve.cell.clone())),
+        Action::AuditRead(_) => (None, None),
     }
 }
 
@@ -407,6 +423,7 @@ const fn severity(code: RefusalCode) -> Severity {
         | RefusalCode::ReadOnly
         | RefusalCode::ModelNotAllowed
         | RefusalCode::ToolNotAllowed
+        | RefusalCode::NotApproved
         | RefusalCode::ExecNotAllowed => Severity::Medium,
         // Asking for another's door, reaching for metadata, fronting and closed system calls are not accidents.
         RefusalCode::NotYou

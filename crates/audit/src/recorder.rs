@@ -111,7 +111,7 @@ impl Recorder {
             Verdict::Refused(declined) => {
                 // Refused connections are as cheap to make as any system call; refused launches and commands are not.
                 let foldable = match declined.proposal().action() {
-                    Action::Launch(_) | Action::Manage(_) => false,
+                    Action::Launch(_) | Action::Manage(_) | Action::Approve(_) | Action::AuditRead(_) => false,
                     Action::Resolve(_)
                     | Action::Connect(_)
                     | Action::Http(_)

@@ -79,7 +79,7 @@ async fn connect(tunnel: Tunnel) -> Result<(), AuditError> {
 
 impl Tunnel {
     fn inspection(&self, addresses: &[IpAddr]) -> Inspection {
-        self.door.path.engine.inspection(&self.destination, addresses)
+        self.door.path.gate.engine().inspection(&self.destination, addresses)
     }
 
     async fn open(&self, addresses: Vec<IpAddr>, first: First) -> Result<Upstream, Stop> {

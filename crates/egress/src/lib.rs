@@ -36,9 +36,9 @@ use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nanoclaw_audit::{AuditError, Recorder};
+use nanoclaw_audit::AuditError;
+use nanoclaw_gate::Gate;
 use nanoclaw_identity::CellSockets;
-use nanoclaw_policy::Engine;
 use nanoclaw_request::{Destination, Host};
 use tokio::sync::{Semaphore, watch};
 
@@ -103,22 +103,20 @@ struct Inner {
 }
 
 impl Door {
-    /// A door for the cell that `cell` identifies, under the rules of `engine`, reaching out through `outside`.
+    /// A door for the cell that `cell` identifies, at `gate`, reaching out through `outside`.
     pub fn new(
         cell: CellSockets,
-        engine: Arc<Engine>,
-        recorder: Recorder,
+        gate: Gate,
         outside: Outside,
         limits: DoorLimits,
     ) -> Self {
-        Self::with_services(cell, engine, recorder, outside, limits, Vec::new())
+        Self::with_services(cell, gate, outside, limits, Vec::new())
     }
 
     /// The same, with places that the control plane itself serves to this cell.
     pub fn with_services(
         cell: CellSockets,
-        engine: Arc<Engine>,
-        recorder: Recorder,
+        gate: Gate,
         outside: Outside,
         limits: DoorLimits,
         services: Vec<Service>,
@@ -126,7 +124,7 @@ impl Door {
         let meter = Arc::new(Meter::default());
         let services = Services::new(services);
         let inner = Inner {
-            path: Path::new(cell, engine, recorder, Arc::clone(&meter)),
+            path: Path::new(cell, gate, Arc::clone(&meter)),
             outside,
             names: Mutex::new(SyntheticNames::new(services.hosts(), limits.names)),
             services,

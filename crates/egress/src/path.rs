@@ -3,9 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
-use nanoclaw_audit::{AuditError, Outcome, Recorded, Recorder, Ticket, Warrant};
+use nanoclaw_audit::{AuditError, Outcome, Recorded, Ticket, Warrant};
+use nanoclaw_gate::Gate;
 use nanoclaw_identity::CellSockets;
-use nanoclaw_policy::Engine;
 use nanoclaw_request::{Action, Arrived, Door, Refusal, RefusalCode, Stage};
 
 use crate::traffic::Meter;
@@ -36,21 +36,19 @@ pub(crate) type Parsed = Result<Action, (Action, Refusal)>;
 /// Everything between a request and a warrant.
 pub(crate) struct Path {
     cell: CellSockets,
-    pub(crate) engine: Arc<Engine>,
-    recorder: Recorder,
+    pub(crate) gate: Gate,
     meter: Arc<Meter>,
 }
 
 impl Path {
-    pub(crate) fn new(cell: CellSockets, engine: Arc<Engine>, recorder: Recorder, meter: Arc<Meter>) -> Self {
-        Self { cell, engine, recorder, meter }
+    pub(crate) fn new(cell: CellSockets, gate: Gate, meter: Arc<Meter>) -> Self {
+        Self { cell, gate, meter }
     }
 
     /// Walks the path: identify, propose, authorise, record.
     pub(crate) async fn walk<B>(&self, body: B, parse: impl FnOnce(B) -> Parsed) -> Result<Warrant, Stop> {
         let identified = self.cell.identify(Arrived::now(Door::Egress, body));
-        let verdict = self.engine.decide(identified.propose(parse));
-        match self.recorder.record(verdict).await? {
+        match self.gate.pass(identified.propose(parse)).await? {
             Recorded::Proceed(warrant) => Ok(warrant),
             Recorded::Stop(declined) => {
                 self.meter.refusal();
@@ -61,7 +59,7 @@ impl Path {
 
     /// Records what came of an act.
     pub(crate) async fn outcome(&self, ticket: Ticket, outcome: Outcome) -> Result<(), AuditError> {
-        self.recorder.outcome(ticket, outcome).await
+        self.gate.recorder().outcome(ticket, outcome).await
     }
 
     /// Records that an act failed, and gives the reason back to be told to the cell.

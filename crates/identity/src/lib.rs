@@ -1,6 +1,8 @@
 //! Who a request comes from. A caller is known by the socket or descriptor that it owns, never by what it says.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
+
 use nanoclaw_request::{Action, Arrived, CellId, Door, Refusal, RefusalCode, SessionId, Stage};
 
 /// Somebody that policy can speak about.
@@ -13,11 +15,8 @@ pub enum Caller {
         /// Which run.
         session: SessionId,
     },
-    /// A person at this machine, by the uid of the process.
-    Operator {
-        /// Host uid.
-        uid: u32,
-    },
+    /// A person who steers the fleet.
+    Operator(Operator),
     /// The control plane's own clock, for a schedule of the configuration.
     Schedule {
         /// Which: `agents.analyst.schedule[0]`.
@@ -28,6 +27,51 @@ pub enum Caller {
         /// Which: `agents.analyst.webhook`.
         rule: String,
     },
+}
+
+/// A person who steers the fleet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operator {
+    /// `uid:1000` for a user of this machine, otherwise the name of an account.
+    pub name: String,
+    /// What they may be.
+    pub roles: BTreeSet<Role>,
+}
+
+/// What a person may be to a fleet. What each may do is written in the policies (`role.viewer`…).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Sees what runs.
+    Viewer,
+    /// Talks with agents, starts and stops them.
+    Operator,
+    /// Answers what policy asks people.
+    Approver,
+    /// Reads the audit log.
+    Auditor,
+    /// Everything.
+    Admin,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Role; 5] = [Role::Viewer, Role::Operator, Role::Approver, Role::Auditor, Role::Admin];
+
+    /// The stable name, as it stands in policies and configurations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Role::Viewer => "viewer",
+            Role::Operator => "operator",
+            Role::Approver => "approver",
+            Role::Auditor => "auditor",
+            Role::Admin => "admin",
+        }
+    }
+
+    /// The role of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
 }
 
 /// The claim of one cell to the sockets that NanoClaw made for it. Whoever holds this decides who is identified,
@@ -53,7 +97,7 @@ impl CellSockets {
 /// Only root and the user who owns the state may steer.
 pub fn identify_operator<B>(arrived: Arrived<B>, peer_uid: u32, owner_uid: u32) -> Result<Identified<B>, Refusal> {
     if peer_uid == owner_uid || peer_uid == 0 {
-        Ok(Identified { caller: Caller::Operator { uid: peer_uid }, arrived })
+        Ok(identify_person(arrived, Operator { name: format!("uid:{peer_uid}"), roles: BTreeSet::from([Role::Admin]) }))
     } else {
         Err(Refusal {
             stage: Stage::Identify,
@@ -62,6 +106,11 @@ pub fn identify_operator<B>(arrived: Arrived<B>, peer_uid: u32, owner_uid: u32) 
             help: format!("run the command as uid {owner_uid} or as root"),
         })
     }
+}
+
+/// Identifies a person whom a certificate or token vouches for; whoever calls this has verified it.
+pub fn identify_person<B>(arrived: Arrived<B>, operator: Operator) -> Identified<B> {
+    Identified { caller: Caller::Operator(operator), arrived }
 }
 
 /// Identifies the control plane's clock: `rule` is the schedule that is due.

@@ -136,7 +136,8 @@ pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, r
 /// Something that the provider would carry out, as policy is asked about it.
 pub(crate) fn offered(tool: String) -> Action {
     let digest = digest::hex(&digest::sha256(b""));
-    Action::ToolCall(ProposedCall { tool, call: String::new(), arguments: None, digest, at_provider: true })
+    let (call, traced) = (String::new(), Vec::new());
+    Action::ToolCall(ProposedCall { tool, call, arguments: None, digest, at_provider: true, traced })
 }
 
 /// Tries the candidates in their order, until one begins to answer.

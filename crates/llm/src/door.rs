@@ -9,11 +9,11 @@ use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use nanoclaw_audit::{AuditError, Recorded, Recorder, Ticket};
+use nanoclaw_audit::{AuditError, Recorded, Ticket};
 use nanoclaw_config::ModelAccess;
 use nanoclaw_dialect::{Dialect, Fault, FaultKind};
+use nanoclaw_gate::Gate;
 use nanoclaw_identity::CellSockets;
-use nanoclaw_policy::Engine;
 use nanoclaw_request::{Action, Arrived, CellId, Door as Kind, ModelCall, ModelOperation, Refusal, RefusalCode, Stage};
 use nanoclaw_vault::digest;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -53,10 +53,9 @@ pub(crate) struct Door {
     pub(crate) shared: Arc<Shared>,
     pub(crate) id: CellId,
     pub(crate) access: ModelAccess,
-    pub(crate) recorder: Recorder,
     pub(crate) provenance: Provenance,
     cell: CellSockets,
-    engine: Arc<Engine>,
+    pub(crate) gate: Gate,
     share: Share,
     broken: watch::Sender<Option<AuditError>>,
 }
@@ -87,25 +86,23 @@ struct Held {
 pub(crate) type Reply = oneshot::Sender<Answered>;
 
 impl ModelDoor {
-    /// A door for the cell that `cell` identifies, under the rules of `engine`. `access` is what it may do, with its own
+    /// A door for the cell that `cell` identifies, at `gate`. `access` is what it may do, with its own
     /// model filled in ([`Models::access`]).
     pub fn new(
         models: &Models,
         id: CellId,
         access: ModelAccess,
         cell: CellSockets,
-        engine: Arc<Engine>,
-        recorder: Recorder,
+        gate: Gate,
     ) -> Self {
         Self {
             door: Arc::new(Door {
                 shared: Arc::clone(&models.shared),
                 id,
                 access,
-                recorder,
                 provenance: Provenance::default(),
                 cell,
-                engine,
+                gate,
                 share: Share::default(),
                 broken: watch::Sender::new(None),
             }),
@@ -240,8 +237,7 @@ impl Door {
         proposed: Result<Action, (Action, Refusal)>,
     ) -> Result<Result<(Action, Ticket), Refusal>, AuditError> {
         let identified = self.cell.identify(Arrived::now(Kind::Model, proposed));
-        let verdict = self.engine.decide(identified.propose(|proposed| proposed));
-        match self.recorder.record(verdict).await? {
+        match self.gate.pass(identified.propose(|proposed| proposed)).await? {
             Recorded::Proceed(warrant) => Ok(Ok(warrant.spend())),
             Recorded::Stop(declined) => {
                 let refusal = declined.refusal().clone();

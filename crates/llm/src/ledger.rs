@@ -203,7 +203,7 @@ impl Ledger {
             sources: bounded(self.sources),
             answer_sha256: self.answer_digest,
         };
-        self.door.recorder.outcome(self.ticket, Outcome { error, model: Some(used), ..Outcome::default() }).await
+        self.door.gate.recorder().outcome(self.ticket, Outcome { error, model: Some(used), ..Outcome::default() }).await
     }
 
     /// Adds to what the answer is estimated to have.

@@ -69,7 +69,7 @@ pub(crate) async fn models(
         }
     };
     let _agent_left = reply.send(answer).is_err();
-    door.recorder.outcome(ticket, Outcome::default()).await
+    door.gate.recorder().outcome(ticket, Outcome::default()).await
 }
 
 /// The names of models that the agent may ask: its own, and those that its rules name.
@@ -127,7 +127,7 @@ pub(crate) async fn count_tokens(door: &Arc<Door>, asked: Asked, reply: Reply) -
     };
     let answer = match (door.walk(proposed).await?, read) {
         (Ok((_, ticket)), Ok((input, _))) => {
-            door.recorder.outcome(ticket, Outcome::default()).await?;
+            door.gate.recorder().outcome(ticket, Outcome::default()).await?;
             respond::json(StatusCode::OK, &json!({"input_tokens": input}))
         }
         (Ok(_), Err(reason)) => respond::fault(dialect, &invalid(reason), None),

@@ -71,6 +71,7 @@ pub(crate) fn of_refusal(refusal: &Refusal) -> Fault {
         | RefusalCode::ExecNotAllowed
         | RefusalCode::SyscallNotAllowed
         | RefusalCode::Undecided
+        | RefusalCode::NotApproved
         | RefusalCode::ModelNotAllowed
         | RefusalCode::ToolNotAllowed
         | RefusalCode::ContentRefused

@@ -1,18 +1,25 @@
 //! Actions as questions to Cedar.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use cedar_policy::{Context, Entity, EntityUid, RestrictedExpression};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use nanoclaw_config::{Label, Labels, ToolClass, Trust};
 use nanoclaw_identity::Caller;
 use nanoclaw_request::{
-    Action, CellId, Connect, Destination, Evidence, Host, Launch, Manage, ModelCall, ModelOperation, ProposedCall,
+    Action, Approve, CellId, Connect, Destination, Evidence, Host, Launch, Manage, ModelCall, ModelOperation, Origin,
+    ProposedCall,
 };
 
 use crate::compile::literal;
+use crate::engine::Mentions;
 use crate::explain::network::evidence;
 use crate::language::Language;
-use crate::{AddressClass, classify};
+use crate::slice::is_of_agents;
+use crate::tools::{self, ToolFacts};
+use crate::{AddressClass, classify, hosts};
 
 /// One thing that Cedar decides. An action may be several: each address of a connection, each model behind an alias.
 pub(crate) struct Question {
@@ -44,8 +51,11 @@ pub(crate) struct Asker<'a> {
     pub(crate) language: &'static Language,
     pub(crate) agent: &'a CellId,
     pub(crate) group: Option<&'a str>,
-    /// Whether some policy looks at the address even where its class is enough for the rules. Reading one is costly.
-    pub(crate) addresses: bool,
+    pub(crate) labels: &'a Labels,
+    /// What the agent has read so far.
+    pub(crate) session: Label,
+    pub(crate) now: Timestamp,
+    pub(crate) mentions: Mentions,
 }
 
 impl Asker<'_> {
@@ -57,15 +67,18 @@ impl Asker<'_> {
                 let group = self.group.map(|group| language.group.of(group));
                 (language.agent.of(self.agent.as_str()), Pairs::new(), group)
             }
-            Some(Caller::Operator { uid }) => {
-                (language.operator.of(&format!("uid:{uid}")), Pairs::new(), Some(language.role.of("admin")))
+            Some(Caller::Operator(operator)) => {
+                let uid = language.operator.of(&operator.name);
+                let roles = operator.roles.iter().map(|role| language.role.of(role.name())).collect();
+                let entity = entity(&uid, Pairs::new(), roles)?;
+                return Ok(Principal { uid, entity });
             }
             Some(Caller::Schedule { rule } | Caller::Webhook { rule }) => {
                 let agent = RestrictedExpression::new_entity_uid(language.agent.of(self.agent.as_str()));
                 (language.trigger.of(rule), vec![("agent", agent)], None)
             }
         };
-        let entity = entity(&uid, attributes, parent)?;
+        let entity = entity(&uid, attributes, parent.into_iter().collect())?;
         Ok(Principal { uid, entity })
     }
 
@@ -74,12 +87,12 @@ impl Asker<'_> {
     pub(crate) fn questions(&self, action: &Action) -> Result<Vec<Question>, Unaskable> {
         let language = self.language;
         let one = |resource: EntityUid, name: &str, attributes: Pairs, context: Pairs| {
-            question(action.name(), resource, name, attributes, context).map(|question| vec![question])
+            self.question(action.name(), resource, name, attributes, context).map(|question| vec![question])
         };
         match action {
             Action::Resolve(resolve) => {
                 let name = resolve.name.as_str();
-                one(language.host.of(name), name, self.host(name, false, resolve.port), Pairs::new())
+                one(language.host.of(name), name, self.host(&Host::Name(resolve.name.clone()), name, resolve.port), Pairs::new())
             }
             Action::Connect(connect) => self.connect(action.name(), connect),
             Action::Http(http) => {
@@ -92,7 +105,7 @@ impl Asker<'_> {
             }
             Action::Datagram(datagram) => {
                 let name = literal(datagram.to.ip());
-                let attributes = self.host(&name, true, Some(datagram.to.port()));
+                let attributes = self.host(&Host::Ip(datagram.to.ip()), &name, Some(datagram.to.port()));
                 let protocol = RestrictedExpression::new_long(datagram.protocol.into());
                 one(language.host.of(&name), &name, attributes, vec![("protocol", protocol)])
             }
@@ -124,9 +137,13 @@ impl Asker<'_> {
             ),
             Action::Manage(manage) => {
                 let (operation, cell) = steered(manage);
-                let resource = cell.map_or_else(|| language.fleet.of("fleet"), |cell| language.agent.of(cell));
+                let resource = cell.map_or_else(|| language.fleet.of(FLEET), |cell| language.agent.of(cell));
                 one(resource, cell.unwrap_or_default(), Pairs::new(), vec![("operation", text(operation))])
             }
+            Action::Approve(Approve { cell, answer, .. }) => {
+                one(language.agent.of(cell), cell, Pairs::new(), vec![("answer", text(answer))])
+            }
+            Action::AuditRead(_) => one(language.fleet.of(FLEET), FLEET, Pairs::new(), Pairs::new()),
         }
     }
 
@@ -148,10 +165,10 @@ impl Asker<'_> {
                 ("agrees", truth(agrees)),
                 ("class", text(class_name(class))),
             ];
-            if self.addresses || literal_host || class != AddressClass::Public {
+            if self.mentions.addresses || literal_host || class != AddressClass::Public {
                 context.push(("address", RestrictedExpression::new_ip(literal(*address))));
             }
-            question(action, self.language.host.of(&name), &name, attributes.clone(), context)
+            self.question(action, self.language.host.of(&name), &name, attributes.clone(), context)
         };
         match &connect.destination.host {
             // An address needs no lookup.
@@ -161,21 +178,26 @@ impl Asker<'_> {
     }
 
     fn destination(&self, destination: &Destination) -> (String, Pairs) {
-        let (name, is_literal) = match &destination.host {
-            Host::Name(name) => (name.as_str().to_owned(), false),
-            Host::Ip(address) => (literal(*address), true),
+        let name = match &destination.host {
+            Host::Name(name) => name.as_str().to_owned(),
+            Host::Ip(address) => literal(*address),
         };
-        let attributes = self.host(&name, is_literal, Some(destination.port));
+        let attributes = self.host(&destination.host, &name, Some(destination.port));
         (name, attributes)
     }
 
-    fn host(&self, name: &str, is_literal: bool, port: Option<u16>) -> Pairs {
+    fn host(&self, host: &Host, name: &str, port: Option<u16>) -> Pairs {
         let labels = i64::try_from(name.split('.').count()).unwrap_or(i64::MAX);
         let mut attributes = vec![
             ("name", text(name)),
             ("labels", RestrictedExpression::new_long(labels)),
-            ("literal", truth(is_literal)),
+            ("literal", truth(matches!(host, Host::Ip(_)))),
         ];
+        if self.mentions.labels {
+            let label = hosts::host(self.labels, host);
+            attributes.push(("trusted", truth(label.trust == Trust::Trusted)));
+            attributes.push(("data", data(label)));
+        }
         attributes.extend(port.map(|port| ("port", RestrictedExpression::new_long(port.into()))));
         attributes
     }
@@ -194,44 +216,106 @@ impl Asker<'_> {
                 ("messages", number(call.messages as u64)),
                 ("reserved_tokens", number(call.reserved_tokens)),
             ];
-            question(action, self.language.model.of(&name), &name, vec![("name", text(&name))], context)
+            self.question(action, self.language.model.of(&name), &name, vec![("name", text(&name))], context)
         };
         names.into_iter().map(asked).collect()
     }
 
     fn tool(&self, action: &'static str, call: &ProposedCall) -> Result<Question, Unaskable> {
         let uid = self.language.tool.of(&call.tool);
+        let facts = tools::facts(self.labels, &call.tool);
+        let does = |class| truth(facts.does.contains(&class));
         let attributes = [
             ("name", text(&call.tool)),
             ("at_provider", truth(call.at_provider)),
             ("readable", truth(call.arguments.is_some())),
+            ("reads", does(ToolClass::Reads)),
+            ("writes", does(ToolClass::Writes)),
+            ("sends", does(ToolClass::Sends)),
+            ("pays", does(ToolClass::Pays)),
+            ("executes", does(ToolClass::Executes)),
         ];
         let tags = call.arguments.iter().flatten().map(|(key, value)| (key.clone(), text(value)));
         let attributes = attributes.map(|(key, value)| (key.to_owned(), value));
         let entity =
             Entity::new_with_tags(uid.clone(), attributes, [], tags).map_err(|error| Unaskable(error.to_string()))?;
-        let context = Context::empty();
+        let names = |names: Vec<&str>| RestrictedExpression::new_set(names.into_iter().map(text));
+        let context = vec![
+            ("vouched", truth(is_vouched(call, &facts))),
+            ("from_user", names(from_user(call))),
+            ("from_untrusted", names(from_untrusted(call))),
+        ];
+        let context = self.context(action, context)?;
         Ok(Question { action, resource: uid, context, entity, name: call.tool.clone() })
+    }
+
+    fn question(
+        &self,
+        action: &'static str,
+        resource: EntityUid,
+        name: &str,
+        attributes: Pairs,
+        context: Pairs,
+    ) -> Result<Question, Unaskable> {
+        let entity = entity(&resource, attributes, HashSet::new())?;
+        Ok(Question { action, context: self.context(action, context)?, resource, entity, name: name.to_owned() })
+    }
+
+    /// The context with what every action has.
+    fn context(&self, action: &str, mut context: Pairs) -> Result<Context, Unaskable> {
+        let unaskable = |error: &dyn std::fmt::Display| Unaskable(error.to_string());
+        let record = |fields: Pairs| {
+            let fields = fields.into_iter().map(|(key, value)| (key.to_owned(), value));
+            RestrictedExpression::new_record(fields).map_err(|error| unaskable(&error))
+        };
+        if self.mentions.labels && is_of_agents(action) {
+            let untrusted = truth(self.session.trust == Trust::Untrusted);
+            context.push(("session", record(vec![("untrusted", untrusted), ("data", data(self.session))])?));
+        }
+        if self.mentions.now {
+            let now = self.now.to_zoned(TimeZone::UTC);
+            let long = |value: i8| RestrictedExpression::new_long(value.into());
+            let weekday = long(now.weekday().to_monday_one_offset());
+            context.push(("now", record(vec![("weekday", weekday), ("hour", long(now.hour())), ("minute", long(now.minute()))])?));
+        }
+        let context = context.into_iter().map(|(key, value)| (key.to_owned(), value));
+        Context::from_pairs(context).map_err(|error| unaskable(&error))
     }
 }
 
-fn question(
-    action: &'static str,
-    resource: EntityUid,
-    name: &str,
-    attributes: Pairs,
-    context: Pairs,
-) -> Result<Question, Unaskable> {
-    let entity = entity(&resource, attributes, None)?;
-    let context = context.into_iter().map(|(key, value)| (key.to_owned(), value));
-    let context = Context::from_pairs(context).map_err(|error| Unaskable(error.to_string()))?;
-    Ok(Question { action, resource, context, entity, name: name.to_owned() })
+/// The fleet has one name.
+const FLEET: &str = "fleet";
+
+/// Whether everything that says where a call goes has somebody's word.
+fn is_vouched(call: &ProposedCall, facts: &ToolFacts) -> bool {
+    let Some(arguments) = &call.arguments else { return false };
+    let names: Vec<&str> = arguments.iter().map(|(name, _)| name.as_str()).collect();
+    arguments.iter().filter(|(name, _)| facts.is_destination(name, &names)).all(|(name, value)| {
+        let mut traced = call.traced.iter().filter(|traced| traced.argument == *name).peekable();
+        // What nobody traced is as good as its whole text.
+        if traced.peek().is_none() {
+            return facts.allows(name, value);
+        }
+        traced.all(|traced| traced.origin <= Origin::Trusted || facts.allows(name, &traced.value))
+    })
 }
 
-fn entity(uid: &EntityUid, attributes: Pairs, parent: Option<EntityUid>) -> Result<Entity, Unaskable> {
+/// The arguments all of whose texts a trusted user said.
+fn from_user(call: &ProposedCall) -> Vec<&str> {
+    let traced: BTreeSet<&str> = call.traced.iter().map(|traced| traced.argument.as_str()).collect();
+    let others = |name: &&str| call.traced.iter().any(|traced| traced.argument == *name && traced.origin != Origin::User);
+    traced.into_iter().filter(|name| !others(name)).collect()
+}
+
+/// The arguments with a text that only untrusted sources gave.
+fn from_untrusted(call: &ProposedCall) -> Vec<&str> {
+    let untrusted = call.traced.iter().filter(|traced| traced.origin == Origin::Untrusted);
+    untrusted.map(|traced| traced.argument.as_str()).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+fn entity(uid: &EntityUid, attributes: Pairs, parents: HashSet<EntityUid>) -> Result<Entity, Unaskable> {
     let attributes: HashMap<String, RestrictedExpression> =
         attributes.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    let parents: HashSet<EntityUid> = parent.into_iter().collect();
     Entity::new(uid.clone(), attributes, parents).map_err(|error| Unaskable(error.to_string()))
 }
 
@@ -241,6 +325,11 @@ fn text(text: &str) -> RestrictedExpression {
 
 fn truth(truth: bool) -> RestrictedExpression {
     RestrictedExpression::new_bool(truth)
+}
+
+/// How confidential, as policies compare it.
+fn data(label: Label) -> RestrictedExpression {
+    RestrictedExpression::new_long(label.data as i64)
 }
 
 const fn class_name(class: AddressClass) -> &'static str {
@@ -262,5 +351,9 @@ fn steered(manage: &Manage) -> (&'static str, Option<&str>) {
         Manage::Turn { cell, .. } => ("turn", Some(cell)),
         Manage::Sessions { cell } => ("sessions", Some(cell)),
         Manage::Stop { cell } => ("stop", Some(cell)),
+        Manage::Reload => ("reload", None),
+        Manage::Approvals => ("approvals", None),
+        Manage::ResetLabels { cell } => ("reset-labels", Some(cell)),
+        Manage::Operators { .. } => ("operators", None),
     }
 }

@@ -1,22 +1,28 @@
-//! Questions that a person writes down: an agent, an action, what it is done to, and more as `key=value`.
+//! Questions that a person writes down: an agent, an action, what it is done to, and more as `key=value`. What the agent
+//! has read before stands behind its name.
 //!
 //! ```text
 //! analyst net_connect api.example.com:443
-//! analyst tool_call shell command="git status"
+//! analyst[untrusted,confidential] tool_call shell command="git status"
 //! ```
 
 use std::net::IpAddr;
 
+use nanoclaw_config::{DataClass, Label, Trust};
 use nanoclaw_request::{
     Action, CellId, Connect, Datagram, Destination, DnsName, Evidence, Exec, FileWrite, Host, HttpRequest, ModelCall,
     ModelOperation, ProposedCall, Resolve, Syscall, Via,
 };
+
+use crate::session::NOTHING_READ;
 
 /// A question about an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
     /// Whose action.
     pub agent: CellId,
+    /// What the agent has read before.
+    pub session: Label,
     /// What.
     pub action: Action,
 }
@@ -40,7 +46,7 @@ const SOMEWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(93, 184, 216, 34));
 const NO_OBSTACLE: Option<i32> = None;
 
 impl Case {
-    /// Reads `AGENT ACTION RESOURCE [KEY=VALUE…]`.
+    /// Reads `AGENT ACTION RESOURCE [KEY=VALUE…]`, where AGENT may be `analyst[untrusted,confidential]`.
     ///
     /// # Errors
     /// The words are no question.
@@ -48,15 +54,36 @@ impl Case {
         let [agent, action, resource, pairs @ ..] = words else {
             return Err(wrong("too few words", "write AGENT ACTION RESOURCE, such as `analyst tool_call shell`"));
         };
+        let (agent, session) = match agent.strip_suffix(']').and_then(|agent| agent.split_once('[')) {
+            Some((agent, session)) => (agent, label(session)?),
+            None => (agent.as_str(), NOTHING_READ),
+        };
         let agent =
             CellId::parse(agent).map_err(|error| wrong(format!("`{agent}`: {error}"), "write an agent's id"))?;
         let mut pairs = Pairs::read(pairs)?;
         let action = action_of(action, resource, &mut pairs)?;
         match pairs.0.first() {
-            None => Ok(Self { agent, action }),
+            None => Ok(Self { agent, session, action }),
             Some((key, _)) => Err(wrong(format!("`{key}` says nothing about {}", action.name()), "leave it out")),
         }
     }
+}
+
+/// Reads `untrusted,secret`: what stands there, and otherwise trusted and public.
+fn label(text: &str) -> Result<Label, CaseError> {
+    text.split(',').try_fold(NOTHING_READ, |label, word| {
+        let word = word.trim();
+        let trust = Trust::ALL.into_iter().find(|trust| trust.name() == word);
+        let data = DataClass::ALL.into_iter().find(|data| data.name() == word);
+        match (trust, data) {
+            (Some(trust), _) => Ok(Label { trust, ..label }),
+            (None, Some(data)) => Ok(Label { data, ..label }),
+            (None, None) => Err(wrong(
+                format!("`{word}` is no label"),
+                "write some of trusted, untrusted, public, internal, confidential, secret",
+            )),
+        }
+    })
 }
 
 /// What stands behind the resource.
@@ -125,7 +152,14 @@ fn action_of(action: &str, resource: &str, pairs: &mut Pairs) -> Result<Action, 
             let at_provider = pairs.take("at_provider").is_some_and(|value| value == "true");
             let (call, digest) = (String::new(), String::new());
             let arguments = Some(pairs.all());
-            Action::ToolCall(ProposedCall { tool: resource.to_owned(), call, arguments, digest, at_provider })
+            Action::ToolCall(ProposedCall {
+                tool: resource.to_owned(),
+                call,
+                arguments,
+                digest,
+                at_provider,
+                traced: Vec::new(),
+            })
         }
         other => {
             return Err(wrong(
@@ -224,6 +258,7 @@ mod tests {
             ("a net_connect api.example.com", "has no port"),
             ("a net_connect api.example.com:443 color=red", "`color` says nothing about net_connect"),
             ("a exec /bin/sh x", "`x` is no pair"),
+            ("a[tainted] exec /bin/sh", "`tainted` is no label"),
             ("A! exec /bin/sh", "`A!`"),
         ] {
             let error = case(line).unwrap_err();

@@ -51,15 +51,9 @@ impl Language {
     }
 
     fn read() -> Result<Self, String> {
-        let read: PolicySet = BASE.parse().map_err(|error: cedar_policy::ParseErrors| error.to_string())?;
-        let mut base = PolicySet::new();
-        for policy in read.policies() {
-            let id = policy.annotation("id").ok_or("a policy without `@id`")?;
-            base.add(policy.new_id(PolicyId::new(id))).map_err(|error| error.to_string())?;
-        }
         let named = Type::parse;
         Ok(Self {
-            base,
+            base: by_id(BASE)?,
             action: named("Action")?,
             agent: named("Agent")?,
             fleet: named("Fleet")?,
@@ -75,6 +69,17 @@ impl Language {
             trigger: named("Trigger")?,
         })
     }
+}
+
+/// Policies of NanoClaw's own, known by their `@id`.
+pub(crate) fn by_id(text: &str) -> Result<PolicySet, String> {
+    let read: PolicySet = text.parse().map_err(|error: cedar_policy::ParseErrors| error.to_string())?;
+    let mut policies = PolicySet::new();
+    for policy in read.policies() {
+        let id = policy.annotation("id").ok_or("a policy without `@id`")?;
+        policies.add(policy.new_id(PolicyId::new(id))).map_err(|error| error.to_string())?;
+    }
+    Ok(policies)
 }
 
 /// The policies of [`BASE`], one by one.

@@ -16,11 +16,19 @@ use crate::ask::{Principal, Question};
 use crate::compile::Compiled;
 use crate::language::Language;
 
+/// The annotation of a policy that forbids unless people agree. Its value says why, for them.
+pub(crate) const ASK: &str = "ask";
+
 /// What Cedar answers to one question.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Permitted, by these policies.
-    Permitted(Vec<String>),
+    /// Permitted by these policies, if people agree where these others ask for it.
+    Permitted {
+        /// Who permits.
+        by: Vec<String>,
+        /// Who asks.
+        asking: Vec<String>,
+    },
     /// Forbidden, by these policies.
     Forbidden(Vec<String>),
     /// No policy permits it.
@@ -29,11 +37,23 @@ pub(crate) enum Answer {
     Failed(String),
 }
 
+impl Answer {
+    /// The policies that ask people.
+    pub(crate) fn asking(&self) -> &[String] {
+        match self {
+            Answer::Permitted { asking, .. } => asking,
+            Answer::Forbidden(_) | Answer::Nothing | Answer::Failed(_) => &[],
+        }
+    }
+}
+
 /// The policies for one action.
 #[derive(Clone, Debug, Default)]
 struct Slice {
     /// Looked at for every resource.
     always: PolicySet,
+    /// Those that forbid unless people agree; looked at for what all others permit.
+    asking: PolicySet,
     /// Looked at for the resources whose name the pattern describes.
     named: Vec<(String, Policy)>,
 }
@@ -42,10 +62,12 @@ struct Slice {
 #[derive(Clone, Debug)]
 pub(crate) struct Slices {
     by_action: HashMap<&'static str, (EntityUid, Slice)>,
+    /// Why policies ask people, by id.
+    why: HashMap<String, String>,
 }
 
 /// Every action of the schema.
-pub(crate) const ACTIONS: [&str; 11] = [
+pub(crate) const ACTIONS: [&str; 13] = [
     "net_resolve",
     "net_connect",
     "http_request",
@@ -57,7 +79,14 @@ pub(crate) const ACTIONS: [&str; 11] = [
     "tool_call",
     "cell_launch",
     "agent_manage",
+    "approve",
+    "audit_read",
 ];
+
+/// Those of them that agents do.
+pub(crate) fn is_of_agents(action: &str) -> bool {
+    !matches!(action, "cell_launch" | "agent_manage" | "approve" | "audit_read")
+}
 
 impl Slices {
     /// Those of `compiled`, which are one agent's, and those of `others` that can be about `agent`, a member of
@@ -69,15 +98,21 @@ impl Slices {
         agent: &EntityUid,
         groups: &[EntityUid],
     ) -> Result<Self, String> {
-        let mut by_action = HashMap::new();
+        let (mut by_action, mut why) = (HashMap::new(), HashMap::new());
         for action in ACTIONS {
             let uid = language.action.of(action);
-            let of_agents = !matches!(action, "cell_launch" | "agent_manage");
             let mut slice = Slice::default();
             for policy in others {
-                let mine = !of_agents || concerns(&policy.principal_constraint(), agent, groups);
+                let mine = !is_of_agents(action) || concerns(&policy.principal_constraint(), agent, groups);
                 if mine && covers(&policy.action_constraint(), &uid) {
-                    slice.always.add((*policy).clone()).map_err(|error| error.to_string())?;
+                    let set = match policy.annotation(ASK) {
+                        Some(reason) => {
+                            why.insert(policy.id().to_string(), reason.to_owned());
+                            &mut slice.asking
+                        }
+                        None => &mut slice.always,
+                    };
+                    set.add((*policy).clone()).map_err(|error| error.to_string())?;
                 }
             }
             for rule in compiled.iter().filter(|rule| rule.action == action) {
@@ -87,7 +122,12 @@ impl Slices {
             }
             by_action.insert(action, (uid, slice));
         }
-        Ok(Self { by_action })
+        Ok(Self { by_action, why })
+    }
+
+    /// Why a policy asks people.
+    pub(crate) fn why(&self, id: &str) -> Option<&str> {
+        self.why.get(id).map(String::as_str)
     }
 
     /// Asks.
@@ -111,7 +151,19 @@ impl Slices {
                 heard.hear(&authorizer.is_authorized(&request, policies, &entities));
             }
         }
-        Ok(heard.answer())
+        let mut answer = heard.answer();
+        if let Answer::Permitted { asking, .. } = &mut answer
+            && !slice.asking.is_empty()
+        {
+            let mut heard = Heard::default();
+            heard.hear(&authorizer.is_authorized(&request, &slice.asking, &entities));
+            match heard.answer() {
+                Answer::Forbidden(policies) => *asking = policies,
+                Answer::Failed(error) => return Err(error),
+                Answer::Nothing | Answer::Permitted { .. } => {}
+            }
+        }
+        Ok(answer)
     }
 }
 
@@ -143,7 +195,7 @@ impl Heard {
         match (self.forbidding.is_empty(), self.failed, self.permitting.is_empty()) {
             (false, _, _) => Answer::Forbidden(self.forbidding),
             (true, Some(error), _) => Answer::Failed(error),
-            (true, None, false) => Answer::Permitted(self.permitting),
+            (true, None, false) => Answer::Permitted { by: self.permitting, asking: Vec::new() },
             (true, None, true) => Answer::Nothing,
         }
     }

@@ -4,9 +4,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use cedar_policy::{Policy, PolicyId, PolicySet, ValidationMode, Validator};
+use nanoclaw_config::RuleSet;
+use cedar_policy::{Effect, Policy, PolicyId, PolicySet, ValidationMode, Validator};
 
+use crate::engine::Mentions;
 use crate::language::{Language, schema};
+use crate::slice::ASK;
 
 /// Policies that somebody wrote, checked against the schema.
 #[derive(Debug, Default)]
@@ -14,7 +17,7 @@ pub struct Written {
     policies: PolicySet,
     /// What an author would tell those whom a policy refuses: its `@help`, by id.
     help: HashMap<String, String>,
-    addresses: bool,
+    mentions: Mentions,
 }
 
 /// Why a file with policies is not taken.
@@ -97,6 +100,11 @@ impl Written {
                 mistake(None, format!("`{id}` is the id of a policy of NanoClaw's own"), help);
                 continue;
             }
+            if policy.annotation(ASK).is_some() && policy.effect() != Effect::Forbid {
+                let help = "write it as a `forbid`, which a person can lift for one request".to_owned();
+                mistake(None, format!("`{id}` permits, and `@ask` is for policies that forbid"), help);
+                continue;
+            }
             if let Some(help) = policy.annotation("help") {
                 self.help.insert(id.clone(), help.to_owned());
             }
@@ -104,8 +112,7 @@ impl Written {
                 mistake(None, format!("two policies have the id `{id}`"), "each `@id` stands once".to_owned());
             }
         }
-        // A comment that mentions one costs a little time, and nothing else.
-        self.addresses |= text.contains("address");
+        self.mentions = self.mentions.and(Mentions::of(text));
     }
 
     pub(crate) fn policies(&self) -> impl Iterator<Item = &Policy> {
@@ -121,15 +128,16 @@ impl Written {
         self.help.get(id).map(String::as_str)
     }
 
-    pub(crate) fn mentions_addresses(&self) -> bool {
-        self.addresses
+    pub(crate) fn mentions(&self) -> Mentions {
+        self.mentions
     }
 }
 
 /// Whether the record must be able to tell this id from an author's.
 fn reserved(id: &str, language: &Language) -> bool {
     let base = language.base.policies().any(|policy| AsRef::<str>::as_ref(policy.id()) == id);
-    base || id.starts_with("agents.") || id.starts_with("allowed_networks[") || id.starts_with("--")
+    let of_set = RuleSet::ALL.iter().any(|set| id.starts_with(&format!("{}.", set.name())));
+    base || of_set || id.starts_with("agents.") || id.starts_with("allowed_networks[") || id.starts_with("--")
 }
 
 /// Where the mistake begins, in bytes.

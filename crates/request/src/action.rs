@@ -29,6 +29,10 @@ pub enum Action {
     ToolCall(ProposedCall),
     /// Steer the fleet.
     Manage(Manage),
+    /// Answer a question that policy puts to people.
+    Approve(Approve),
+    /// Read the audit log.
+    AuditRead(AuditRead),
 }
 
 /// Start a cell.
@@ -231,6 +235,32 @@ pub struct ProposedCall {
     /// Whether it runs at the provider, outside of every cell: nobody sees its calls before they are made, so that the
     /// question is whether it may be offered at all.
     pub at_provider: bool,
+    /// Where the texts in its arguments were first seen; empty where nobody looked.
+    pub traced: Vec<Traced>,
+}
+
+/// A text in an argument of a call, and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Traced {
+    /// The argument that it stands in, at any depth.
+    pub argument: String,
+    /// The text.
+    pub value: String,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where a text comes from, the best evidence first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// It stands in the words of a user who is trusted.
+    User,
+    /// It stands in what a trusted tool gave.
+    Trusted,
+    /// Nobody knows: the model made it, or it was forgotten.
+    Unknown,
+    /// It stands only in what an untrusted source gave.
+    Untrusted,
 }
 
 /// Steer the fleet through the control socket.
@@ -269,6 +299,42 @@ pub enum Manage {
     },
     /// Stop the fleet.
     Down,
+    /// Read the configuration again, and put its policies in force.
+    Reload,
+    /// List what waits for people's answers.
+    Approvals,
+    /// Forget what an agent has read, as if it were new.
+    ResetLabels {
+        /// Which cell.
+        cell: String,
+    },
+    /// Make, list or take away accounts, tokens and certificates.
+    Operators {
+        /// What is done, such as `token-create`.
+        what: &'static str,
+        /// To whose.
+        name: String,
+    },
+}
+
+/// An answer to a question that policy puts to people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approve {
+    /// The question's id.
+    pub question: String,
+    /// SHA-256 of the request that it is about, in hex: what the person has seen.
+    pub digest: String,
+    /// The agent that waits.
+    pub cell: String,
+    /// `approve`, `deny` or `edit`.
+    pub answer: &'static str,
+}
+
+/// Reading of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRead {
+    /// What of it, in words: from which record on, which agent.
+    pub what: String,
 }
 
 impl Action {
@@ -286,6 +352,8 @@ impl Action {
             Action::CallModel(_) => "model_call",
             Action::ToolCall(_) => "tool_call",
             Action::Manage(_) => "agent_manage",
+            Action::Approve(_) => "approve",
+            Action::AuditRead(_) => "audit_read",
         }
     }
 
@@ -293,7 +361,7 @@ impl Action {
     /// cell. The rest is queued in order and reaches the disk with the next batch.
     pub const fn is_consequential(&self) -> bool {
         match self {
-            Action::Launch(_) | Action::Connect(_) | Action::Manage(_) => true,
+            Action::Launch(_) | Action::Connect(_) | Action::Manage(_) | Action::Approve(_) => true,
             Action::CallModel(call) => !matches!(call.operation, ModelOperation::List),
             Action::Resolve(_)
             | Action::Http(_)
@@ -302,7 +370,8 @@ impl Action {
             | Action::Exec(_)
             | Action::Syscall(_)
             // The cell that carries it out is held by its own walls and doors.
-            | Action::ToolCall(_) => false,
+            | Action::ToolCall(_)
+            | Action::AuditRead(_) => false,
         }
     }
 }

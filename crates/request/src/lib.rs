@@ -12,8 +12,8 @@ mod ids;
 mod refusal;
 
 pub use action::{
-    Action, Connect, Datagram, Evidence, Exec, FileWrite, HttpRequest, Launch, Manage, ModelCall, ModelOperation,
-    ProposedCall, Resolve, Syscall, Via,
+    Action, Approve, AuditRead, Connect, Datagram, Evidence, Exec, FileWrite, HttpRequest, Launch, Manage, ModelCall,
+    ModelOperation, Origin, ProposedCall, Resolve, Syscall, Traced, Via,
 };
 pub use host::{Destination, DnsName, Host, HostError};
 pub use ids::{CellId, IdError, SessionId};
@@ -32,6 +32,8 @@ pub enum Door {
     Model,
     /// The control socket.
     Control,
+    /// The REST API.
+    Api,
     /// The control plane's own clock.
     Clock,
     /// A webhook.
@@ -47,6 +49,7 @@ impl Door {
             Door::Egress => "egress",
             Door::Model => "model",
             Door::Control => "control",
+            Door::Api => "api",
             Door::Clock => "clock",
             Door::Webhook => "webhook",
         }

@@ -54,6 +54,8 @@ pub enum RefusalCode {
     ToolNotAllowed,
     /// A budget is used up.
     BudgetExhausted,
+    /// Somebody must approve of it, and nobody has.
+    NotApproved,
     /// What was said may not pass.
     ContentRefused,
     /// Too many at once.
@@ -66,7 +68,7 @@ pub enum RefusalCode {
 
 impl RefusalCode {
     /// Every code, for tests and documents.
-    pub const ALL: [RefusalCode; 22] = {
+    pub const ALL: [RefusalCode; 23] = {
         use RefusalCode::*;
         [
             Malformed,
@@ -87,6 +89,7 @@ impl RefusalCode {
             NoSuchModel,
             ToolNotAllowed,
             BudgetExhausted,
+            NotApproved,
             ContentRefused,
             Limit,
             NoSuchCell,
@@ -115,6 +118,7 @@ impl RefusalCode {
             RefusalCode::NoSuchModel => "no-such-model",
             RefusalCode::ToolNotAllowed => "tool-not-allowed",
             RefusalCode::BudgetExhausted => "budget-exhausted",
+            RefusalCode::NotApproved => "not-approved",
             RefusalCode::ContentRefused => "content-refused",
             RefusalCode::Limit => "limit",
             RefusalCode::NoSuchCell => "no-such-cell",

@@ -69,7 +69,7 @@ pub(crate) async fn unattended(
     identified: Identified<Order>,
 ) -> Result<(), AuditError> {
     let mut carried = None;
-    let verdict = plane.engine(id.clone(), Vec::new()).decide(identified.propose(|order| {
+    let verdict = plane.engine(id.clone()).decide(identified.propose(|order| {
         let manage = turn::manage(id.as_str(), Some(&order));
         carried = Some(order);
         Ok(Action::Manage(manage))

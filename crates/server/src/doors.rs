@@ -1,14 +1,13 @@
 //! The doors of one cell: open before its command starts, and closed after its last process has ended.
 
 use std::net::UdpSocket;
-use std::sync::Arc;
 use std::time::Duration;
 
 use nanoclaw_config::{ModelAccess, SandboxMode};
 use nanoclaw_egress::{Door, DoorError, DoorLimits, DoorSockets, Outside};
+use nanoclaw_gate::Gate;
 use nanoclaw_identity::CellSockets;
 use nanoclaw_llm::ModelDoor;
-use nanoclaw_policy::Engine;
 use nanoclaw_request::{CellId, SessionId};
 use nanoclaw_sandbox::notify::{CellView, Listener};
 use nanoclaw_sandbox::{CellDescriptors, StepError, net};
@@ -38,7 +37,7 @@ impl Doors {
         (mode, host_id): (SandboxMode, (u32, u32)),
         descriptors: CellDescriptors,
         starting: &Starting,
-        engine: &Arc<Engine>,
+        gate: &Gate,
         models: Option<&ModelAccess>,
     ) -> Result<Self, StepError> {
         let CellDescriptors { tcp, proxy, dns, log, seccomp, root } = descriptors;
@@ -48,11 +47,10 @@ impl Doors {
         let inside = dns.first().map(UdpSocket::try_clone).transpose().map_err(failed)?;
         let view = CellView::new(root, mode, host_id.0, host_id.1);
         let listener = Listener::new(seccomp).map_err(|error| StepError::new("listen to system calls", error, ""))?;
-        let recorder = &plane.recorder;
         let (gone, _) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let kernel =
-            kernel_door::serve(listener, view, starting.clone(), sockets.clone(), engine.clone(), recorder.clone());
+            kernel_door::serve(listener, view, starting.clone(), sockets.clone(), gate.clone());
         tasks.spawn(async { Ok(kernel.await?) });
         let services = match (&plane.models, models) {
             (Some(all), Some(access)) => {
@@ -61,19 +59,18 @@ impl Doors {
                     cell.0.clone(),
                     access.clone(),
                     sockets.clone(),
-                    engine.clone(),
-                    recorder.clone(),
+                    gate.clone(),
                 );
                 vec![model_door::service(door).map_err(|error| StepError::new("open the model door", error, ""))?]
             }
             (None, _) | (_, None) => Vec::new(),
         };
-        let packets = PacketDoor::new(cell, engine.clone(), recorder.clone());
+        let packets = PacketDoor::new(cell, gate.clone());
         let cell_gone = until(gone.subscribe());
         tasks.spawn(async move { Ok(packets.serve(log, inside, cell_gone).await?) });
         let outside = Outside::system();
         let limits = DoorLimits::default();
-        let network = Door::with_services(sockets, engine.clone(), recorder.clone(), outside, limits, services);
+        let network = Door::with_services(sockets, gate.clone(), outside, limits, services);
         let network_sockets = DoorSockets {
             tcp: tcp.into_iter().map(Into::into).collect(),
             proxy: proxy.into_iter().map(Into::into).collect(),

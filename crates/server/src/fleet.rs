@@ -134,7 +134,7 @@ impl Fleet {
     /// The fleet that `config` describes, not started yet.
     pub fn new(plane: Plane, config: &Config) -> Self {
         let agents = config.agents.iter().map(|agent| {
-            let engine = plane.engine(agent.id.clone(), agent.allowed_networks.clone());
+            let engine = plane.engine(agent.id.clone());
             let what = What::Agent(Box::new(agent.clone()));
             Member::new(agent.id.clone(), what, agent.restart, agent.stop_grace, engine)
         });
@@ -142,7 +142,7 @@ impl Fleet {
             let ProviderKind::LlamaServer(server) = &provider.kind else { return None };
             let id = llama::id(&provider.name).ok()?;
             let what = What::Model { provider: provider.name.clone(), server: server.clone() };
-            let engine = plane.engine(id.clone(), Vec::new());
+            let engine = plane.engine(id.clone());
             Some(Member::new(id, what, Restart::Always, MODEL_GRACE, engine))
         });
         let members = agents.chain(models).map(|member| (member.id.clone(), Arc::new(member)));

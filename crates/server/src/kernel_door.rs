@@ -5,9 +5,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nanoclaw_audit::{AuditError, Recorded, Recorder};
+use nanoclaw_audit::{AuditError, Recorded};
+use nanoclaw_gate::Gate;
 use nanoclaw_identity::CellSockets;
-use nanoclaw_policy::Engine;
 use nanoclaw_request::{Action, Arrived, Door, Exec, Syscall};
 use nanoclaw_sandbox::notify::{self, Answer, CellView, DecodeError, Decoded, Event, Listener, Notification};
 
@@ -50,15 +50,14 @@ pub(crate) async fn serve(
     view: CellView,
     starting: Starting,
     sockets: CellSockets,
-    engine: Arc<Engine>,
-    recorder: Recorder,
+    gate: Gate,
 ) -> Result<(), AuditError> {
     let Ok(listener) = watch(listener) else { return Ok(()) };
     loop {
         let Ok(mut ready) = listener.readable().await else { return Ok(()) };
         match ready.try_io(|listener| listener.get_ref().receive()) {
             Ok(Ok(Event::Call(call))) => {
-                decide(listener.get_ref(), &call, &view, &starting, &sockets, &engine, &recorder).await?
+                decide(listener.get_ref(), &call, &view, &starting, &sockets, &gate).await?
             }
             Ok(Ok(Event::Vanished)) | Err(_) => {}
             // The cell is gone.
@@ -73,8 +72,7 @@ async fn decide(
     view: &CellView,
     starting: &Starting,
     sockets: &CellSockets,
-    engine: &Engine,
-    recorder: &Recorder,
+    gate: &Gate,
 ) -> Result<(), AuditError> {
     // Init itself runs no code but ours, and opens nothing but a terminal of the cell. Where we have no privilege, it
     // is closed even to us.
@@ -109,8 +107,7 @@ async fn decide(
         },
     };
     let identified = sockets.identify(Arrived::now(Door::Kernel, ()));
-    let verdict = engine.decide(identified.propose(|()| Ok(action)));
-    let answer = match recorder.record(verdict).await? {
+    let answer = match gate.pass_at_once(identified.propose(|()| Ok(action))).await? {
         Recorded::Proceed(warrant) => {
             let (_action, _ticket) = warrant.spend();
             answer

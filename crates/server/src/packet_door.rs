@@ -6,12 +6,11 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 use std::time::Duration;
 
-use nanoclaw_audit::{AuditError, Fact, Note, Recorder};
+use nanoclaw_audit::{AuditError, Fact, Note};
+use nanoclaw_gate::Gate;
 use nanoclaw_identity::CellSockets;
-use nanoclaw_policy::Engine;
 use nanoclaw_request::{Action, Arrived, CellId, Datagram, Door, SessionId};
 use nanoclaw_sandbox::net;
 use nanoclaw_sandbox::net::log::Packet;
@@ -30,8 +29,7 @@ const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(1
 pub(crate) struct PacketDoor {
     cell: (CellId, SessionId),
     sockets: CellSockets,
-    engine: Arc<Engine>,
-    recorder: Recorder,
+    gate: Gate,
     /// The number that the next packet has if none is passed over.
     next: u32,
     /// How many were passed over and are not written down yet.
@@ -40,9 +38,9 @@ pub(crate) struct PacketDoor {
 
 impl PacketDoor {
     /// For one run of a cell.
-    pub(crate) fn new(cell: (CellId, SessionId), engine: Arc<Engine>, recorder: Recorder) -> Self {
+    pub(crate) fn new(cell: (CellId, SessionId), gate: Gate) -> Self {
         let sockets = CellSockets::of(cell.0.clone(), cell.1);
-        Self { cell, sockets, engine, recorder, next: 0, passed_over: 0 }
+        Self { cell, sockets, gate, next: 0, passed_over: 0 }
     }
 
     /// Reads `log` until it fails or the cell is gone. `inside` is a socket of the cell's network.
@@ -98,8 +96,8 @@ impl PacketDoor {
             self.count(packet);
             let datagram = Datagram { protocol: packet.protocol, to: packet.to };
             let arrived = self.sockets.identify(Arrived::now(Door::Egress, datagram));
-            let verdict = self.engine.decide(arrived.propose(|datagram| Ok(Action::Datagram(datagram))));
-            drop(self.recorder.record(verdict).await?);
+            let proposed = arrived.propose(|datagram| Ok(Action::Datagram(datagram)));
+            drop(self.gate.pass_at_once(proposed).await?);
         }
         Ok(())
     }
@@ -117,7 +115,7 @@ impl PacketDoor {
         }
         let text = format!("{count} more packets were refused, faster than they could be written down one by one");
         let (id, session) = self.cell.clone();
-        self.recorder.note(Note::of_cell(id, session, Fact::Notice(text))).await
+        self.gate.recorder().note(Note::of_cell(id, session, Fact::Notice(text))).await
     }
 }
 

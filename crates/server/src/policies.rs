@@ -1,4 +1,4 @@
-//! Files with policies, and the engines of a configuration's agents without any cell.
+//! What a configuration and its files with policies amount to.
 
 use std::fmt;
 use std::fs::File;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nanoclaw_config::{Agent, Config, ModelAccess};
-use nanoclaw_policy::{Engine, Written, WrittenError};
+use nanoclaw_policy::{CellRules, Generation, Written, WrittenError};
 
 /// Longest file with policies in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -60,12 +60,19 @@ fn unreadable(path: &Path, error: &io::Error) -> WrittenError {
     WrittenError { path: path.to_path_buf(), place: None, message: error.to_string(), help }
 }
 
-/// What would decide for an agent of `config`, for questions about it. Its doors have the same policies.
-pub fn engine(config: &Config, agent: &Agent, written: Arc<Written>) -> Engine {
-    let engine = Engine::new(agent.id.clone(), agent.allowed_networks.clone()).with_policies(written);
-    match access(config, agent) {
-        Some(access) => engine.with_models(access),
-        None => engine,
+/// What `config` and the policies of its files amount to.
+pub fn generation(config: &Config, written: Arc<Written>) -> Generation {
+    let empty = Generation::new(written, config.labels.clone(), config.rule_sets.clone());
+    config.agents.iter().fold(empty, |generation, agent| generation.with_cell(agent.id.clone(), rules(config, agent)))
+}
+
+/// What `config` says about an agent of it.
+fn rules(config: &Config, agent: &Agent) -> CellRules {
+    CellRules {
+        networks: agent.allowed_networks.clone(),
+        models: access(config, agent),
+        rule_sets: agent.rule_sets.clone(),
+        mounts: agent.mounts.iter().map(|mount| mount.target.clone()).collect(),
     }
 }
 

@@ -9,6 +9,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use nanoclaw_config::{Limits, Mount, MountMode, NetRule, NetTarget, Rootfs, SandboxMode};
+use nanoclaw_policy::CellRules;
 use nanoclaw_request::{CellId, IdError};
 use nanoclaw_sandbox::CellSpec;
 use nanoclaw_sandbox::attack::{HostUser, Settings};
@@ -39,7 +40,7 @@ pub async fn trial(plane: &Plane) -> Result<(), ProofError> {
     let spec = spec("doctor-trial", vec!["/nanoclaw".to_owned(), "--version".to_owned()], Rootfs::Minimal)?;
     let null = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from);
     let mut cell =
-        launch(plane, Order { spec, networks: Vec::new(), models: None }, vec![null()?, null()?, null()?]).await?;
+        launch(plane, Order { spec, rules: CellRules::default() }, vec![null()?, null()?, null()?]).await?;
     match cell.wait().await.status {
         0 => Ok(()),
         status => Err(io::Error::other(format!("its program ended with {status}")).into()),
@@ -90,7 +91,7 @@ pub async fn attack(plane: &Plane) -> Result<(String, bool), ProofError> {
         reader.read_to_string(&mut text).map(|_| text)
     });
     let stdio = vec![File::open("/dev/null")?.into(), writer.into(), error_writer.into()];
-    let mut cell = launch(plane, Order { spec, networks, models: None }, stdio).await?;
+    let mut cell = launch(plane, Order { spec, rules: CellRules { networks, ..CellRules::default() } }, stdio).await?;
     let end = cell.wait().await;
     let text = output.await.map_err(io::Error::other)??;
     copied.await.map_err(io::Error::other)??;

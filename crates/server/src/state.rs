@@ -105,6 +105,16 @@ impl State {
         self.directory.join("control.sock")
     }
 
+    /// What agents have read, a file for each; the directory is made.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn labels(&self) -> std::io::Result<PathBuf> {
+        let directory = self.directory.join("labels");
+        std::fs::create_dir_all(&directory)?;
+        Ok(directory)
+    }
+
     /// The output of an agent.
     pub fn log(&self, agent: &str) -> PathBuf {
         self.directory.join("logs").join(format!("{agent}.log"))

@@ -10,6 +10,7 @@ use std::time::Duration;
 use nanoclaw_audit::{Filter, Options, Reader, Recorder};
 use nanoclaw_config::{HostPattern, IpNet, NetRule, NetTarget};
 use nanoclaw_egress::{Dialer, Door, DoorError, DoorLimits, DoorSockets, Outside, Pending, Resolver, Service};
+use nanoclaw_gate::{Desk, Gate, Memory};
 use nanoclaw_identity::CellSockets;
 use nanoclaw_policy::Engine;
 use nanoclaw_request::{CellId, DnsName, SessionId};
@@ -144,8 +145,7 @@ impl World {
         let internet = Arc::new(Internet::default());
         let door = Door::with_services(
             CellSockets::of(cell.clone(), SessionId::from_random([7; 16])),
-            Arc::new(Engine::new(cell, rules.into())),
-            recorder.clone(),
+            Gate::new(Arc::new(Engine::new(cell, rules.into())), recorder.clone(), Desk::default(), Memory::none()),
             Outside { resolver: internet.clone(), dialer: internet.clone() },
             limits,
             services(&recorder),

@@ -97,7 +97,7 @@ pub(crate) async fn decide(
 fn propose(pipeline: &Pipeline, call: ToolCall, known: bool) -> Result<Action, (Action, Refusal)> {
     let digest = digest::hex(&digest::sha256(call.arguments.as_bytes()));
     let action =
-        |tool, call, arguments| Action::ToolCall(ProposedCall { tool, call, arguments, digest, at_provider: false });
+        |tool, call, arguments| Action::ToolCall(ProposedCall { tool, call, arguments, digest, at_provider: false, traced: Vec::new() });
     match pipeline.call(&call) {
         Ok(()) if !known => {
             let name = pipeline.clean(&call.name);

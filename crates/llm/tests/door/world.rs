@@ -15,6 +15,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use nanoclaw_audit::{AuditError, Flood, Options, Recorder};
 use nanoclaw_config::{AgentKind, Config};
+use nanoclaw_gate::{Desk, Gate, Memory};
 use nanoclaw_identity::CellSockets;
 use nanoclaw_llm::upstream::DialCell;
 use nanoclaw_llm::{ModelDoor, Models, SetUp, SetUpError};
@@ -184,7 +185,8 @@ impl World {
         let access = models.access(agent).unwrap();
         let engine = Arc::new(Engine::new(agent.id.clone(), Vec::new()).with_models(access.clone()));
         let sockets = CellSockets::of(agent.id.clone(), SessionId::from_random([7; 16]));
-        let door = ModelDoor::new(&models, agent.id.clone(), access, sockets, engine, recorder.clone());
+        let gate = Gate::new(engine, recorder.clone(), Desk::default(), Memory::none());
+        let door = ModelDoor::new(&models, agent.id.clone(), access, sockets, gate);
         Open { models, door, recorder, audit }
     }
 }

@@ -21,11 +21,13 @@ use std::sync::Arc;
 
 use nanoclaw_audit::{Fact, Note, Options, Recorder};
 use nanoclaw_config::{Loaded, Notice};
+use nanoclaw_gate::Desk;
 use nanoclaw_llm::{Models, SetUp};
+use nanoclaw_policy::{Generation, Policies};
 use nanoclaw_sandbox::LauncherHandle;
 use nanoclaw_sandbox::cgroup::Support;
 use nanoclaw_server::Launcher;
-use nanoclaw_server::plane::Plane;
+use nanoclaw_server::plane::{Plane, Sessions};
 use nanoclaw_server::policies;
 use nanoclaw_server::providers::Providers;
 use nanoclaw_server::state::State;
@@ -40,7 +42,10 @@ fn with_plane<T>(
     asks_models: bool,
     work: impl AsyncFnOnce(Plane) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let policies = loaded.map(|loaded| policies::read(&loaded.config)).transpose()?.unwrap_or_default();
+    let generation = match loaded.map(|loaded| &loaded.config) {
+        Some(config) => Generation::new(policies::read(config)?, config.labels.clone(), config.rule_sets.clone()),
+        None => Generation::default(),
+    };
     let handle = LauncherHandle::fork(state.directory().to_path_buf())?;
     let mut notices: Vec<String> =
         loaded.map(|loaded| loaded.notices.iter().map(notice_text).collect()).unwrap_or_default();
@@ -71,7 +76,16 @@ fn with_plane<T>(
         };
         notices.extend(models.as_ref().and_then(Models::notice).map(str::to_owned));
         let launcher = Launcher::new(handle)?;
-        let plane = Plane { launcher, recorder: recorder.clone(), state: Arc::new(state), models, providers, policies };
+        let plane = Plane {
+            launcher,
+            recorder: recorder.clone(),
+            state: Arc::new(state),
+            models,
+            providers,
+            policies: Policies::new(generation),
+            desk: Desk::default(),
+            sessions: Sessions::default(),
+        };
         for notice in notices {
             output::notice(&notice);
             recorder.note(Note::of_control(Fact::Notice(notice))).await?;

@@ -1,12 +1,13 @@
 //! `nanoclaw policy`: see what decides, and ask it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use nanoclaw_audit::{Filter, Reader};
-use nanoclaw_config::{Agent, Config, ModelRef};
-use nanoclaw_policy::{BASE, Case, SCHEMA, Written, compile, words};
+use nanoclaw_config::{Agent, Config, ModelRef, RuleSet};
+use nanoclaw_policy::{BASE, Case, Engine, Policies, SCHEMA, Session, Would, Written, compile, rule_set_texts, words};
 use nanoclaw_request::{Action, Refusal};
 use nanoclaw_server::policies;
 
@@ -21,18 +22,18 @@ const REFUSED: u8 = 1;
 pub fn main(state_dir: Option<&Path>, arguments: &Policy) -> Result<ExitCode, Failure> {
     match arguments {
         Policy::Schema => output::line(SCHEMA.trim_end()),
-        Policy::Show { config, agent } => return Policies::load(config)?.show(agent.as_deref()),
+        Policy::Show { config, agent } => return Loaded::load(config)?.show(agent.as_deref()),
         Policy::Explain { config, seq: Some(seq), .. } => {
-            return Policies::load(config)?.explain_record(&record(state_dir, *seq)?);
+            return Loaded::load(config)?.explain_record(&record(state_dir, *seq)?);
         }
         Policy::Explain { config, question, seq: None } => {
             let case = Case::parse(question).map_err(failed)?;
-            return Policies::load(config)?.explain(case);
+            return Loaded::load(config)?.explain(case);
         }
         Policy::Test { config, file } => {
             let table = std::fs::read_to_string(file)
                 .map_err(|error| Failure::with_status(format!("`{}`: {error}", file.display()), FAILED))?;
-            return Policies::load(config)?.test(&file.display().to_string(), &table);
+            return Loaded::load(config)?.test(&file.display().to_string(), &table);
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -59,12 +60,12 @@ fn about(text: &str, action: &str) -> bool {
 }
 
 /// A configuration and the policies of its files.
-struct Policies {
+struct Loaded {
     config: Config,
     written: Arc<Written>,
 }
 
-impl Policies {
+impl Loaded {
     fn load(file: &Path) -> Result<Self, Failure> {
         let config = nanoclaw_config::load(file)?.config;
         let written = policies::read(&config).map_err(failed)?;
@@ -83,6 +84,13 @@ impl Policies {
                 output::line(format_args!("\n{}", policy.text));
             }
         }
+        let shown = |agent: &&Agent| only.is_none_or(|id| agent.id.as_str() == id);
+        let of_agent = |agent: &Agent| agent.rule_sets.clone().unwrap_or_else(|| self.config.rule_sets.clone());
+        let sets: BTreeSet<RuleSet> = self.config.agents.iter().filter(shown).flat_map(of_agent).collect();
+        for set in sets {
+            output::line(format_args!("\n// Rule set {}.", set.name()));
+            rule_set_texts(set).iter().for_each(|text| output::line(format_args!("\n{text}")));
+        }
         for policy in self.written.texts() {
             output::line(format_args!("\n{policy}"));
         }
@@ -91,9 +99,16 @@ impl Policies {
 
     fn explain(&self, case: Case) -> Result<ExitCode, Failure> {
         match self.decide(case).map_err(failed)? {
-            Ok(policies) => {
-                output::line("allowed");
-                policies.iter().for_each(|id| output::line(format_args!("  by {}", visible(id))));
+            Ok(Would { policies, asking }) => {
+                let by = |id: &String| output::line(format_args!("  by {}", visible(id)));
+                match asking {
+                    None => output::line("allowed"),
+                    Some(asking) => {
+                        output::line(format_args!("allowed if people agree: {}", visible(&asking.why)));
+                        asking.policies.iter().for_each(by);
+                    }
+                }
+                policies.iter().for_each(by);
                 Ok(ExitCode::SUCCESS)
             }
             Err(refusal) => {
@@ -127,6 +142,7 @@ impl Policies {
             let access = policies::access(&self.config, agent);
             texts.extend(compile(&agent.id, &agent.allowed_networks, access.as_ref()).into_iter().map(|p| p.text));
         }
+        texts.extend(RuleSet::ALL.into_iter().flat_map(rule_set_texts));
         texts.extend(self.written.texts());
         let action = format!("Action::\"{}\"", text("action").unwrap_or_default());
         for id in named {
@@ -151,20 +167,24 @@ impl Policies {
             }
             let words = words(line).map_err(|error| at(&error))?;
             let [expected, question @ ..] = words.as_slice() else { continue };
-            let allowed = match expected.as_str() {
-                "allow" => true,
-                "deny" => false,
-                other => return Err(at(&format!("`{other}` is neither `allow` nor `deny`"))),
-            };
+            if !["allow", "ask", "deny"].contains(&expected.as_str()) {
+                return Err(at(&format!("`{expected}` is neither `allow` nor `ask` nor `deny`")));
+            }
             let decided =
                 self.decide(Case::parse(question).map_err(|error| at(&error))?).map_err(|unknown| at(&unknown))?;
-            if decided.is_ok() == allowed {
+            let found = match &decided {
+                Ok(Would { asking: None, .. }) => "allow",
+                Ok(Would { asking: Some(_), .. }) => "ask",
+                Err(_) => "deny",
+            };
+            if found == expected {
                 met += 1;
                 continue;
             }
             missed += 1;
             let said = match decided {
-                Ok(policies) => format!("allowed by {}", policies.join(", ")),
+                Ok(Would { policies, asking: None }) => format!("allowed by {}", policies.join(", ")),
+                Ok(Would { asking: Some(asking), .. }) => format!("people are asked by {}", asking.policies.join(", ")),
                 Err(refusal) => format!("refused: {refusal}"),
             };
             output::line(visible(&format!("{name}:{}: {line}: {said}", number + 1)));
@@ -179,7 +199,7 @@ impl Policies {
     }
 
     /// What would be decided. The error is that there is no such agent.
-    fn decide(&self, case: Case) -> Result<Result<Vec<String>, Refusal>, String> {
+    fn decide(&self, case: Case) -> Result<Result<Would, Refusal>, String> {
         let agent = self.agent(case.agent.as_str())?;
         let mut action = case.action;
         if let Action::CallModel(call) = &mut action {
@@ -192,6 +212,8 @@ impl Policies {
             let candidates = aliased.unwrap_or_else(|| ModelRef::parse(&call.asked).into_iter().collect());
             call.candidates = candidates.iter().map(ModelRef::to_string).collect();
         }
-        Ok(policies::engine(&self.config, agent, Arc::clone(&self.written)).would(&action))
+        let policies = Policies::new(policies::generation(&self.config, Arc::clone(&self.written)));
+        let session = Arc::new(Session::resumed(case.session));
+        Ok(Engine::of(policies, agent.id.clone(), session).would(&action))
     }
 }

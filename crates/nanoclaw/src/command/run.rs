@@ -58,6 +58,7 @@ fn agent(arguments: Run, loaded: Option<&Loaded>) -> Result<(Agent, SandboxMode)
         workdir: None,
         limits: config.map(|config| config.limits).unwrap_or_default(),
         allowed_networks: config.map(|config| config.allowed_networks.clone()).unwrap_or_default(),
+        rule_sets: None,
         restart: Restart::Never,
         health: None,
         stop_grace: std::time::Duration::from_secs(10),

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use nanoclaw_audit::{Fact, Note};
 use nanoclaw_server::control::Control;
 use nanoclaw_server::fleet::Fleet;
-use nanoclaw_server::{agents, clock, listener, say};
+use nanoclaw_server::plane::Sessions;
+use nanoclaw_server::{agents, clock, listener, policies, say};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Up;
@@ -25,7 +26,10 @@ pub fn main(state_dir: Option<&Path>, arguments: &Up) -> Result<ExitCode, Failur
     let state = super::state(state_dir)?;
     let _lock = state.lock_fleet()?;
     agents::prepare(&state, &loaded.config)?;
-    super::with_plane(state, Some(&loaded), true, async |plane| {
+    super::with_plane(state, Some(&loaded), true, async |mut plane| {
+        let written = plane.policies.current().written().clone();
+        plane.policies.replace(policies::generation(&loaded.config, written));
+        plane.sessions = Sessions::kept(plane.state.labels()?);
         plane.recorder.note(Note::of_control(Fact::ControlStarted)).await?;
         let fleet = Fleet::new(plane.clone(), &loaded.config);
         let control = Control::listen(plane.clone(), fleet.clone())?;

@@ -7,13 +7,14 @@ use serde_json::Value;
 use crate::{none, top};
 
 /// The rooms, lowest first. A crate may know those on lower floors; those on one floor do not know each other.
-const FLOORS: [&[&str]; 9] = [
+const FLOORS: [&[&str]; 10] = [
     &["nanoclaw-request", "nanoclaw-dialect", "nanoclaw-scripted-model"],
     &["nanoclaw-config"],
     &["nanoclaw-vault"],
     &["nanoclaw-identity"],
     &["nanoclaw-policy"],
     &["nanoclaw-audit"],
+    &["nanoclaw-gate"],
     &["nanoclaw-sandbox", "nanoclaw-egress", "nanoclaw-llm", "nanoclaw-agent"],
     &["nanoclaw-server"],
     &["nanoclaw"],

@@ -23,6 +23,11 @@ pub(crate) struct Rules {
 const EPERM: i32 = 1;
 
 impl Rules {
+    /// The agent's group.
+    pub(crate) fn group(&self) -> Option<&str> {
+        self.models.as_ref()?.group.as_deref()
+    }
+
     /// Why no policy permits `action` of the agent itself.
     pub(crate) fn explain(&self, action: &Action) -> Refusal {
         let found = match action {
@@ -51,7 +56,7 @@ impl Rules {
             )),
             Action::CallModel(call) => Some(self.call_model(call)),
             Action::ToolCall(call) => Some(self.tool_call(call)),
-            Action::Launch(_) | Action::Manage(_) => {
+            Action::Launch(_) | Action::Manage(_) | Action::Approve(_) | Action::AuditRead(_) => {
                 Some(refuse(RefusalCode::NotYou, format!("a cell may not ask for {}", action.name()), String::new()))
             }
         };
@@ -112,7 +117,7 @@ const fn code(action: &Action) -> RefusalCode {
         Action::Syscall(_) => RefusalCode::SyscallNotAllowed,
         Action::CallModel(_) => RefusalCode::ModelNotAllowed,
         Action::ToolCall(_) => RefusalCode::ToolNotAllowed,
-        Action::Launch(_) | Action::Manage(_) => RefusalCode::NotYou,
+        Action::Launch(_) | Action::Manage(_) | Action::Approve(_) | Action::AuditRead(_) => RefusalCode::NotYou,
     }
 }
 

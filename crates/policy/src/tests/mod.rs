@@ -4,12 +4,13 @@ mod property;
 mod written;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use nanoclaw_config::{ModelAccess, NetRule, parse_net_rule};
+use nanoclaw_config::{Labels, ModelAccess, NetRule, parse_net_rule};
 use nanoclaw_identity::CellSockets;
 use nanoclaw_request::{Action, Arrived, CellId, Door, ProposedCall, SessionId};
 
-use crate::{Engine, Refusal, Verdict};
+use crate::{CellRules, Engine, Generation, Policies, Refusal, Verdict, Written};
 
 fn cell() -> CellId {
     CellId::parse("a").unwrap()
@@ -19,6 +20,12 @@ fn rules(texts: &[&str]) -> Vec<NetRule> {
     let rule =
         |(index, text): (usize, &&str)| parse_net_rule(&format!("agents.a.allowed_networks[{index}]"), text).unwrap();
     texts.iter().enumerate().map(rule).collect()
+}
+
+/// The engine of the cell, to which these files with policies and these labels apply.
+fn engine_of(written: Arc<Written>, labels: Labels, rules: CellRules) -> Engine {
+    let generation = Generation::new(written, labels, Vec::new()).with_cell(cell(), rules);
+    Engine::of(Policies::new(generation), cell(), Arc::default())
 }
 
 fn engine(access: ModelAccess) -> Engine {
@@ -43,6 +50,7 @@ fn tool(name: &str, arguments: Option<&[(&str, &str)]>) -> ProposedCall {
         arguments: arguments.map(|pairs| pairs.iter().map(pair).collect()),
         digest: String::new(),
         at_provider: false,
+        traced: Vec::new(),
     }
 }
 
@@ -52,7 +60,8 @@ fn ip(text: &str) -> IpAddr {
 
 #[test]
 fn every_kind_of_action_is_in_the_schema() {
-    use nanoclaw_request::{Datagram, Exec, FileWrite, Launch, Manage, Syscall};
+    use nanoclaw_identity::Caller;
+    use nanoclaw_request::{Approve, AuditRead, Datagram, Exec, FileWrite, Launch, Manage, Syscall};
 
     let engine = Engine::new(cell(), Vec::new());
     let text = || "x".to_owned();
@@ -65,14 +74,20 @@ fn every_kind_of_action_is_in_the_schema() {
         property::fits_schema(&engine, &action);
     }
     let language = crate::language::Language::get().unwrap();
-    let asker = crate::ask::Asker { language, agent: &engine.rules.cell, group: None, addresses: false };
-    let operator = nanoclaw_identity::Caller::Operator { uid: 0 };
-    let trigger = nanoclaw_identity::Caller::Webhook { rule: "agents.a.webhook".to_owned() };
+    let made = engine.made();
+    let asker = made.asker(language, engine.session(), jiff::Timestamp::UNIX_EPOCH);
+    let asker = crate::ask::Asker { mentions: crate::engine::Mentions::of("now"), ..asker };
+    let roles = nanoclaw_identity::Role::ALL.into_iter().collect();
+    let operator = Caller::Operator(nanoclaw_identity::Operator { name: "uid:0".to_owned(), roles });
+    let trigger = Caller::Webhook { rule: "agents.a.webhook".to_owned() };
     let launch =
         Launch { cell: cell(), session: SessionId::from_random([0; 16]), command: vec![text()], summary: text() };
+    let approve = Approve { question: text(), digest: text(), cell: text(), answer: "approve" };
     for (caller, action) in [
         (&operator, Action::Launch(launch)),
         (&operator, Action::Manage(Manage::List)),
+        (&operator, Action::Approve(approve)),
+        (&operator, Action::AuditRead(AuditRead { what: text() })),
         (&trigger, Action::Manage(Manage::Turn { cell: "a".to_owned(), digest: text() })),
     ] {
         let principal = asker.principal(Some(caller)).unwrap();
@@ -103,7 +118,8 @@ fn own_policies_suit_the_schema() {
     };
     let networks = rules(&property::NET_RULES);
     let compiled = crate::compile(&cell(), &networks, Some(&access));
-    let mut policies: cedar_policy::PolicySet = crate::BASE.parse().unwrap();
+    let sets: String = nanoclaw_config::RuleSet::ALL.into_iter().flat_map(crate::rule_set_texts).collect();
+    let mut policies: cedar_policy::PolicySet = format!("{}{sets}", crate::BASE).parse().unwrap();
     for (number, policy) in compiled.iter().enumerate() {
         let id = cedar_policy::PolicyId::new(format!("compiled{number}"));
         policies.add(cedar_policy::Policy::parse(Some(id), &policy.text).unwrap()).unwrap();

@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use super::{cell, decide, ip, oracle, rules};
 use crate::Engine;
 use crate::ask::Asker;
+use crate::engine::Mentions;
 use crate::language::schema;
 
 pub const NET_RULES: [&str; 16] = [
@@ -158,7 +159,8 @@ fn action() -> impl Strategy<Value = Action> {
         pairs.into_iter().collect::<std::collections::BTreeMap<_, _>>().into_iter().collect::<Vec<_>>()
     });
     let tool = (word(), option::of(pairs), any::<bool>()).prop_map(|(tool, arguments, at_provider)| {
-        Action::ToolCall(ProposedCall { tool, call: String::new(), arguments, digest: String::new(), at_provider })
+        let (call, digest, traced) = (String::new(), String::new(), Vec::new());
+        Action::ToolCall(ProposedCall { tool, call, arguments, digest, at_provider, traced })
     });
     prop_oneof![resolve, connect(), http, model, tool]
 }
@@ -166,7 +168,9 @@ fn action() -> impl Strategy<Value = Action> {
 /// What a question says is what the schema lets policies speak about, so that none of them can fail.
 pub fn fits_schema(engine: &Engine, action: &Action) {
     let language = crate::language::Language::get().unwrap();
-    let asker = Asker { language, agent: &engine.rules.cell, group: Some("g"), addresses: true };
+    let made = engine.made();
+    let asker = made.asker(language, engine.session(), jiff::Timestamp::UNIX_EPOCH);
+    let asker = Asker { group: Some("g"), mentions: Mentions::of("address session now"), ..asker };
     let principal = asker.principal(None).unwrap();
     for question in asker.questions(action).unwrap() {
         let uid = language.action.of(question.action);

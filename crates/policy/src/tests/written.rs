@@ -1,19 +1,26 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use nanoclaw_config::{ModelAccess, ToolRules};
+use nanoclaw_config::{Labels, ModelAccess, ToolRules};
 use nanoclaw_request::{Action, Exec, FileWrite};
 
-use super::{cell, decide, engine, tool};
-use crate::{Engine, Written};
+use super::{decide, engine_of, tool};
+use crate::{CellRules, Engine, Written};
 
 fn written(text: &str) -> Result<Arc<Written>, Vec<String>> {
     let read = Written::read([(Path::new("p.cedar"), text)]);
     read.map(Arc::new).map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
-fn all_tools() -> Engine {
-    engine(ModelAccess { tools: ToolRules::default(), group: Some("tellers".to_owned()), ..ModelAccess::default() })
+fn all_tools() -> CellRules {
+    let access =
+        ModelAccess { tools: ToolRules::default(), group: Some("tellers".to_owned()), ..ModelAccess::default() };
+    CellRules { models: Some(access), ..CellRules::default() }
+}
+
+/// The engine of a cell with these rules and policies.
+fn with(rules: CellRules, text: &str) -> Engine {
+    engine_of(written(text).unwrap(), Labels::default(), rules)
 }
 
 #[test]
@@ -21,7 +28,7 @@ fn a_policy_of_a_file_takes_away_and_says_how_to_get_it() {
     let text = "@id(\"no-wire\")\n@help(\"ask the treasury\")\n\
         forbid(principal in Group::\"tellers\", action == Action::\"tool_call\", resource == Tool::\"wire\")\n\
         when { resource.hasTag(\"amount\") && resource.getTag(\"amount\") like \"*000\" };";
-    let engine = all_tools().with_policies(written(text).unwrap());
+    let engine = with(all_tools(), text);
     let ask = |amount: &str| decide(&engine, Action::ToolCall(tool("wire", Some(&[("amount", amount)]))));
     assert_eq!(ask("12").unwrap(), ["agents.a.tools"]);
     let refusal = ask("9000").unwrap_err();
@@ -31,13 +38,13 @@ fn a_policy_of_a_file_takes_away_and_says_how_to_get_it() {
 #[test]
 fn a_policy_of_a_file_permits_what_no_rule_does_and_no_wall_forbids() {
     let text = "permit(principal == Agent::\"a\", action in [Action::\"exec\", Action::\"file_write\"], resource);";
-    let engine = Engine::new(cell(), Vec::new()).with_policies(written(text).unwrap());
+    let engine = with(CellRules::default(), text);
     let run = |obstacle| Action::Exec(Exec { path: "/bin/x".to_owned(), command: Vec::new(), obstacle });
     assert_eq!(decide(&engine, run(None)).unwrap(), ["cell.executable", "p.cedar#1"]);
     let write = |obstacle| Action::FileWrite(FileWrite { operation: "open", path: "/x".to_owned(), obstacle });
     assert!(decide(&engine, write(None)).is_ok());
     let other = "permit(principal == Agent::\"b\", action, resource);";
-    let engine = Engine::new(cell(), Vec::new()).with_policies(written(other).unwrap());
+    let engine = with(CellRules::default(), other);
     assert!(decide(&engine, write(Some(30))).is_err(), "another agent's policy is not this one's");
 }
 

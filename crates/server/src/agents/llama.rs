@@ -8,6 +8,7 @@ use hyper::header::HOST;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use nanoclaw_config::{LlamaServer, Mount, MountMode, Rootfs, SandboxMode};
+use nanoclaw_policy::CellRules;
 use nanoclaw_request::{CellId, IdError};
 use nanoclaw_sandbox::cgroup::Enforced;
 use nanoclaw_sandbox::{CellSpec, Fittings};
@@ -91,8 +92,7 @@ pub(crate) fn fit(id: CellId, server: &LlamaServer, mode: SandboxMode, enforced:
             terminal: None,
             fittings: Fittings::default(),
         },
-        networks: Vec::new(),
-        models: None,
+        rules: CellRules::default(),
     }
 }
 
@@ -150,7 +150,7 @@ mod tests {
                 (Some("/models/m.gguf"), Some("/opt/model.gguf"), MountMode::Ro),
             ]
         );
-        assert!(order.networks.is_empty() && order.models.is_none() && order.spec.host_services.is_empty());
+        assert!(order.rules == CellRules::default() && order.spec.host_services.is_empty());
     }
 
     #[test]

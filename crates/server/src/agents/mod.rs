@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use nanoclaw_config::{Agent, AgentKind, Config, Mount, MountMode, SandboxMode};
+use nanoclaw_policy::CellRules;
 use nanoclaw_sandbox::{CellSpec, Fittings};
 
 use crate::cell::{Order, host_services};
@@ -132,7 +133,13 @@ pub(crate) fn fit(plane: &Plane, agent: &Agent, mode: SandboxMode) -> Result<Fit
     };
     // What the configuration says has the last word.
     spec.env.extend(agent.env.clone());
-    Ok(Fitted { order: Order { spec, networks: agent.allowed_networks.clone(), models }, speech })
+    let rules = CellRules {
+        networks: agent.allowed_networks.clone(),
+        models,
+        rule_sets: agent.rule_sets.clone(),
+        mounts: agent.mounts.iter().map(|mount| mount.target.clone()).collect(),
+    };
+    Ok(Fitted { order: Order { spec, rules }, speech })
 }
 
 /// Makes the order for the cell of an agent that is not spoken to.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use nanoclaw_audit::{AuditError, Outcome, Recorded, Ticket, Warrant};
 use nanoclaw_config::{Limits, MountMode, Rootfs, SandboxMode};
 use nanoclaw_identity::identify_operator;
+use nanoclaw_gate::Gate;
 use nanoclaw_policy::Engine;
 use nanoclaw_request::{Action, Arrived, CellId, Door, Launch, Refusal, RefusalCode, SessionId, Stage};
 use nanoclaw_sandbox::plan::LaunchPlan;
@@ -86,15 +87,18 @@ pub async fn launch(plane: &Plane, order: Order, stdio: Vec<OwnedFd>) -> Result<
     let id = order.spec.id.clone();
     let drawn = new_session().map_err(|error| StepError::new("draw random bytes", error, ""));
     let session = drawn.map_err(|error| LaunchError::Step { cell: id.clone(), error })?;
-    let engine = plane.engine(id.clone(), order.networks.clone());
-    let engine = Arc::new(match &order.models {
-        Some(access) => engine.with_models(access.clone()),
-        None => engine,
+    plane.policies.admit(&id, &order.rules);
+    let session_of_cell = plane.sessions.of(&id).map_err(|error| {
+        let help = "look what is wrong with the file; to remove it is to say that the agent has read nothing";
+        StepError::new("read the labels of its session", error, help)
     });
+    let session_of_cell = session_of_cell.map_err(|error| LaunchError::Step { cell: id.clone(), error })?;
+    let engine = Arc::new(Engine::of(plane.policies.clone(), id.clone(), session_of_cell));
+    let gate = Gate::new(Arc::clone(&engine), plane.recorder.clone(), plane.desk.clone(), plane.sessions.memory(&id));
     let asked = Launch { cell: id.clone(), session, command: order.spec.command.clone(), summary: summary(&order) };
     let (warrant, built) = tokio::join!(launch_warrant(plane, &engine, asked), build(plane, &order.spec));
     let started = match (warrant, built) {
-        (Ok(warrant), Ok(built)) => start(plane, &order, session, &engine, warrant, built, stdio).await,
+        (Ok(warrant), Ok(built)) => start(plane, &order, session, &gate, warrant, built, stdio).await,
         (Ok(warrant), Err(error)) => Err((LaunchError::Step { cell: id.clone(), error }, Some(warrant.spend().1))),
         (Err(error), Ok(built)) => {
             end(plane, built.number);
@@ -152,7 +156,7 @@ async fn start(
     plane: &Plane,
     order: &Order,
     session: SessionId,
-    engine: &Arc<Engine>,
+    gate: &Gate,
     warrant: Warrant,
     built: Built,
     stdio: Vec<OwnedFd>,
@@ -163,8 +167,8 @@ async fn start(
     let starting = Starting::of(init.get_ref().pid);
     starting.set(Some(order.spec.command.clone()));
     let view = (order.spec.mode, init.get_ref().host_id);
-    let models = order.models.as_ref();
-    let doors = match Doors::open(plane, (id.clone(), session), view, descriptors, &starting, engine, models) {
+    let models = order.rules.models.as_ref();
+    let doors = match Doors::open(plane, (id.clone(), session), view, descriptors, &starting, gate, models) {
         Ok(doors) => doors,
         Err(error) => {
             end(plane, number);
@@ -264,13 +268,13 @@ fn summary(order: &Order) -> String {
             )
         })
         .collect();
-    let networks: Vec<&str> = order.networks.iter().map(|rule| rule.text.as_str()).collect();
+    let networks: Vec<&str> = order.rules.networks.iter().map(|rule| rule.text.as_str()).collect();
     let rootfs = match &spec.rootfs {
         Rootfs::Host => "host".into(),
         Rootfs::Minimal => "minimal".into(),
         Rootfs::Directory(directory) => directory.to_string_lossy(),
     };
-    let models = order.models.as_ref().map(|access| {
+    let models = order.rules.models.as_ref().map(|access| {
         let own = access.model.as_deref().unwrap_or_default();
         format!(
             " models=[{}]",

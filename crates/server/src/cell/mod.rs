@@ -13,7 +13,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use nanoclaw_audit::{Exit, LimitKind, Warrant};
-use nanoclaw_config::{ModelAccess, NetRule, NetTarget};
+use nanoclaw_config::{NetRule, NetTarget};
+use nanoclaw_policy::CellRules;
 use nanoclaw_request::{CellId, SessionId};
 use nanoclaw_sandbox::cgroup::Usage;
 use nanoclaw_sandbox::plan::Program;
@@ -34,10 +35,8 @@ pub use launch::{LaunchError, launch};
 pub struct Order {
     /// The cell.
     pub spec: CellSpec,
-    /// What it may reach.
-    pub networks: Vec<NetRule>,
-    /// What it may do with models, its own model filled in; `None` means nothing.
-    pub models: Option<ModelAccess>,
+    /// What it may do, where the policies in force do not know it.
+    pub rules: CellRules,
 }
 
 /// How a cell ended.

@@ -70,7 +70,7 @@ impl Control {
         rustix::net::bind(&listener, &SocketAddrUnix::new(path)?)?;
         rustix::net::listen(&listener, 64)?;
         let id = CellId::parse("control").map_err(|error: IdError| io::Error::other(error))?;
-        let engine = plane.engine(id, Vec::new());
+        let engine = plane.engine(id);
         Ok(Self { listener: watch(listener)?, plane, fleet, engine, under_way: Mutex::default() })
     }
 

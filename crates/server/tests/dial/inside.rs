@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use nanoclaw_audit::{Filter, Options, Reader, Recorder};
 use nanoclaw_config::{Limits, NetRule, NetTarget, Rootfs, SandboxMode};
+use nanoclaw_policy::{CellRules, Generation, Policies};
 use nanoclaw_request::CellId;
 use nanoclaw_sandbox::net::PROXY_PORT;
 use nanoclaw_sandbox::{CellSpec, LauncherHandle};
@@ -39,7 +40,9 @@ pub fn run(test: &str, directory: &Path) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let plane = Plane {
-            policies: Default::default(),
+            policies: Policies::new(Generation::default()),
+            desk: Default::default(),
+            sessions: Default::default(),
             launcher: Launcher::new(handle).unwrap(),
             recorder,
             state: Arc::new(state),
@@ -110,7 +113,7 @@ async fn start(plane: &Plane, networks: Vec<NetRule>, script: &str, ports: &[u16
     let (mut errors, error_writer) = io::pipe().unwrap();
     std::thread::spawn(move || io::copy(&mut errors, &mut io::stderr()));
     let stdio: Vec<OwnedFd> = vec![File::open("/dev/null").unwrap().into(), writer.into(), error_writer.into()];
-    let cell = launch(plane, Order { spec, networks, models: None }, stdio).await.unwrap();
+    let cell = launch(plane, Order { spec, rules: CellRules { networks, ..CellRules::default() } }, stdio).await.unwrap();
     let said = tokio::task::spawn_blocking(move || {
         let mut line = String::new();
         BufReader::new(reader).read_line(&mut line).map(|_| line)

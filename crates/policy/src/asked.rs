@@ -1,0 +1,43 @@
+//! What policy leaves to people.
+
+use nanoclaw_identity::Proposal;
+use nanoclaw_request::RefusalCode;
+
+use crate::engine::Verdict;
+use crate::refuse;
+
+/// A proposal that is permitted if people agree. Only [`Engine::judge`](crate::Engine::judge) makes one; it cannot be
+/// copied, so one agreement is good for one act.
+#[derive(Debug)]
+pub struct Asked {
+    pub(crate) proposal: Proposal,
+    /// The policies that ask.
+    pub(crate) policies: Vec<String>,
+    /// Why they do.
+    pub(crate) why: String,
+}
+
+impl Asked {
+    /// What is proposed, by whom.
+    pub fn proposal(&self) -> &Proposal {
+        &self.proposal
+    }
+
+    /// The ids of the policies that ask.
+    pub fn policies(&self) -> &[String] {
+        &self.policies
+    }
+
+    /// Why they do, for people.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// Nobody agrees: `how` says in what way, such as `nobody answered within 5 minutes`.
+    pub fn refuse(self, how: &str) -> Verdict {
+        let Self { proposal, policies, why } = self;
+        let help = "a person who may approve can answer `nanoclaw approvals`".to_owned();
+        let refusal = refuse(RefusalCode::NotApproved, format!("{why}; {how}"), help);
+        Verdict::Refused(proposal.decline(refusal).forbidden_by(policies))
+    }
+}

@@ -1,0 +1,141 @@
+//! What a cell has read and been told, over all its runs: its disk remembers, so forgetting is for a person.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nanoclaw_config::{DataClass, Label, Trust};
+
+/// Most bytes of a trusted user's words that are remembered of one cell. What is forgotten vouches for nothing.
+const MOST_WORDS_BYTES: usize = 256 * 1024;
+
+/// The labels that a session begins with: it has read nothing.
+pub const NOTHING_READ: Label = Label { trust: Trust::Trusted, data: DataClass::Public };
+
+/// The session of one cell. What it has read only adds up.
+#[derive(Debug)]
+pub struct Session(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    label: Label,
+    words: VecDeque<Arc<str>>,
+    bytes: usize,
+    /// Who has turns under way, and how many.
+    requesters: BTreeMap<String, usize>,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self::resumed(NOTHING_READ)
+    }
+}
+
+impl Session {
+    /// One that has read so much in earlier runs.
+    pub fn resumed(label: Label) -> Self {
+        Self(Mutex::new(State { label, words: VecDeque::new(), bytes: 0, requesters: BTreeMap::new() }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it has read, all together.
+    pub fn label(&self) -> Label {
+        self.state().label
+    }
+
+    /// It has read something more. Gives the new labels where that changes them.
+    pub fn read(&self, label: Label) -> Option<Label> {
+        let mut state = self.state();
+        let joined = state.label.join(label);
+        (joined != state.label).then(|| {
+            state.label = joined;
+            joined
+        })
+    }
+
+    /// Forgets all of it. A person decides that.
+    pub fn reset(&self) {
+        let mut state = self.state();
+        state.label = NOTHING_READ;
+        state.words.clear();
+        state.bytes = 0;
+    }
+
+    /// A user who is trusted says this. The oldest words go first.
+    pub fn told(&self, words: &str) {
+        let mut state = self.state();
+        let kept = words.get(..words.floor_char_boundary(MOST_WORDS_BYTES)).unwrap_or_default();
+        state.bytes += kept.len();
+        state.words.push_back(kept.into());
+        while state.bytes > MOST_WORDS_BYTES {
+            let gone = state.words.pop_front().map_or(0, |words| words.len());
+            state.bytes -= gone;
+        }
+    }
+
+    /// What trusted users said, as far as it is remembered.
+    pub fn words(&self) -> Vec<Arc<str>> {
+        self.state().words.iter().cloned().collect()
+    }
+
+    /// `who` has a turn under way until what this gives is dropped.
+    pub fn requested(self: &Arc<Self>, who: &str) -> Requested {
+        *self.state().requesters.entry(who.to_owned()).or_default() += 1;
+        Requested { session: Arc::clone(self), who: who.to_owned() }
+    }
+
+    /// Who has turns under way.
+    pub fn requesters(&self) -> Vec<String> {
+        self.state().requesters.keys().cloned().collect()
+    }
+}
+
+/// A turn that somebody asked for, while it lasts.
+#[derive(Debug)]
+pub struct Requested {
+    session: Arc<Session>,
+    who: String,
+}
+
+impl Drop for Requested {
+    fn drop(&mut self) {
+        let mut state = self.session.state();
+        if let Some(count) = state.requesters.get_mut(&self.who) {
+            *count -= 1;
+            if *count == 0 {
+                state.requesters.remove(&self.who);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_forgotten_before_they_fill_the_memory() {
+        let session = Session::default();
+        for number in 0..100 {
+            session.told(&format!("{number}{}", "ä".repeat(10_000)));
+        }
+        let words = session.words();
+        assert!(words.iter().map(|words| words.len()).sum::<usize>() <= MOST_WORDS_BYTES);
+        assert!(words.last().unwrap().starts_with("99"));
+        session.told(&"ä".repeat(MOST_WORDS_BYTES));
+        assert_eq!(session.words().len(), 1);
+    }
+
+    #[test]
+    fn whoever_has_turns_under_way_is_known() {
+        let session = Arc::new(Session::default());
+        let (one, two) = (session.requested("alice"), session.requested("alice"));
+        drop(one);
+        assert_eq!(session.requesters(), ["alice"]);
+        drop(two);
+        assert!(session.requesters().is_empty());
+    }
+}
