@@ -9,17 +9,22 @@
 mod decode;
 mod display;
 pub mod glob;
+mod labels;
 mod limits;
 mod load;
 mod model;
 mod models;
 mod network;
+mod operators;
 mod report;
 mod schema;
 mod source;
 mod tree;
 mod value;
 
+pub use labels::{
+    DataClass, HostLabel, HostSet, Label, Labels, PathLabel, RuleSet, ToolClass, ToolLabel, Trust, UserLabels,
+};
 pub use load::{LoadError, Loaded, MAX_FILE, Notice, load, parse};
 pub use model::{
     Agent, AgentKind, Config, Health, HostPattern, IpNet, Limits, Mount, MountMode, NetRule, NetTarget, Restart,
@@ -31,6 +36,7 @@ pub use models::{
     When,
 };
 pub use network::parse_net_rule;
+pub use operators::{Api, Approvals, Oidc, ROLES};
 pub use report::{Mistake, Report};
 pub use schema::schema;
 pub use value::{

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use nanoclaw_request::{CellId, DnsName};
 
+use crate::labels::{Labels, RuleSet};
 use crate::models::{Budget, Builtin, Group, ModelAccess, Models, Scheduled, Webhook};
+use crate::operators::{Api, Approvals, Oidc};
 
 /// A whole configuration, every value checked and every default filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,12 @@ pub struct Config {
     pub prompt_filters: Vec<String>,
     /// Files with policies in Cedar, beside those that the rules here stand for.
     pub policies: Vec<PathBuf>,
+    /// Policies that NanoClaw brings along, for agents that choose none of their own.
+    pub rule_sets: Vec<RuleSet>,
+    /// What is known of sources: tools, hosts, paths and users.
+    pub labels: Labels,
+    /// How people answer what policy leaves to them.
+    pub approvals: Approvals,
     /// Fleet-wide network rules, for agents that name none of their own and for `nanoclaw run`.
     pub allowed_networks: Vec<NetRule>,
     /// Fleet-wide limits, where an agent names none of its own.
@@ -32,6 +40,10 @@ pub struct Config {
     pub groups: Vec<Group>,
     /// Where webhooks and metrics are served over HTTP, on the host; nowhere if `None`.
     pub listen: Option<SocketAddr>,
+    /// Where the control plane's API is served over TLS, on top of its unix socket; nowhere if `None`.
+    pub api: Option<Api>,
+    /// Who vouches for operators, besides the control plane's own accounts.
+    pub oidc: Option<Oidc>,
     /// The fleet.
     pub agents: Vec<Agent>,
 }
@@ -72,6 +84,8 @@ pub struct Agent {
     pub limits: Limits,
     /// The only places on the network that it can reach.
     pub allowed_networks: Vec<NetRule>,
+    /// The rule sets that count for it; `None` means those of the fleet.
+    pub rule_sets: Option<Vec<RuleSet>>,
     /// What happens when it ends.
     pub restart: Restart,
     /// How to tell that it is well.

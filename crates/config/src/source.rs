@@ -82,10 +82,14 @@ impl<'t> Source<'t> {
         number.checked_sub(1).and_then(|n| self.lines.get(n)).copied().unwrap_or_default()
     }
 
-    /// The place of a span of the parser.
+    /// The place of a span of the parser. What the parser misses at the end of the file is missed on the last line that
+    /// has text.
     pub(crate) fn span(&self, span: Span) -> Place {
         let one_line = span.start.line() == span.end.line();
         let width = if one_line { span.end.col().saturating_sub(span.start.col()) } else { usize::MAX };
+        if span.start.line() > self.lines.len() {
+            return Place { width, ..self.mark(span.start) };
+        }
         Place { line: span.start.line(), column: span.start.col() + 1, width }
     }
 

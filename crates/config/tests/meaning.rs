@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use nanoclaw_config::{
-    Agent, AgentKind, Budget, Config, Health, HostPattern, IpNet, Limits, Loaded, Models, Mount, MountMode, NetRule,
-    NetTarget, Notice, Restart, Rootfs, SandboxMode,
+    Agent, AgentKind, Approvals, Budget, Config, Health, HostPattern, IpNet, Labels, Limits, Loaded, Models, Mount,
+    MountMode, NetRule, NetTarget, Notice, Restart, Rootfs, SandboxMode,
 };
 use nanoclaw_request::{CellId, DnsName};
 
@@ -44,6 +44,9 @@ fn the_four_keys_of_the_promised_file_mean_what_they_say() {
             audit_enabled: true,
             prompt_filters: vec!["禁止敏感信息輸出".to_owned()],
             policies: Vec::new(),
+            rule_sets: Vec::new(),
+            labels: Labels::default(),
+            approvals: Approvals::default(),
             allowed_networks: vec![
                 host("allowed_networks[0]", "api.bank.com", exact("api.bank.com"), &[80, 443], &[]),
                 host("allowed_networks[1]", "internal.log.server", exact("internal.log.server"), &[80, 443], &[]),
@@ -53,6 +56,8 @@ fn the_four_keys_of_the_promised_file_mean_what_they_say() {
             budget: Budget::default(),
             groups: Vec::new(),
             listen: None,
+            api: None,
+            oidc: None,
             agents: Vec::new(),
         }
     );
@@ -123,6 +128,7 @@ fn the_full_form_means_what_it_says() {
             rule(1, "host-service:127.0.0.1:8080", service),
             rule(2, "tcp://[fd00::/8]:5432", v6),
         ],
+        rule_sets: None,
         restart: Restart::OnFailure,
         health: Some(Health {
             command: ["test", "-e", "/tmp/ready"].map(str::to_owned).to_vec(),
@@ -144,6 +150,7 @@ fn the_full_form_means_what_it_says() {
         workdir: None,
         limits,
         allowed_networks: Vec::new(),
+        rule_sets: None,
         restart: Restart::Always,
         health: None,
         stop_grace: Duration::from_secs(10),
@@ -169,12 +176,17 @@ fn the_full_form_means_what_it_says() {
             audit_enabled: true,
             prompt_filters: Vec::new(),
             policies: Vec::new(),
+            rule_sets: Vec::new(),
+            labels: Labels::default(),
+            approvals: Approvals::default(),
             allowed_networks: shared,
             limits,
             models: Models::default(),
             budget: Budget::default(),
             groups: Vec::new(),
             listen: None,
+            api: None,
+            oidc: None,
             agents: vec![first, second, third],
         }
     );

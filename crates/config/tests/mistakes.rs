@@ -16,7 +16,7 @@ fn report(text: &str) -> Report {
 #[test]
 fn every_mistake_is_shown_with_its_place_and_the_next_step() {
     let cases: Vec<&str> = include_str!("data/mistakes.txt").split("=== ").skip(1).collect();
-    assert!(cases.len() >= 67, "only {} cases were found", cases.len());
+    assert!(cases.len() >= 95, "only {} cases were found", cases.len());
     for case in cases {
         let (name, rest) = case.split_once('\n').unwrap();
         let (file, expected) = rest.split_once("---->\n").unwrap();
@@ -39,13 +39,14 @@ fn secrets_in_the_file_are_in_no_message() {
             assert!(!said.contains(secret), "{said}");
         }
     }
-    assert_eq!(secrets, 12);
+    assert_eq!(secrets, 13);
     for file in [
         "models: [{ api_key: sk-live }]",
         "models: { provider: { base_url: 'https://sk-live@a.example', timeout: x } }",
         "agents: [{ id: A, webhook: { token: [sk-live] } }]",
         "agents: { a: { env: { API_TOKEN: sk-live } } }",
         "nonsense: { MyPassword: sk-live }",
+        "operators: { oidc: { issuer: 'https://sk-live@a.example', audience: x } }",
         "x: { \"api_key\": \"sk-live\", ]",
         "x: { api_key: { env: K }, api_key: sk-live }",
         "x: { api_key: !!str sk-live }",
@@ -264,6 +265,85 @@ fn lists_about_models_have_an_end() {
         assert!(parse(&file(most), Path::new("x"), Path::new("/")).is_ok(), "{message}");
         let report = report(&file(most + 1));
         assert!(report.mistakes()[0].message.contains(message), "{report}");
+    }
+}
+
+#[test]
+fn lists_about_labels_and_operators_have_an_end() {
+    type File<'f> = &'f dyn Fn(usize) -> String;
+    let numbered = |count: usize, item: &dyn Fn(usize) -> String| (1..=count).map(item).collect::<Vec<_>>().join(", ");
+    let tool = |rest: String| format!("labels: {{ tools: [{{ name: x, {rest} }}] }}");
+    let oidc = "issuer: 'https://a.example', audience: b";
+    let cases: [(usize, &str, File<'_>); 8] = [
+        (512, "`tools` has 513 elements", &|count| {
+            format!("labels: {{ tools: [{}] }}", numbered(count, &|n| format!("{{ name: t{n}, trust: trusted }}")))
+        }),
+        (512, "`hosts` has 513 elements", &|count| {
+            format!("labels: {{ hosts: [{}] }}", numbered(count, &|n| format!("{{ name: h{n}, trust: trusted }}")))
+        }),
+        (512, "`paths` has 513 elements", &|count| {
+            format!("labels: {{ paths: [{}] }}", numbered(count, &|n| format!("{{ path: /p{n}, trust: trusted }}")))
+        }),
+        (64, "`destinations` has 65 elements", &|count| {
+            tool(format!("destinations: [{}]", numbered(count, &|n| format!("a{n}"))))
+        }),
+        (64, "`allow` has 65 arguments", &|count| {
+            tool(format!("allow: {{ {} }}", numbered(count, &|n| format!("a{n}: [x]"))))
+        }),
+        (512, "`to` has 513 elements", &|count| {
+            tool(format!("allow: {{ to: [{}] }}", numbered(count, &|n| format!("v{n}"))))
+        }),
+        (32, "`names` has 33 elements", &|count| {
+            format!("api: {{ listen: 0.0.0.0:1, names: [{}] }}", numbered(count, &|n| format!("h{n}.example")))
+        }),
+        (256, "`roles` has 257 groups", &|count| {
+            let roles = numbered(count, &|n| format!("g{n}: [viewer]"));
+            format!("operators: {{ oidc: {{ {oidc}, roles: {{ {roles} }} }} }}")
+        }),
+    ];
+    for (most, message, file) in cases {
+        assert!(parse(&file(most), Path::new("x"), Path::new("/")).is_ok(), "{message}");
+        let report = report(&file(most + 1));
+        assert!(report.mistakes()[0].message.contains(message), "{report}");
+    }
+}
+
+#[test]
+fn texts_about_labels_and_operators_have_an_end() {
+    type File<'f> = &'f dyn Fn(&str) -> String;
+    let tool = |rest: String| format!("labels: {{ tools: [{{ name: x, {rest} }}] }}");
+    let oidc = |rest: String| format!("operators: {{ oidc: {{ issuer: 'https://a.example', {rest} }} }}");
+    let cases: [(usize, &str, File<'_>); 7] = [
+        (256, "is longer than 256 bytes", &|text| format!("labels: {{ tools: [{{ name: {text}, trust: trusted }}] }}")),
+        (128, "is longer than 128 bytes", &|text| tool(format!("destinations: [{text}]"))),
+        (128, "is longer than 128 bytes", &|text| tool(format!("allow: {{ {text}: [x] }}"))),
+        (2048, "a value has 2049 bytes, more than 2048", &|text| tool(format!("allow: {{ to: [{text}] }}"))),
+        (256, "is longer than 256 bytes", &|text| oidc(format!("audience: {text}, roles: {{ g: [viewer] }}"))),
+        (256, "is longer than 256 bytes", &|text| {
+            oidc(format!("audience: a, claim: {text}, roles: {{ g: [viewer] }}"))
+        }),
+        (256, "is longer than 256 bytes", &|text| oidc(format!("audience: a, roles: {{ {text}: [viewer] }}"))),
+    ];
+    for (longest, message, file) in cases {
+        let fits = file(&"a".repeat(longest));
+        assert!(parse(&fits, Path::new("x"), Path::new("/")).is_ok(), "{fits}");
+        let report = report(&file(&"a".repeat(longest + 1)));
+        assert!(report.mistakes()[0].message.contains(message), "{report}");
+    }
+}
+
+#[test]
+fn approvals_have_bounds() {
+    for (fits, over) in [
+        ("wait: 1s", "wait: 999ms"),
+        ("wait: 1d", "wait: 24h1s"),
+        ("people: 1", "people: 0"),
+        ("people: 2", "people: 3"),
+    ] {
+        let file = |entry: &str| format!("approvals: {{ {entry} }}");
+        assert!(parse(&file(fits), Path::new("x"), Path::new("/")).is_ok(), "{fits}");
+        let report = report(&file(over));
+        assert!(report.mistakes()[0].message.contains(over.split(':').next().unwrap()), "{report}");
     }
 }
 

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use nanoclaw_config::{Agent, AgentKind, parse};
 
-const EXAMPLES: [&str; 4] = [
+const EXAMPLES: [&str; 5] = [
     include_str!("data/seed.yaml"),
     include_str!("data/full.yaml"),
     include_str!("data/models.yaml"),
+    include_str!("data/labels.yaml"),
     include_str!("data/mistakes.txt"),
 ];
 
@@ -114,10 +115,21 @@ fn mutated_examples_are_read_or_refused() {
 
 #[test]
 fn truncated_examples_are_read_or_refused() {
-    for example in &EXAMPLES[..3] {
+    for example in &EXAMPLES[..4] {
         for (end, _) in example.char_indices() {
             check(&example[..end]);
         }
+    }
+}
+
+/// The parser sees what is missing behind the end of the last line on a line that is not there.
+#[test]
+fn a_key_without_a_name_at_the_end_is_missed_on_the_last_line() {
+    for (text, line) in [("a: 1\n? ", 2), ("a: 1\n\n\n? ", 4)] {
+        check(text);
+        let report = parse(text, Path::new("f"), Path::new("/b")).unwrap_err();
+        let mistakes: Vec<_> = report.mistakes().iter().filter(|m| m.message == "a key must be a text").collect();
+        assert_eq!(mistakes.iter().map(|m| m.line).collect::<Vec<_>>(), [line], "{text:?}: {report}");
     }
 }
 

@@ -17,6 +17,7 @@ use crate::compile::literal;
 use crate::engine::Mentions;
 use crate::explain::network::evidence;
 use crate::language::Language;
+use crate::session::Session;
 use crate::slice::is_of_agents;
 use crate::tools::{self, ToolFacts};
 use crate::{AddressClass, classify, hosts};
@@ -53,7 +54,7 @@ pub(crate) struct Asker<'a> {
     pub(crate) group: Option<&'a str>,
     pub(crate) labels: &'a Labels,
     /// What the agent has read so far.
-    pub(crate) session: Label,
+    pub(crate) session: &'a Session,
     pub(crate) now: Timestamp,
     pub(crate) mentions: Mentions,
 }
@@ -240,11 +241,14 @@ impl Asker<'_> {
         let entity =
             Entity::new_with_tags(uid.clone(), attributes, [], tags).map_err(|error| Unaskable(error.to_string()))?;
         let names = |names: Vec<&str>| RestrictedExpression::new_set(names.into_iter().map(text));
-        let context = vec![
+        let mut context = vec![
             ("vouched", truth(is_vouched(call, &facts))),
             ("from_user", names(from_user(call))),
             ("from_untrusted", names(from_untrusted(call))),
         ];
+        if self.mentions.said {
+            context.push(("said", text(&self.session.said())));
+        }
         let context = self.context(action, context)?;
         Ok(Question { action, resource: uid, context, entity, name: call.tool.clone() })
     }
@@ -269,8 +273,9 @@ impl Asker<'_> {
             RestrictedExpression::new_record(fields).map_err(|error| unaskable(&error))
         };
         if self.mentions.labels && is_of_agents(action) {
-            let untrusted = truth(self.session.trust == Trust::Untrusted);
-            context.push(("session", record(vec![("untrusted", untrusted), ("data", data(self.session))])?));
+            let label = self.session.label();
+            let untrusted = truth(label.trust == Trust::Untrusted);
+            context.push(("session", record(vec![("untrusted", untrusted), ("data", data(label))])?));
         }
         if self.mentions.now {
             let now = self.now.to_zoned(TimeZone::UTC);
@@ -353,6 +358,7 @@ fn steered(manage: &Manage) -> (&'static str, Option<&str>) {
         Manage::Stop { cell } => ("stop", Some(cell)),
         Manage::Reload => ("reload", None),
         Manage::Approvals => ("approvals", None),
+        Manage::Policy => ("policy", None),
         Manage::ResetLabels { cell } => ("reset-labels", Some(cell)),
         Manage::Operators { .. } => ("operators", None),
     }

@@ -96,6 +96,8 @@ pub(crate) struct Mentions {
     pub(crate) labels: bool,
     /// What time it is.
     pub(crate) now: bool,
+    /// What users said.
+    pub(crate) said: bool,
 }
 
 impl Mentions {
@@ -105,6 +107,7 @@ impl Mentions {
             addresses: text.contains("address"),
             labels: ["session", "trusted", "data"].iter().any(|word| text.contains(word)),
             now: text.contains("now"),
+            said: text.contains("said"),
         }
     }
 
@@ -113,6 +116,7 @@ impl Mentions {
             addresses: self.addresses || other.addresses,
             labels: self.labels || other.labels,
             now: self.now || other.now,
+            said: self.said || other.said,
         }
     }
 }
@@ -345,13 +349,18 @@ impl Made {
         Self { slices, mentions, visible, rules, generation }
     }
 
-    pub(crate) fn asker<'a>(&'a self, language: &'static Language, session: &Session, now: Timestamp) -> Asker<'a> {
+    pub(crate) fn asker<'a>(
+        &'a self,
+        language: &'static Language,
+        session: &'a Session,
+        now: Timestamp,
+    ) -> Asker<'a> {
         Asker {
             language,
             agent: &self.rules.cell,
             group: self.rules.group(),
             labels: self.generation.labels(),
-            session: session.label(),
+            session,
             now,
             mentions: self.mentions,
         }

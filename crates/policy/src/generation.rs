@@ -28,6 +28,8 @@ pub struct CellRules {
 pub struct Generation {
     number: u64,
     cells: BTreeMap<CellId, CellRules>,
+    /// Cells that no configuration has.
+    admitted: BTreeMap<CellId, CellRules>,
     written: Arc<Written>,
     labels: Arc<Labels>,
     rule_sets: Vec<RuleSet>,
@@ -37,7 +39,8 @@ impl Generation {
     /// What files with policies say, what sources are labelled with, and the rule sets of all cells that have none of their
     /// own; no cell may do anything yet.
     pub fn new(written: Arc<Written>, labels: Labels, rule_sets: Vec<RuleSet>) -> Self {
-        Self { number: 0, cells: BTreeMap::new(), written, labels: Arc::new(labels), rule_sets }
+        let (cells, admitted) = (BTreeMap::new(), BTreeMap::new());
+        Self { number: 0, cells, admitted, written, labels: Arc::new(labels), rule_sets }
     }
 
     /// The same, and the configuration says this about `cell`.
@@ -66,14 +69,54 @@ impl Generation {
         self.cells.keys()
     }
 
+    fn known(&self, cell: &CellId) -> Option<&CellRules> {
+        self.cells.get(cell).or_else(|| self.admitted.get(cell))
+    }
+
     /// The rule sets that hold for a cell.
     pub fn rule_sets(&self, cell: &CellId) -> &[RuleSet] {
-        self.cells.get(cell).and_then(|rules| rules.rule_sets.as_deref()).unwrap_or(&self.rule_sets)
+        self.known(cell).and_then(|rules| rules.rule_sets.as_deref()).unwrap_or(&self.rule_sets)
+    }
+
+    /// Whether anything that decides about a cell looks at what it has read.
+    pub(crate) fn looks_at_sessions(&self, cell: &CellId) -> bool {
+        self.written.mentions().labels || !self.rule_sets(cell).is_empty()
+    }
+
+    /// All of it as one text. Generations with the same text decide the same.
+    pub fn text(&self) -> String {
+        let mut texts = vec![crate::BASE.to_owned()];
+        texts.extend(RuleSet::ALL.into_iter().flat_map(crate::rule_set_texts));
+        for cell in self.cells.keys().chain(self.admitted.keys()) {
+            let CellRules { networks, models, rule_sets: _, mounts } = self.rules(cell);
+            let group = models.as_ref().and_then(|access| access.group.as_ref());
+            texts.push(format!("{cell:?} {:?} {group:?} {mounts:?}", self.rule_sets(cell)));
+            texts.extend(crate::compile(cell, &networks, models.as_ref()).into_iter().map(|policy| policy.text));
+        }
+        let mut written: Vec<String> = self.written.policies().map(|policy| format!("{}\n{policy}", policy.id())).collect();
+        written.sort_unstable();
+        texts.extend(written);
+        texts.push(format!("{:?} {:?}", self.rule_sets, self.labels));
+        texts.join("\n")
     }
 
     /// What the configuration says about a cell; nothing where it does not know it.
     pub fn rules(&self, cell: &CellId) -> CellRules {
-        self.cells.get(cell).cloned().unwrap_or_default()
+        self.known(cell).cloned().unwrap_or_default()
+    }
+
+    /// What this is when it comes into force after `before`, while cells run. They still see what they saw, so that labels
+    /// of places count for it; a cell of the configuration before that this one does not have loses all else, and is known
+    /// as one without rules, so that no further run of it gets some; cells that no configuration has keep theirs.
+    #[must_use]
+    pub fn after(mut self, before: &Self) -> Self {
+        for (cell, rules) in &before.cells {
+            let mounts = &mut self.cells.entry(cell.clone()).or_default().mounts;
+            let gone: Vec<_> = rules.mounts.iter().filter(|mount| !mounts.contains(mount)).cloned().collect();
+            mounts.extend(gone);
+        }
+        self.admitted.extend(before.admitted.clone());
+        self
     }
 }
 
@@ -94,12 +137,13 @@ impl Policies {
         self.current.borrow().clone()
     }
 
-    /// Puts another in force, at once and for all, and gives its number.
+    /// Puts another in force, at once and for all, as what it is [after](Generation::after) the one in force now. Gives its
+    /// number.
     pub fn replace(&self, next: Generation) -> u64 {
         let mut number = 0;
         self.current.send_modify(|current| {
             number = current.number + 1;
-            *current = Arc::new(Generation { number, ..next });
+            *current = Arc::new(Generation { number, ..next.after(current) });
         });
         number
     }
@@ -107,9 +151,11 @@ impl Policies {
     /// Makes a cell known that no configuration has. One that is known keeps its rules.
     pub fn admit(&self, cell: &CellId, rules: &CellRules) {
         self.current.send_if_modified(|current| {
-            let unknown = !current.cells.contains_key(cell);
+            let unknown = current.known(cell).is_none();
             if unknown {
-                *current = Arc::new(Generation::clone(current).with_cell(cell.clone(), rules.clone()));
+                let mut next = Generation::clone(current);
+                next.admitted.insert(cell.clone(), rules.clone());
+                *current = Arc::new(next);
             }
             unknown
         });

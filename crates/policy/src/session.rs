@@ -5,20 +5,26 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nanoclaw_config::{DataClass, Label, Trust};
+use tokio::sync::watch;
 
 /// Most bytes of a trusted user's words that are remembered of one cell. What is forgotten vouches for nothing.
 const MOST_WORDS_BYTES: usize = 256 * 1024;
+
+/// Most bytes of them that a policy is told.
+const MOST_SAID_BYTES: usize = 64 * 1024;
 
 /// The labels that a session begins with: it has read nothing.
 pub const NOTHING_READ: Label = Label { trust: Trust::Trusted, data: DataClass::Public };
 
 /// The session of one cell. What it has read only adds up.
 #[derive(Debug)]
-pub struct Session(Mutex<State>);
+pub struct Session {
+    label: watch::Sender<Label>,
+    state: Mutex<State>,
+}
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    label: Label,
     words: VecDeque<Arc<str>>,
     bytes: usize,
     /// Who has turns under way, and how many.
@@ -34,26 +40,33 @@ impl Default for Session {
 impl Session {
     /// One that has read so much in earlier runs.
     pub fn resumed(label: Label) -> Self {
-        Self(Mutex::new(State { label, words: VecDeque::new(), bytes: 0, requesters: BTreeMap::new() }))
+        Self { label: watch::Sender::new(label), state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What it has read, all together.
     pub fn label(&self) -> Label {
-        self.state().label
+        *self.label.borrow()
+    }
+
+    /// Sees each change of it from now on.
+    pub fn watch(&self) -> watch::Receiver<Label> {
+        self.label.subscribe()
     }
 
     /// It has read something more. Gives the new labels where that changes them.
     pub fn read(&self, label: Label) -> Option<Label> {
-        let mut state = self.state();
-        let joined = state.label.join(label);
-        (joined != state.label).then(|| {
-            state.label = joined;
-            joined
-        })
+        let mut risen = None;
+        self.label.send_if_modified(|held| {
+            let joined = held.join(label);
+            risen = (joined != *held).then_some(joined);
+            *held = joined;
+            risen.is_some()
+        });
+        risen
     }
 
     /// Forgets all of it. A person decides that.
@@ -79,6 +92,20 @@ impl Session {
     /// What trusted users said, as far as it is remembered.
     pub fn words(&self) -> Vec<Arc<str>> {
         self.state().words.iter().cloned().collect()
+    }
+
+    /// The newest of it, in lower case, for policies.
+    pub(crate) fn said(&self) -> String {
+        let words = self.words();
+        let mut said = String::new();
+        for words in words.iter().rev() {
+            let words = words.to_lowercase();
+            if said.len() + words.len() > MOST_SAID_BYTES {
+                break;
+            }
+            said = if said.is_empty() { words } else { format!("{words}\n{said}") };
+        }
+        said
     }
 
     /// `who` has a turn under way until what this gives is dropped.

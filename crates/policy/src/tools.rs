@@ -18,6 +18,8 @@ pub struct ToolFacts {
     pub destinations: Option<Vec<String>>,
     /// Values of them that need nobody's word: patterns, by argument.
     pub allow: BTreeMap<String, Vec<String>>,
+    /// Fields of its results whose values vouch, though the result as a whole is not trusted.
+    pub vouches: Vec<String>,
     /// Whether it may read any file that its cell sees.
     pub reads_files: bool,
 }
@@ -56,6 +58,7 @@ pub(crate) fn facts(labels: &Labels, tool: &str) -> ToolFacts {
         facts.does = label.does.clone().unwrap_or(facts.does);
         facts.destinations = label.destinations.clone().or(facts.destinations);
         facts.allow.clone_from(&label.allow);
+        facts.vouches.clone_from(&label.vouches);
     }
     facts
 }
@@ -68,6 +71,7 @@ fn known(tool: &str) -> ToolFacts {
             does: does.iter().copied().collect(),
             destinations: Some(destinations.iter().map(|name| (*name).to_owned()).collect()),
             allow: BTreeMap::new(),
+            vouches: Vec::new(),
             reads_files: *reads_files,
         },
         None => ToolFacts {
@@ -75,6 +79,7 @@ fn known(tool: &str) -> ToolFacts {
             does: BTreeSet::from([Reads, Writes, Sends, Pays, Executes]),
             destinations: None,
             allow: BTreeMap::new(),
+            vouches: Vec::new(),
             reads_files: true,
         },
     }

@@ -9,6 +9,7 @@ use nanoclaw_request::CellId;
 use super::access::access;
 use super::keys::{AGENT, HEALTH, LIMITS, MOUNT};
 use super::kind::kind;
+use super::labels::rule_sets;
 use super::names::{Names, Naming, name};
 use super::network::networks;
 use super::reader::{Field, Fields, Reader};
@@ -77,6 +78,7 @@ pub(super) fn agent(
         Some(field) => networks(r, &field, &format!("{path}.allowed_networks")),
         None => fleet.networks.to_vec(),
     };
+    let rule_sets = fields.get("rule_sets").map(|field| rule_sets(r, &field));
     let words = [("never", Restart::Never), ("on-failure", Restart::OnFailure), ("always", Restart::Always)];
     // Somebody expects an agent that is spoken to to be there.
     let usual = if runs.takes_turns() { Restart::OnFailure } else { Restart::Never };
@@ -97,6 +99,7 @@ pub(super) fn agent(
         workdir,
         limits,
         allowed_networks,
+        rule_sets,
         restart,
         health,
         stop_grace: stop_grace.unwrap_or(Duration::from_secs(10)),

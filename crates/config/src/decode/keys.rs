@@ -35,12 +35,17 @@ pub(crate) const TOP: Level = Level {
         "allowed_networks",
         "prompt_filters",
         "policies",
+        "rule_sets",
+        "labels",
+        "approvals",
         "audit_enabled",
         "limits",
         "models",
         "budget",
         "groups",
         "listen",
+        "api",
+        "operators",
         "agents",
     ],
     later: &[],
@@ -58,6 +63,7 @@ pub(crate) const AGENT: Level = Level {
         "workdir",
         "limits",
         "allowed_networks",
+        "rule_sets",
         "restart",
         "health",
         "stop_grace",
@@ -184,7 +190,29 @@ pub(crate) const NET_RULE: Level =
 pub(crate) const HEALTH: Level =
     Level { name: "`health`", keys: &["command", "interval", "timeout", "retries"], later: &[] };
 
-pub(crate) const ALL: [&Level; 17] = [
+pub(crate) const LABELS: Level = Level { name: "`labels`", keys: &["tools", "hosts", "paths", "users"], later: &[] };
+
+pub(crate) const TOOL_LABEL: Level =
+    Level { name: "a label of tools", keys: &["name", "trust", "data", "does", "destinations", "allow", "vouches"], later: &[] };
+
+pub(crate) const HOST_LABEL: Level = Level { name: "a label of hosts", keys: &["name", "trust", "data"], later: &[] };
+
+pub(crate) const PATH_LABEL: Level = Level { name: "a label of paths", keys: &["path", "trust", "data"], later: &[] };
+
+pub(crate) const USERS: Level = Level { name: "`users`", keys: &["operator", "schedule", "webhook"], later: &[] };
+
+pub(crate) const USER_LABEL: Level = Level { name: "a label of users", keys: &["trust", "data"], later: &[] };
+
+pub(crate) const APPROVALS: Level = Level { name: "`approvals`", keys: &["wait", "people"], later: &[] };
+
+pub(crate) const API: Level = Level { name: "`api`", keys: &["listen", "names"], later: &[] };
+
+pub(crate) const OPERATORS: Level = Level { name: "`operators`", keys: &["oidc"], later: &[] };
+
+pub(crate) const OIDC: Level =
+    Level { name: "`oidc`", keys: &["issuer", "audience", "ca", "claim", "roles"], later: &[] };
+
+pub(crate) const ALL: [&Level; 27] = [
     &TOP,
     &AGENT,
     &LIMITS,
@@ -202,6 +230,16 @@ pub(crate) const ALL: [&Level; 17] = [
     &MCP,
     &SCHEDULE,
     &WEBHOOK,
+    &LABELS,
+    &TOOL_LABEL,
+    &HOST_LABEL,
+    &PATH_LABEL,
+    &USERS,
+    &USER_LABEL,
+    &APPROVALS,
+    &API,
+    &OPERATORS,
+    &OIDC,
 ];
 
 /// What to do about an unknown key.
@@ -272,7 +310,10 @@ mod tests {
         assert_eq!(advice(&TOP, "rootfs"), "`rootfs` is a key of an agent");
         assert_eq!(advice(&TOP, "health"), "`health` is a key of an agent");
         assert_eq!(advice(&TOP, "mode"), "`mode` is a key of a mount");
-        assert_eq!(advice(&TOP, "allow"), "`allow` is a key of `models` of an agent and of `tools`");
+        assert_eq!(
+            advice(&TOP, "allow"),
+            "`allow` is a key of `models` of an agent, of `tools` and of a label of tools"
+        );
         assert_eq!(advice(&TOP, "env"), "`env` is a key of an agent, of a secret and of an MCP server");
         assert_eq!(advice(&AGENT, "memory"), "`memory` is a key of `limits`");
         assert_eq!(advice(&MOUNT, "zzz"), "the keys of a mount are `source`, `target`, `mode`");

@@ -4,12 +4,15 @@ mod access;
 mod agent;
 pub(crate) mod keys;
 mod kind;
+mod labels;
 mod models;
 mod names;
 mod network;
+mod operators;
 mod reader;
 mod secret;
 mod together;
+mod tool_labels;
 mod turns;
 
 use std::path::PathBuf;
@@ -22,7 +25,7 @@ use self::reader::{Field, Reader};
 use crate::report::Mistakes;
 use crate::source::{Place, Source};
 use crate::tree::{Kind, Node};
-use crate::{Agent, Budget, Config, Limits, Models, Notice, Report, SandboxMode};
+use crate::{Agent, Approvals, Budget, Config, Labels, Limits, Models, Notice, Report, SandboxMode};
 
 /// Most prompt filters in one file.
 const MAX_FILTERS: usize = 256;
@@ -94,12 +97,17 @@ fn empty() -> Config {
         audit_enabled: true,
         prompt_filters: Vec::new(),
         policies: Vec::new(),
+        rule_sets: Vec::new(),
+        labels: Labels::default(),
+        approvals: Approvals::default(),
         allowed_networks: Vec::new(),
         limits: Limits::default(),
         models: Models::default(),
         budget: Budget::default(),
         groups: Vec::new(),
         listen: None,
+        api: None,
+        oidc: None,
         agents: Vec::new(),
     }
 }
@@ -142,6 +150,15 @@ fn top(r: &mut Reader<'_>, root: &Node) -> Config {
         config.policies =
             files.iter().filter_map(|node| r.host_path(&field.element(node), Wants::File, help)).collect();
     }
+    if let Some(field) = fields.get("rule_sets") {
+        config.rule_sets = labels::rule_sets(r, &field);
+    }
+    if let Some(field) = fields.get("labels") {
+        config.labels = labels::labels(r, &field);
+    }
+    if let Some(field) = fields.get("approvals") {
+        config.approvals = operators::approvals(r, &field);
+    }
     if let Some(field) = fields.get("allowed_networks") {
         config.allowed_networks = networks(r, &field, "allowed_networks");
     }
@@ -155,6 +172,8 @@ fn top(r: &mut Reader<'_>, root: &Node) -> Config {
     }
     config.groups = access::groups(r, fields.get("groups"), &mut names);
     config.listen = fields.get("listen").and_then(|field| turns::listen(r, &field));
+    config.api = fields.get("api").and_then(|field| operators::api(r, &field, config.listen));
+    config.oidc = fields.get("operators").and_then(|field| operators::operators(r, &field));
     if let Some(field) = fields.get("agents") {
         let listens = fields.get("listen").is_some();
         let (networks, models) = (&config.allowed_networks, &config.models);
@@ -232,7 +251,9 @@ impl Reader<'_> {
 pub(crate) mod bounds {
     pub(crate) use super::access::COUNT;
     pub(crate) use super::kind::{CONTEXT_TOKENS, DEFAULT_STEPS, STEPS};
+    pub(crate) use super::labels::MAX_LABELS;
     pub(crate) use super::models::{CONTEXT, DEFAULT_CONTEXT, RETRIES};
+    pub(crate) use super::operators::PEOPLE;
 }
 
 #[cfg(test)]

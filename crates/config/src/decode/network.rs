@@ -4,6 +4,7 @@ use super::keys::NET_RULE;
 use super::reader::{Field, Reader, looks_numeric};
 use crate::display::shown;
 use crate::network::{DEFAULT_PORTS, Where, network, parse_net_rule, place_of, port_number};
+use crate::source::Place;
 use crate::tree::Kind;
 use crate::{HostPattern, IpNet, NetRule, NetTarget, ValueError};
 
@@ -32,7 +33,9 @@ pub(super) fn networks(r: &mut Reader<'_>, field: &Field<'_>, prefix: &str) -> V
             },
         };
         if let Some(rule) = rule {
-            international(r, &item, &rule);
+            if let NetTarget::Host { pattern, .. } = &rule.target {
+                international(r, item.place(), &rule.text, pattern);
+            }
             rules.push(rule);
         }
     }
@@ -40,10 +43,9 @@ pub(super) fn networks(r: &mut Reader<'_>, field: &Field<'_>, prefix: &str) -> V
 }
 
 /// Says which name an international one becomes: two names that look the same can be different hosts.
-fn international(r: &mut Reader<'_>, item: &Field<'_>, rule: &NetRule) {
-    let NetTarget::Host { pattern, .. } = &rule.target else { return };
-    if !rule.text.is_ascii() {
-        r.notice(item.place(), false, format!("`{}` is `{}` in the DNS", shown(&rule.text), pattern_text(pattern)));
+pub(super) fn international(r: &mut Reader<'_>, place: Place, text: &str, pattern: &HostPattern) {
+    if !text.is_ascii() {
+        r.notice(place, false, format!("`{}` is `{}` in the DNS", shown(text), pattern_text(pattern)));
     }
 }
 

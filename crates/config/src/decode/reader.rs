@@ -174,7 +174,8 @@ impl Reader<'_> {
     pub(crate) fn words<'n>(&mut self, field: &Field<'n>, help: &str) -> Option<&'n str> {
         let text = self.text(field, help)?;
         if text.trim().is_empty() {
-            self.error(field.place(), format!("`{}` is empty", field.name), help);
+            let one = if field.element { "one of " } else { "" };
+            self.error(field.place(), format!("{one}`{}` is empty", shown(field.name)), help);
             return None;
         }
         Some(text)

@@ -76,7 +76,7 @@ fn is_name(node: &Node) -> bool {
 /// Whether what stands behind a key looks as if it were a secret, or a URL with one in it.
 fn likely(key: &str, value: &Node) -> bool {
     let (Kind::Plain(text) | Kind::Quoted(text)) = &value.kind else { return false };
-    if matches!(key, "base_url" | "url") {
+    if matches!(key, "base_url" | "url" | "issuer") {
         return text.contains(['@', '?', '#']);
     }
     let known = ALL.iter().any(|level| level.keys.contains(&key));

@@ -1,8 +1,9 @@
 use std::path::Path;
 
 use super::keys::{
-    AGENT, ALL, BUDGET, GROUP, HEALTH, LIMITS, Level, MCP, MODEL_RULES, MODELS, MOUNT, NET_RULE, PROVIDER, SCHEDULE,
-    SECRET, TOOL_RULE, TOOLS, TOP, WEBHOOK,
+    AGENT, ALL, API, APPROVALS, BUDGET, GROUP, HEALTH, HOST_LABEL, LABELS, LIMITS, Level, MCP, MODEL_RULES, MODELS,
+    MOUNT, NET_RULE, OIDC, OPERATORS, PATH_LABEL, PROVIDER, SCHEDULE, SECRET, TOOL_LABEL, TOOL_RULE, TOOLS, TOP,
+    USER_LABEL, USERS, WEBHOOK,
 };
 
 /// Files in which the mapping of `level` has `entry`, otherwise valid; several where the keys depend on the kind.
@@ -33,6 +34,16 @@ fn files(level: &Level, entry: &str) -> Vec<String> {
         name if name == MCP.name => builtin(&format!("mcp: [{{ {entry} }}]")),
         name if name == SCHEDULE.name => builtin(&format!("schedule: [{{ {entry} }}]")),
         name if name == WEBHOOK.name => builtin(&format!("webhook: {{ {entry} }}")),
+        name if name == LABELS.name => vec![format!("labels: {{ {entry} }}")],
+        name if name == TOOL_LABEL.name => vec![format!("labels: {{ tools: [{{ {entry} }}] }}")],
+        name if name == HOST_LABEL.name => vec![format!("labels: {{ hosts: [{{ {entry} }}] }}")],
+        name if name == PATH_LABEL.name => vec![format!("labels: {{ paths: [{{ {entry} }}] }}")],
+        name if name == USERS.name => vec![format!("labels: {{ users: {{ {entry} }} }}")],
+        name if name == USER_LABEL.name => vec![format!("labels: {{ users: {{ operator: {{ {entry} }} }} }}")],
+        name if name == APPROVALS.name => vec![format!("approvals: {{ {entry} }}")],
+        name if name == API.name => vec![format!("api: {{ {entry} }}")],
+        name if name == OPERATORS.name => vec![format!("operators: {{ {entry} }}")],
+        name if name == OIDC.name => vec![format!("operators: {{ oidc: {{ {entry} }} }}")],
         name => panic!("no example for {name}"),
     }
 }
@@ -84,7 +95,7 @@ fn the_reference_has_a_row_for_every_key() {
 fn the_examples_of_the_reference_are_valid() {
     let examples: Vec<&str> =
         REFERENCE.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 4);
+    assert_eq!(examples.len(), 5);
     for example in examples {
         if let Err(report) = crate::parse(example, Path::new("f"), Path::new("/")) {
             panic!("{report}");

@@ -80,6 +80,24 @@ pub(super) fn webhook(r: &mut Reader<'_>, field: &Field<'_>, listens: bool) -> O
     Some(Webhook { token: token?, prompt: prompt? })
 }
 
+/// Reads an address and a port. `usual` is the port of the example.
+pub(super) fn socket(text: &str, usual: u16) -> Result<SocketAddr, ValueError> {
+    let Ok(address) = text.parse::<SocketAddr>() else {
+        let port = match text.split_once(':') {
+            Some((_, port)) => port,
+            None => text,
+        };
+        let port = port.parse::<u16>().ok().filter(|port| *port != 0).unwrap_or(usual);
+        let help = format!("write `127.0.0.1:{port}` or `\"[::1]:{port}\"`");
+        return Err(ValueError::new(format!("`{}` is not an address and a port", shown(text)), help));
+    };
+    if address.port() == 0 {
+        let help = format!("write one such as `127.0.0.1:{usual}`");
+        return Err(ValueError::new(format!("`{}` names no port", shown(text)), help));
+    }
+    Ok(address)
+}
+
 /// Reads the address on which webhooks and metrics are served.
 pub(super) fn listen(r: &mut Reader<'_>, field: &Field<'_>) -> Option<SocketAddr> {
     let text = r.verbatim(field, "an address and a port", "write `127.0.0.1:7280`")?;
@@ -87,25 +105,17 @@ pub(super) fn listen(r: &mut Reader<'_>, field: &Field<'_>) -> Option<SocketAddr
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, ValueError> {
-    let bad = |what: &str, help: String| Err(ValueError::new(format!("`{}` {what}", shown(text)), help));
-    let Ok(address) = text.parse::<SocketAddr>() else {
-        let port = match text.split_once(':') {
-            Some((_, port)) => port,
-            None => text,
-        };
-        let port = port.parse::<u16>().ok().filter(|port| *port != 0).unwrap_or(7280);
-        return bad("is not an address and a port", format!("write `127.0.0.1:{port}` or `\"[::1]:{port}\"`"));
-    };
-    if address.port() == 0 {
-        return bad("names no port", "write one such as `127.0.0.1:7280`".to_owned());
-    }
+    let address = socket(text, 7280)?;
     if !address.ip().is_loopback() {
         let own: IpAddr = if address.is_ipv4() { [127, 0, 0, 1].into() } else { [0, 0, 0, 0, 0, 0, 0, 1_u16].into() };
         let own = SocketAddr::new(own, address.port());
-        return bad(
-            "is not on this host's loopback, and what is served there has no TLS of its own yet",
+        return Err(ValueError::new(
+            format!(
+                "`{}` is not on this host's loopback, and what is served there has no TLS of its own yet",
+                shown(text)
+            ),
             format!("write `{own}`, and put a proxy with TLS before it if others must reach it"),
-        );
+        ));
     }
     Ok(address)
 }

@@ -7,6 +7,13 @@ use crate::{IpNet, ValueError};
 
 /// Reads `ADDRESS` or `ADDRESS/PREFIX`. Refuses host bits, everything that covers the loopback, and IPv4 written as IPv6.
 pub(crate) fn network(text: &str) -> Result<IpNet, ValueError> {
+    let net = any_network(text)?;
+    check_reach(text, net)?;
+    Ok(net)
+}
+
+/// Reads the same, the loopback included.
+pub(crate) fn any_network(text: &str) -> Result<IpNet, ValueError> {
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix)),
         None => (text, None),
@@ -28,7 +35,7 @@ pub(crate) fn network(text: &str) -> Result<IpNet, ValueError> {
             format!("write the network `{}/{prefix}`, or the address alone `{address}`", masked(address, prefix)),
         )
     })?;
-    check_reach(text, net)?;
+    check_form(text, net)?;
     Ok(net)
 }
 
@@ -55,7 +62,7 @@ fn masked(address: IpAddr, prefix: u8) -> IpAddr {
     }
 }
 
-fn check_reach(text: &str, net: IpNet) -> Result<(), ValueError> {
+fn check_form(text: &str, net: IpNet) -> Result<(), ValueError> {
     if net.prefix() == 0 {
         return Err(ValueError::new(
             format!("`{}` is every address there is", shown(text)),
@@ -71,6 +78,10 @@ fn check_reach(text: &str, net: IpNet) -> Result<(), ValueError> {
             format!("write `{}`", IpNet::new(v4.into(), net.prefix() - 96).map_or_else(|| v4.to_string(), ipv4_text)),
         ));
     }
+    Ok(())
+}
+
+fn check_reach(text: &str, net: IpNet) -> Result<(), ValueError> {
     let covers = |address: IpAddr, prefix: u8| {
         net.contains(address) || IpNet::new(address, prefix).is_some_and(|own| own.contains(net.address()))
     };

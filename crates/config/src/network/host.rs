@@ -41,7 +41,7 @@ pub(crate) fn pattern(text: &str) -> Result<HostPattern, ValueError> {
     let name = name(text, suffix, wild)?;
     if wild && !name.as_str().contains('.') {
         return Err(ValueError::new(
-            format!("`{}` would allow every host below `{name}`", shown(text)),
+            format!("`{}` is every host below `{name}`", shown(text)),
             "name at least two labels after the `*.`, such as `*.bank.com`",
         ));
     }
@@ -52,6 +52,11 @@ pub(crate) fn pattern(text: &str) -> Result<HostPattern, ValueError> {
         ));
     }
     Ok(make(name))
+}
+
+/// Reads the name of one host.
+pub(crate) fn host_name(text: &str) -> Result<DnsName, ValueError> {
+    name(text, text, false)
 }
 
 /// Reads `host`, which stands in `text`, and converts it to its form in the DNS.

@@ -8,7 +8,9 @@ mod host;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use address::any_network;
 pub(crate) use address::network;
+pub(crate) use host::host_name;
 use host::pattern;
 
 use crate::display::shown;
@@ -60,8 +62,17 @@ pub(crate) enum Where {
     Network(IpNet),
 }
 
-/// Reads a host name, a host pattern, an address or a network; IPv6 in brackets.
+/// Reads a host name, a host pattern, an address or a network; IPv6 in brackets. Refuses this host's loopback.
 pub(crate) fn place_of(text: &str) -> Result<Where, ValueError> {
+    place(text, network)
+}
+
+/// Reads the same, this host's loopback included where it is written as an address.
+pub(crate) fn any_place(text: &str) -> Result<Where, ValueError> {
+    place(text, any_network)
+}
+
+fn place(text: &str, network: fn(&str) -> Result<IpNet, ValueError>) -> Result<Where, ValueError> {
     if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         if !inner.contains(':') {
             return Err(ValueError::new(
@@ -83,7 +94,7 @@ pub(crate) fn place_of(text: &str) -> Result<Where, ValueError> {
         } else {
             Err(ValueError::new(
                 format!("`{}` has a path", shown(text)),
-                format!("a rule names a host, not what is on it; write `{}`", shown(before)),
+                format!("only the host counts, not what is on it; write `{}`", shown(before)),
             ))
         };
     }

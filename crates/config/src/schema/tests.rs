@@ -1,15 +1,18 @@
 use serde_json::{Map, Value};
 
 use super::schema;
-use crate::Limits;
-use crate::decode::bounds::{CONTEXT, CONTEXT_TOKENS, COUNT, DEFAULT_CONTEXT, DEFAULT_STEPS, RETRIES, STEPS};
+use crate::decode::bounds::{
+    CONTEXT, CONTEXT_TOKENS, COUNT, DEFAULT_CONTEXT, DEFAULT_STEPS, MAX_LABELS, PEOPLE, RETRIES, STEPS,
+};
 use crate::decode::keys::{
-    AGENT, AGENT_KINDS, BUDGET, GROUP, HEALTH, Kinds, LIMITS, Level, MCP, MODEL_RULES, MODELS, MOUNT, NET_RULE,
-    PROVIDER, PROVIDER_KINDS, SCHEDULE, SECRET, TOOL_RULE, TOOLS, TOP, WEBHOOK,
+    AGENT, AGENT_KINDS, API, APPROVALS, BUDGET, GROUP, HEALTH, HOST_LABEL, Kinds, LABELS, LIMITS, Level, MCP,
+    MODEL_RULES, MODELS, MOUNT, NET_RULE, OIDC, OPERATORS, PATH_LABEL, PROVIDER, PROVIDER_KINDS, SCHEDULE, SECRET,
+    TOOL_LABEL, TOOL_RULE, TOOLS, TOP, USER_LABEL, USERS, WEBHOOK,
 };
 use crate::report::Mistakes;
 use crate::source::Source;
 use crate::tree::{Kind, Node};
+use crate::{DataClass, Limits, ROLES, RuleSet, ToolClass, Trust};
 
 fn parsed() -> Value {
     serde_json::from_str(schema()).unwrap()
@@ -34,6 +37,16 @@ fn at<'v>(schema: &'v Value, level: &Level) -> &'v Value {
         name if name == MCP.name => "mcp",
         name if name == SCHEDULE.name => "schedule",
         name if name == WEBHOOK.name => "webhook",
+        name if name == LABELS.name => "labels",
+        name if name == TOOL_LABEL.name => "tool_label",
+        name if name == HOST_LABEL.name => "host_label",
+        name if name == PATH_LABEL.name => "path_label",
+        name if name == USERS.name => "users",
+        name if name == USER_LABEL.name => "user_label",
+        name if name == APPROVALS.name => "approvals",
+        name if name == API.name => "api",
+        name if name == OPERATORS.name => "operators",
+        name if name == OIDC.name => "oidc",
         name => panic!("{name} is not in the schema"),
     };
     &schema["$defs"][name]
@@ -134,6 +147,31 @@ fn the_schema_has_the_bounds_and_defaults_of_models() {
     assert_eq!(default(&AGENT, "max_steps"), DEFAULT_STEPS);
 }
 
+#[test]
+fn the_schema_has_the_words_and_bounds_of_labels_and_operators() {
+    let schema = parsed();
+    let defs = &schema["$defs"];
+    let of = |level: &Level, key: &str| at(&schema, level)["properties"][key].clone();
+    let words = |list: &Value, words: &[&str]| {
+        assert_eq!(list["items"]["enum"], Value::from(words));
+        assert_eq!(list["maxItems"], words.len());
+    };
+    words(&defs["rule_sets"], &RuleSet::ALL.map(RuleSet::name));
+    words(&of(&TOOL_LABEL, "does"), &ToolClass::ALL.map(ToolClass::name));
+    words(&of(&OIDC, "roles")["additionalProperties"], &ROLES);
+    assert_eq!(defs["trust"]["enum"], Value::from(Trust::ALL.map(Trust::name).as_slice()));
+    assert_eq!(defs["data"]["enum"], Value::from(DataClass::ALL.map(DataClass::name).as_slice()));
+    for list in ["tools", "hosts", "paths"] {
+        assert_eq!(of(&LABELS, list)["maxItems"], MAX_LABELS, "{list}");
+    }
+    let people = of(&APPROVALS, "people");
+    assert_eq!((&people["minimum"], &people["maximum"]), (&(*PEOPLE.start()).into(), &(*PEOPLE.end()).into()));
+    let usual = crate::Approvals::default();
+    assert_eq!(people["default"], usual.people);
+    assert_eq!(crate::parse_duration(of(&APPROVALS, "wait")["default"].as_str().unwrap()), Ok(usual.wait));
+    assert_eq!(of(&OIDC, "claim")["default"], "groups");
+}
+
 /// The part of JSON Schema that the schema uses, patterns aside. Says where a value does not fit.
 fn fits(root: &Value, schema: &Value, value: &Value, path: &str) -> Result<(), String> {
     let wrong = |what: &str| Err(format!("{path}: {what}: {value}"));
@@ -232,6 +270,7 @@ fn the_examples_fit_the_schema() {
         include_str!("../../tests/data/seed.yaml"),
         include_str!("../../tests/data/full.yaml"),
         include_str!("../../tests/data/models.yaml"),
+        include_str!("../../tests/data/labels.yaml"),
     ] {
         assert_eq!(check(example), Ok(()));
     }
@@ -279,6 +318,34 @@ fn what_the_decoder_refuses_by_type_the_schema_refuses_too() {
         "budget: { usd_per_day: [5] }",
         "groups: [{ name: a }]",
         "listen: 7280",
+        "rule_sets: rule-of-two",
+        "rule_sets: [rule-of-three]",
+        "agents: [{ id: a, command: [x], rule_sets: [7] }]",
+        "labels: { tools: [{ trust: trusted }] }",
+        "labels: { tools: [{ name: x }] }",
+        "labels: { tools: [{ name: x, does: reads }] }",
+        "labels: { tools: [{ name: x, does: [steals] }] }",
+        "labels: { tools: [{ name: x, destinations: [1] }] }",
+        "labels: { tools: [{ name: x, allow: [y] }] }",
+        "labels: { tools: [{ name: x, allow: { y: [] } }] }",
+        "labels: { hosts: [{ name: a.com }] }",
+        "labels: { hosts: [{ name: a.com, trust: high }] }",
+        "labels: { paths: [{ data: secret }] }",
+        "labels: { paths: [{ path: /x, data: hidden }] }",
+        "labels: { users: { operator: trusted } }",
+        "labels: { users: { webhook: {} } }",
+        "labels: { users: { stranger: { trust: trusted } } }",
+        "approvals: { people: \"2\" }",
+        "approvals: { wait: 300 }",
+        "api: {}",
+        "api: { names: [a.com] }",
+        "api: { listen: 127.0.0.1:7443, names: a.com }",
+        "operators: { oidc: { issuer: 'https://a.example', audience: b } }",
+        "operators: { oidc: { issuer: 'https://a.example', roles: { g: [admin] } } }",
+        "operators: { oidc: { issuer: 'https://a.example', audience: b, roles: { g: admin } } }",
+        "operators: { oidc: { issuer: 'https://a.example', audience: b, roles: { g: [] } } }",
+        "operators: { oidc: { issuer: 'https://a.example', audience: b, roles: { g: [root] } } }",
+        "operators: { users: [] }",
         "audit: true",
         "- a",
     ] {

@@ -1,5 +1,6 @@
 mod models;
 mod oracle;
+mod people;
 mod property;
 mod written;
 
@@ -48,6 +49,7 @@ fn tool(name: &str, arguments: Option<&[(&str, &str)]>) -> ProposedCall {
         tool: name.to_owned(),
         call: "call-1".to_owned(),
         arguments: arguments.map(|pairs| pairs.iter().map(pair).collect()),
+        written: String::new(),
         digest: String::new(),
         at_provider: false,
         traced: Vec::new(),

@@ -159,8 +159,8 @@ fn action() -> impl Strategy<Value = Action> {
         pairs.into_iter().collect::<std::collections::BTreeMap<_, _>>().into_iter().collect::<Vec<_>>()
     });
     let tool = (word(), option::of(pairs), any::<bool>()).prop_map(|(tool, arguments, at_provider)| {
-        let (call, digest, traced) = (String::new(), String::new(), Vec::new());
-        Action::ToolCall(ProposedCall { tool, call, arguments, digest, at_provider, traced })
+        let (call, written, digest, traced) = (String::new(), String::new(), String::new(), Vec::new());
+        Action::ToolCall(ProposedCall { tool, call, arguments, written, digest, at_provider, traced })
     });
     prop_oneof![resolve, connect(), http, model, tool]
 }
@@ -170,7 +170,7 @@ pub fn fits_schema(engine: &Engine, action: &Action) {
     let language = crate::language::Language::get().unwrap();
     let made = engine.made();
     let asker = made.asker(language, engine.session(), jiff::Timestamp::UNIX_EPOCH);
-    let asker = Asker { group: Some("g"), mentions: Mentions::of("address session now"), ..asker };
+    let asker = Asker { group: Some("g"), mentions: Mentions::of("address session now said"), ..asker };
     let principal = asker.principal(None).unwrap();
     for question in asker.questions(action).unwrap() {
         let uid = language.action.of(question.action);
