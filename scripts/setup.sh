@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 rust=1.95
 declare -A packages=(
   [build]="build-essential ca-certificates cmake curl golang-go python3"
-  [test]="python3-venv iproute2 util-linux openssl npm"
+  [test]="python3-venv iproute2 util-linux openssl npm cvc5"
   [bench]="bubblewrap runc iperf3 python3-venv iproute2 npm"
 )
 declare -A tools=(
@@ -60,6 +60,16 @@ for part in "$@"; do
     $clients/python/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
       -r tests/clients/requirements.txt
     cp tests/clients/requirements.txt $clients/python/installed
+  fi
+  # What holds the API's document and what is served against each other.
+  fuzzer=.cache/schemathesis
+  if ! cmp -s tests/api/requirements.txt $fuzzer/installed; then
+    echo "setup: installing schemathesis"
+    rm -rf $fuzzer
+    python3 -m venv $fuzzer
+    $fuzzer/bin/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+      -r tests/api/requirements.txt
+    cp tests/api/requirements.txt $fuzzer/installed
   fi
   if ! cmp -s tests/clients/package-lock.json $clients/node/installed; then
     echo "setup: installing Node.js client libraries"

@@ -16,6 +16,8 @@ mod support;
 #[expect(dead_code, reason = "the tests of fleets use more of it")]
 mod fleet;
 
+mod actions;
+mod approvals;
 mod budgets;
 mod builtin;
 mod clients;

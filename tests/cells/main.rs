@@ -11,12 +11,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod actions;
 mod configuration;
 mod descriptors;
 mod exit;
+mod learn;
 mod limits;
 mod mounts;
 mod policy;
+mod policy_proofs;
 mod rootfs;
 mod rootless;
 mod state;

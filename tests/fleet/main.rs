@@ -12,8 +12,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod connections;
 mod crash;
 mod fleet;
 mod manage;
 mod records;
+mod reload;
 mod supervise;

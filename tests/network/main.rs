@@ -15,6 +15,7 @@ mod support;
 mod addresses;
 mod http;
 mod https;
+mod labels;
 mod load;
 mod names;
 mod policies;

@@ -55,3 +55,41 @@ for name in "wild.test", "api.bank.test", "loopback.bank.test":
         "{refused:?}"
     );
 }
+
+#[test]
+fn each_step_to_a_host_is_asked_by_itself() {
+    let Some(world) = World::new() else { return };
+    let script = r#"
+say(tell(lambda: exchange("wild.test", 80, get("wild.test"))[0].split("\r\n")[0]))
+"#;
+    let steps = ["net_resolve", "net_connect", "http_request"];
+    let denied = ["host-not-allowed wild.test", "host-not-allowed wild.test:80", "host-not-allowed wild.test:80"];
+    let said = ["gaierror", "HTTP/1.1 403 Forbidden", "HTTP/1.1 403 Forbidden"];
+    for (count, step) in steps.into_iter().enumerate() {
+        let actions = steps[..count].iter().map(|step| format!("Action::\"{step}\"")).collect::<Vec<_>>().join(", ");
+        let permit = format!("@id(\"wild\") permit(principal, action in [{actions}], resource);");
+        let permit = if count == 0 { String::new() } else { permit };
+        let before = if count == 0 { 0 } else { world.refusals().len() };
+        assert_eq!(world.python_in(&config(&world, "[]", &permit), script), [said[count]], "without {step}");
+        // A name is asked for once in each address family.
+        let mut refusals = world.refusals().split_off(before);
+        refusals.dedup();
+        assert_eq!(refusals, [format!("{step} denied {}", denied[count])]);
+        // The same with one that forbids it.
+        let forbid = format!(
+            "@id(\"wild\") permit(principal, action, resource);\n@id(\"no\") forbid(principal, action == Action::\"{step}\", resource);"
+        );
+        assert_eq!(
+            world.python_in(&config(&world, "[]", &forbid), script),
+            [said[count]],
+            "with a policy against {step}"
+        );
+        let refused = world.door().into_iter().rfind(|record| record["result"] == "denied").unwrap();
+        assert_eq!((&refused["action"], &refused["policy_ids"]), (&step.into(), &json!(["no"])), "{refused:#}");
+    }
+    let requests = || world.seen_by("http").into_iter().filter(|event| event["event"] == "request").count();
+    assert_eq!(requests(), 0);
+    let all = "@id(\"wild\") permit(principal, action, resource is Host);";
+    assert_eq!(world.python_in(&config(&world, "[]", all), script), [OK]);
+    assert_eq!(requests(), 1);
+}

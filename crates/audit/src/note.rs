@@ -99,6 +99,46 @@ pub enum Fact {
     Notice(String),
     /// What a cell has read so far has risen to this.
     LabelsRose(Label),
+    /// Policy leaves something to people, and they are asked.
+    Asked {
+        /// The question's id.
+        question: String,
+        /// SHA-256 of the request that it is about, in hex.
+        digest: String,
+        /// What would be done, by the action's stable name.
+        action: String,
+        /// To what.
+        resource: String,
+        /// Why policy asks.
+        why: String,
+        /// The ids of the policies that ask.
+        policies: Vec<String>,
+        /// How many different people must approve.
+        people: u8,
+        /// Who asked the agent for what it does, and so cannot approve.
+        requesters: Vec<String>,
+    },
+    /// Nobody waits for the answer to a question any more.
+    Withdrawn {
+        /// The question's id.
+        question: String,
+    },
+    /// A person has what a cell has read forgotten.
+    LabelsReset {
+        /// The cell.
+        cell: CellId,
+        /// What it had read.
+        from: Label,
+    },
+    /// Other policies come into force.
+    PolicyReloaded {
+        /// The number of their generation.
+        generation: u64,
+        /// SHA-256 of all that they decide by, in hex.
+        digest: String,
+        /// What was found when they were compared with those before.
+        found: String,
+    },
     /// The control plane began its work.
     ControlStarted,
     /// The control plane ended its work in order.
@@ -107,11 +147,53 @@ pub enum Fact {
     CallerRefused {
         /// Which door.
         door: Door,
-        /// The uid that the kernel vouches for, where it does.
-        uid: Option<u32>,
+        /// The operator whom the kernel, a certificate or an account of that name points to, where there is one.
+        who: Option<String>,
         /// Why.
         refusal: Refusal,
     },
+    /// Somebody has shown at a door who they are, and got something to show from now on.
+    SignedIn {
+        /// Which door.
+        door: Door,
+        /// The operator.
+        who: String,
+        /// What they got, such as the number of a certificate.
+        got: String,
+    },
+    /// What happened to the certificate of a cell.
+    Identity {
+        /// What.
+        change: IdentityChange,
+        /// The SPIFFE id in it.
+        spiffe_id: String,
+        /// Its number.
+        serial: String,
+        /// Until when it is valid.
+        not_after: Timestamp,
+    },
+}
+
+/// What can happen to the certificate of a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityChange {
+    /// The first one of a run.
+    Issued,
+    /// One that takes the place of an earlier one.
+    Renewed,
+    /// The cell has ended; those before it are revoked with it.
+    Revoked,
+}
+
+impl IdentityChange {
+    /// The stable name, as it stands in the log's `action`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            IdentityChange::Issued => "identity_issued",
+            IdentityChange::Renewed => "identity_renewed",
+            IdentityChange::Revoked => "identity_revoked",
+        }
+    }
 }
 
 /// A fact, and whom it is about.
@@ -132,9 +214,10 @@ impl Note {
         Self { about: None, fact }
     }
 
-    /// Refused callers can be many, so they fold; other facts never do.
+    /// Refused callers can be many, and a cell can ask and go away as often as it likes, so these fold; other facts never
+    /// do.
     pub(crate) fn is_foldable(&self) -> bool {
-        matches!(self.fact, Fact::CallerRefused { .. })
+        matches!(self.fact, Fact::CallerRefused { .. } | Fact::Asked { .. } | Fact::Withdrawn { .. })
     }
 
     pub(crate) fn record(self) -> Record {
@@ -162,10 +245,35 @@ impl Note {
             Fact::LabelsRose(label) => {
                 Record { detail: Some(format!("{}, {}", label.trust, label.data)), ..noted("labels_rose") }
             }
+            Fact::Asked { question, digest, action, resource, why, policies, people, requesters } => {
+                let people = if people == 1 { "1 person".to_owned() } else { format!("{people} people") };
+                let mut detail = format!("question {question}, sha256 {digest}: {action}, asks {people}: {why}");
+                if !requesters.is_empty() {
+                    detail.push_str(&format!("; for {}", requesters.join(", ")));
+                }
+                Record {
+                    resource: Some(clip(resource)),
+                    policy_ids: policies,
+                    detail: Some(clip(detail)),
+                    ..noted("approval_asked")
+                }
+            }
+            Fact::Withdrawn { question } => {
+                Record { detail: Some(format!("question {question}")), ..noted("approval_withdrawn") }
+            }
+            Fact::LabelsReset { cell, from } => Record {
+                agent_id: cell.to_string(),
+                detail: Some(format!("it had read: {}, {}", from.trust, from.data)),
+                ..noted("labels_reset")
+            },
+            Fact::PolicyReloaded { generation, digest, found } => Record {
+                detail: Some(clip(format!("generation {generation}, sha256 {digest}; {found}"))),
+                ..noted("policy_reloaded")
+            },
             Fact::ControlStarted => noted("control_started"),
             Fact::ControlStopped => noted("control_stopped"),
-            Fact::CallerRefused { door: at, uid, refusal } => {
-                let who = uid.map_or_else(|| format!("system:{}", at.name()), |uid| operator_id(&uid.to_string()));
+            Fact::CallerRefused { door: at, who, refusal } => {
+                let who = who.map_or_else(|| format!("system:{}", at.name()), |who| operator_id(&who));
                 let mut record = Record {
                     door: Some(at.name()),
                     ..Record::new(Timestamp::now(), who, "sign_in", ResultKind::Denied)
@@ -173,6 +281,16 @@ impl Note {
                 record.refuse(&refusal);
                 record
             }
+            Fact::SignedIn { door: at, who, got } => Record {
+                door: Some(at.name()),
+                detail: Some(clip(got)),
+                ..Record::new(Timestamp::now(), operator_id(&who), "sign_in", ResultKind::Allowed)
+            },
+            Fact::Identity { change, spiffe_id, serial, not_after } => Record {
+                resource: Some(spiffe_id),
+                detail: Some(format!("serial {serial}, until {not_after:.0}")),
+                ..noted(change.name())
+            },
         }
     }
 }

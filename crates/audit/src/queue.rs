@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::AuditError;
 use crate::flood::{Flood, Tallies};
@@ -53,6 +53,8 @@ pub(crate) struct Queue {
     work: Condvar,
     /// One permit for each record that may still be queued; closed on failure.
     room: Semaphore,
+    /// The last record that is on disk.
+    pub(crate) written: watch::Sender<u64>,
 }
 
 struct Work {
@@ -74,6 +76,7 @@ impl Queue {
             }),
             work: Condvar::new(),
             room: Semaphore::new(CAPACITY),
+            written: watch::Sender::new(0),
         }
     }
 
@@ -190,7 +193,11 @@ pub(crate) fn write_all(queue: &Queue, mut log: Log) {
         let records = work.entries.len();
         let mut acks = std::mem::take(&mut work.flushes);
         acks.extend(work.entries.iter_mut().filter_map(|entry| entry.ack.take()));
-        let written = write(&mut log, work);
+        let written = write(&mut log, work).map(|last| {
+            if let Some(last) = last {
+                queue.written.send_replace(last);
+            }
+        });
         if let Err(error) = &written {
             queue.fail(error.clone());
         }
@@ -205,21 +212,25 @@ pub(crate) fn write_all(queue: &Queue, mut log: Log) {
     }
 }
 
-fn write(log: &mut Log, work: Work) -> Result<(), AuditError> {
+/// Gives the number of the last record that it has written, if any.
+fn write(log: &mut Log, work: Work) -> Result<Option<u64>, AuditError> {
     if work.entries.is_empty() && work.folds.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let mut batch = log.begin()?;
+    let mut last = None;
     for entry in work.entries {
         let mut record = entry.record;
         record.request_seq = entry.request.map(|seq| seq.load(Ordering::Relaxed)).filter(|seq| *seq != 0);
         let seq = batch.push(record)?;
+        last = Some(seq);
         if let Some(wanted) = entry.seq {
             wanted.store(seq, Ordering::Relaxed);
         }
     }
     for record in work.folds {
-        batch.push(record)?;
+        last = Some(batch.push(record)?);
     }
-    batch.finish()
+    batch.finish()?;
+    Ok(last)
 }

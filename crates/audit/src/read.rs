@@ -30,6 +30,18 @@ pub struct Filter {
     pub result: Option<ResultKind>,
 }
 
+impl Filter {
+    /// Whether a record, as the JSON text of its line, is wanted.
+    pub fn wants(&self, record: &str) -> bool {
+        serde_json::from_str(record).is_ok_and(|seen| self.suits(&seen))
+    }
+
+    fn suits(&self, seen: &Seen<'_>) -> bool {
+        self.agent.as_ref().is_none_or(|agent| *agent == seen.agent_id)
+            && self.result.is_none_or(|result| result.name() == seen.result)
+    }
+}
+
 /// The log cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -63,6 +75,8 @@ pub struct Reader {
     segment: Option<Segment>,
     /// The last record read.
     after: u64,
+    /// Records up to this one are not wanted.
+    behind: u64,
     lines: VecDeque<Vec<u8>>,
     broken: bool,
 }
@@ -94,12 +108,42 @@ impl Reader {
     /// There is no log, or it belongs to somebody else.
     pub fn open(dir: &Path, filter: Filter) -> Result<Self, ReadError> {
         let (dir, lines) = (dir.to_owned(), VecDeque::new());
-        let mut reader = Self { dir, filter, follow: false, segment: None, after: 0, lines, broken: false };
+        let mut reader = Self { dir, filter, follow: false, segment: None, after: 0, behind: 0, lines, broken: false };
         reader.segment = reader.next_segment()?;
         if reader.segment.is_none() {
             return Err(ReadError::Missing(reader.dir));
         }
         Ok(reader)
+    }
+
+    /// Opens the log in `dir` behind the record `after`. Earlier segments are not read.
+    ///
+    /// # Errors
+    /// As of [`Reader::open`].
+    pub fn open_behind(dir: &Path, filter: Filter, after: u64) -> Result<Self, ReadError> {
+        let mut reader = Self::open(dir, filter)?;
+        reader.behind = after;
+        if let Some(current) = reader.open_segment(CURRENT.to_owned(), false)?
+            && current.first().is_some_and(|first| first <= after.saturating_add(1))
+        {
+            reader.segment = Some(current);
+            return Ok(reader);
+        }
+        // The records of a finished segment end where the next one begins.
+        let finished = match finished_segments(dir) {
+            Ok(finished) => finished,
+            Err(source) => return Err(ReadError::Io { path: dir.to_owned(), source }),
+        };
+        if let Some(first) = finished.into_iter().rev().find(|first| *first <= after.saturating_add(1)) {
+            reader.after = first.saturating_sub(1);
+            reader.segment = reader.next_segment()?;
+        }
+        Ok(reader)
+    }
+
+    /// The number of the last record that was read, wanted or not; 0 before the first.
+    pub fn position(&self) -> u64 {
+        self.after
     }
 
     /// Whether to wait for more at the end of the log.
@@ -163,13 +207,19 @@ impl Reader {
     fn see(&mut self, line: &[u8]) -> Result<bool, ReadError> {
         let seen: Seen<'_> = serde_json::from_slice(line).map_err(|_| ReadError::NotARecord { after: self.after })?;
         self.after = self.after.max(seen.seq);
-        let Filter { agent, result } = &self.filter;
-        Ok(agent.as_ref().is_none_or(|agent| *agent == seen.agent_id)
-            && result.is_none_or(|result| result.name() == seen.result))
+        Ok(seen.seq > self.behind && self.filter.suits(&seen))
     }
 }
 
 impl Segment {
+    /// The number of its first record, if it has a whole one that can be read.
+    fn first(&self) -> Option<u64> {
+        let mut buffer = vec![0; CHUNK];
+        let length = read_at_most(&self.file, &mut buffer, 0).ok()?;
+        let line = buffer.get(..length)?.split_inclusive(|byte| *byte == b'\n').next()?;
+        serde_json::from_slice::<Seen<'_>>(line.strip_suffix(b"\n")?).ok().map(|seen| seen.seq)
+    }
+
     /// Reads the whole lines that come next. False when there are none.
     fn read(&mut self, lines: &mut VecDeque<Vec<u8>>) -> io::Result<bool> {
         let mut buffer = vec![0; CHUNK];

@@ -33,7 +33,8 @@ pub enum ResultKind {
 }
 
 impl ResultKind {
-    const ALL: [ResultKind; 5] =
+    /// Every result.
+    pub const ALL: [ResultKind; 5] =
         [ResultKind::Allowed, ResultKind::Denied, ResultKind::Done, ResultKind::Failed, ResultKind::Noted];
 
     /// The stable name, as it stands in the log.
@@ -286,6 +287,7 @@ impl Record {
                 Manage::Down => "down".to_owned(),
                 Manage::Reload => "reload".to_owned(),
                 Manage::Approvals => "approvals".to_owned(),
+                Manage::Policy => "policy".to_owned(),
                 Manage::ResetLabels { .. } => "reset-labels".to_owned(),
                 Manage::Operators { what, .. } => (*what).to_owned(),
             }),
@@ -334,8 +336,8 @@ fn subject(action: &Action) -> (Option<String>, Option<String>) {
             | Manage::Sessions { cell }
             | Manage::Stop { cell }
             | Manage::ResetLabels { cell } => (None, Some(cell.clone())),
-            Manage::Operators { name, .. } => (None, Some(name.clone())),
-            Manage::List | Manage::Down | Manage::Reload | Manage::Approvals => (None, None),
+            Manage::Operators { name, .. } => (None, Some(name.clone()).filter(|name| !name.is_empty())),
+            Manage::List | Manage::Down | Manage::Reload | Manage::Approvals | Manage::Policy => (None, None),
         },
         Action::Approve(approve) => (None, Some(approve.cell.clone())),
         Action::AuditRead(_) => (None, None),
@@ -413,6 +415,7 @@ const fn severity(code: RefusalCode) -> Severity {
         RefusalCode::Malformed
         | RefusalCode::NameNotFound
         | RefusalCode::NoSuchCell
+        | RefusalCode::NotFound
         | RefusalCode::Unreachable
         | RefusalCode::NoSuchModel
         | RefusalCode::BudgetExhausted
@@ -424,6 +427,7 @@ const fn severity(code: RefusalCode) -> Severity {
         | RefusalCode::ModelNotAllowed
         | RefusalCode::ToolNotAllowed
         | RefusalCode::NotApproved
+        | RefusalCode::NoLongerAllowed
         | RefusalCode::ExecNotAllowed => Severity::Medium,
         // Asking for another's door, reaching for metadata, fronting and closed system calls are not accidents.
         RefusalCode::NotYou

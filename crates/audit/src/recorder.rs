@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use nanoclaw_identity::Declined;
 use nanoclaw_policy::Verdict;
 use nanoclaw_request::{Action, CellId};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::AuditError;
 use crate::blocking::wait_for;
@@ -104,7 +104,9 @@ impl Recorder {
                 if permit.proposal().action().is_consequential() {
                     self.on_disk(|ack| Entry { seq: Some(Arc::clone(&seq)), ack: Some(ack), ..entry(record) }).await?;
                 } else {
-                    self.queued(Entry { seq: Some(Arc::clone(&seq)), ..entry(record) }, true).await?;
+                    // Each agreement of people has a record of its own.
+                    let foldable = permit.approved().is_empty();
+                    self.queued(Entry { seq: Some(Arc::clone(&seq)), ..entry(record) }, foldable).await?;
                 }
                 Ok(Recorded::Proceed(Warrant { permit, seq }))
             }
@@ -187,6 +189,11 @@ impl Recorder {
     /// As there.
     pub fn flush_blocking(&self) -> Result<(), AuditError> {
         wait_for(self.flush())
+    }
+
+    /// The number of the last record of this recorder that is on disk, 0 before the first; it tells of each change.
+    pub fn written(&self) -> watch::Receiver<u64> {
+        self.inner.queue.written.subscribe()
     }
 
     /// How often a cell was allowed and refused something since this recorder was opened, folded records included.

@@ -46,6 +46,22 @@ pub(crate) fn printable(text: &str, out: &mut String) {
     }
 }
 
+/// `text` for people: what a terminal acts on, and what is there without being seen, is written as `\u{…}`.
+pub fn shown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    printable(text, &mut out);
+    out
+}
+
+/// `value` for people, as one line of JSON in which the same is written as `\u…`; empty where it is no JSON.
+pub fn shown_json<T: Serialize>(value: &T) -> String {
+    let mut out = Vec::new();
+    match json_line(value, &mut out) {
+        Ok(()) => String::from_utf8(out).unwrap_or_default().trim_end_matches('\n').to_owned(),
+        Err(_) => String::new(),
+    }
+}
+
 /// Appends `value` to `out` as one line of JSON.
 pub(crate) fn json_line<T: Serialize>(value: &T, out: &mut Vec<u8>) -> io::Result<()> {
     let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Escaping);

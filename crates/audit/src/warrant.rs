@@ -26,6 +26,16 @@ impl Warrant {
         self.permit.proposal().caller()
     }
 
+    /// The permission itself.
+    pub fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    /// The people who agreed, where policy asked for some.
+    pub fn approved(&self) -> &[String] {
+        self.permit.approved()
+    }
+
     /// Uses it up: one permission, one act. Hand the ticket to [`Recorder::outcome`](crate::Recorder::outcome) when it
     /// is known what came of it.
     pub fn spend(self) -> (Action, Ticket) {

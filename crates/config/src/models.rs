@@ -131,6 +131,9 @@ pub struct ModelAccess {
     /// Whether the agent makes calls of what its model says in text. That follows from what the agent is, not from the
     /// file: whoever gives it access says so.
     pub text_calls: bool,
+    /// Whether the control plane tells the agent what its users say, so that nobody else's words are theirs. That too
+    /// follows from what the agent is.
+    pub told: bool,
 }
 
 /// Which tools a model may call for an agent. `deny` wins.

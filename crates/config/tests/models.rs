@@ -172,6 +172,7 @@ fn an_agent_of_our_own_means_what_it_says() {
         },
         group: Some("trading".to_owned()),
         text_calls: false,
+        told: false,
     };
     assert_eq!(analyst.models, Some(access));
     let cron = Cron {

@@ -13,8 +13,9 @@ use crate::Inner;
 use crate::inspect::tls::Hello;
 use crate::path::{Parsed, Stop, cause, malformed, unreachable};
 use crate::sniff::First;
+use crate::standing::Standing;
 use crate::traffic::Traffic;
-use crate::wire::Wire;
+use crate::wire::{Wire, left};
 
 /// A connection that a cell asks for.
 #[derive(Debug)]
@@ -62,6 +63,7 @@ pub(crate) struct Upstream {
     pub(crate) destination: Destination,
     pub(crate) wire: Wire,
     pub(crate) traffic: Traffic,
+    pub(crate) standing: Standing,
     peer: SocketAddr,
     ticket: Ticket,
 }
@@ -92,14 +94,25 @@ impl Inner {
         }
     }
 
-    /// Opens a connection, if it is allowed.
-    pub(crate) async fn open(&self, opening: Opening) -> Result<Upstream, Stop> {
-        let warrant = self.path.walk(opening, Opening::parse).await?;
-        self.dial(warrant).await
+    /// Opens a connection, if it is allowed. While people are asked, `client` waits.
+    pub(crate) async fn open(&self, opening: Opening, client: &TcpStream) -> Result<Upstream, Stop> {
+        let standing = Standing::new(Arc::clone(self.path.gate.engine()));
+        let held = standing.held();
+        let warrant = self.path.walk_and_wait(opening, Opening::parse, self.left_by(client)).await?;
+        standing.allow(held, warrant.permit());
+        self.dial(warrant, standing).await
+    }
+
+    /// Ends when nobody waits any more: the client has ended its side, or the cell has ended.
+    pub(crate) async fn left_by(&self, client: &TcpStream) {
+        tokio::select! {
+            () = left(client) => {}
+            () = self.gone() => {}
+        }
     }
 
     /// Dials the addresses of the warrant, in order, until one answers.
-    async fn dial(&self, warrant: Warrant) -> Result<Upstream, Stop> {
+    async fn dial(&self, warrant: Warrant, standing: Standing) -> Result<Upstream, Stop> {
         let (action, ticket) = warrant.spend();
         let Action::Connect(connect) = action else { return Err(self.mismatch(ticket).await) };
         let Connect { destination, addresses, .. } = connect;
@@ -108,17 +121,15 @@ impl Inner {
             let peer = SocketAddr::new(address, destination.port);
             let attempt = timeout(self.limits.dial, self.outside.dialer.dial(peer)).await;
             match attempt.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-                Ok(stream) => return Ok(self.upstream(destination, stream, peer, ticket)),
+                Ok(stream) => {
+                    let (wire, traffic) = (Wire::new(stream), Traffic::new(Arc::clone(&self.meter)));
+                    return Ok(Upstream { destination, wire, traffic, standing, peer, ticket });
+                }
                 Err(error) => causes.push(format!("{peer}: {}", cause(&error))),
             }
         }
         let failure = unreachable(format!("{destination} did not answer ({})", causes.join(", ")));
         Err(self.path.failed(ticket, failure).await)
-    }
-
-    fn upstream(&self, destination: Destination, stream: TcpStream, peer: SocketAddr, ticket: Ticket) -> Upstream {
-        let traffic = Traffic::new(Arc::clone(&self.meter));
-        Upstream { destination, wire: Wire::new(stream), traffic, peer, ticket }
     }
 
     /// Records how a connection to the outside ended. `error` is why it ended early.

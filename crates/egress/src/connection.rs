@@ -84,7 +84,8 @@ impl Tunnel {
 
     async fn open(&self, addresses: Vec<IpAddr>, first: First) -> Result<Upstream, Stop> {
         let (destination, via) = (self.destination.clone(), self.via);
-        self.door.open(Opening { destination, via, addresses, first: FirstWords::Bytes(first) }).await
+        let opening = Opening { destination, via, addresses, first: FirstWords::Bytes(first) };
+        self.door.open(opening, &self.wire.stream).await
     }
 
     /// Reads what the client says, as far as it matters, and opens the way accordingly.
@@ -119,9 +120,10 @@ impl Tunnel {
 
     async fn relay(mut self, mut upstream: Upstream) -> Result<(), AuditError> {
         let door = &self.door;
-        let Upstream { wire, traffic, .. } = &mut upstream;
-        let error = match relay(door, &mut self.wire, wire, traffic).await {
+        let Upstream { wire, traffic, standing, .. } = &mut upstream;
+        let error = match relay(door, &mut self.wire, wire, traffic, standing).await {
             Relayed::Whole | Relayed::ByCell => None,
+            Relayed::Lost(why) => Some(why),
             Relayed::ByOutside(error) => {
                 Some(unreachable(format!("{} broke the connection: {}", upstream.destination, cause(&error))))
             }

@@ -9,6 +9,7 @@
 //! - `connection` takes redirected TCP connections and the inside of `CONNECT` tunnels;
 //! - `http` takes plain HTTP, request by request, there and at the proxy port;
 //! - [`services`](Service) are places that the control plane itself serves, behind this door;
+//! - `standing` asks again about what is open, whenever policies or the session's labels change;
 //! - `respond` is the one place that turns refusals and failures into bytes.
 //!
 //! A failure to record closes the door: [`Door::serve`] ends, and with it every connection.
@@ -27,6 +28,7 @@ mod relay;
 mod respond;
 mod services;
 mod sniff;
+mod standing;
 mod stub;
 mod traffic;
 mod wire;
@@ -104,12 +106,7 @@ struct Inner {
 
 impl Door {
     /// A door for the cell that `cell` identifies, at `gate`, reaching out through `outside`.
-    pub fn new(
-        cell: CellSockets,
-        gate: Gate,
-        outside: Outside,
-        limits: DoorLimits,
-    ) -> Self {
+    pub fn new(cell: CellSockets, gate: Gate, outside: Outside, limits: DoorLimits) -> Self {
         Self::with_services(cell, gate, outside, limits, Vec::new())
     }
 

@@ -13,7 +13,7 @@ use crate::traffic::Meter;
 /// Why something that a cell asked for does not happen, or no longer.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// It was refused, and that is on record.
+    /// It was refused, or is not allowed any more, and that is on record.
     Refused(Refusal),
     /// It was allowed and could not be done; that is on record as its outcome.
     Failed(Refusal),
@@ -45,10 +45,30 @@ impl Path {
         Self { cell, gate, meter }
     }
 
-    /// Walks the path: identify, propose, authorise, record.
+    /// Walks the path: identify, propose, authorise, record. What people would have to agree to is refused.
     pub(crate) async fn walk<B>(&self, body: B, parse: impl FnOnce(B) -> Parsed) -> Result<Warrant, Stop> {
         let identified = self.cell.identify(Arrived::now(Door::Egress, body));
-        match self.gate.pass(identified.propose(parse)).await? {
+        self.told(self.gate.pass_at_once(identified.propose(parse)).await?)
+    }
+
+    /// The same, and people are asked where policy says so, for as long as it takes and until `gone`.
+    pub(crate) async fn walk_and_wait<B>(
+        &self,
+        body: B,
+        parse: impl FnOnce(B) -> Parsed,
+        gone: impl Future<Output = ()>,
+    ) -> Result<Warrant, Stop> {
+        let identified = self.cell.identify(Arrived::now(Door::Egress, body));
+        self.told(self.gate.pass_unless(identified.propose(parse), gone).await?.ok_or(Stop::Gone)?)
+    }
+
+    /// Whether it would be allowed now, without asking anybody. Permits nothing.
+    pub(crate) fn would(&self, action: &Action) -> bool {
+        self.gate.engine().would(action).is_ok_and(|would| would.asking.is_none())
+    }
+
+    fn told(&self, recorded: Recorded) -> Result<Warrant, Stop> {
+        match recorded {
             Recorded::Proceed(warrant) => Ok(warrant),
             Recorded::Stop(declined) => {
                 self.meter.refusal();

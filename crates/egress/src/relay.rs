@@ -8,12 +8,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use nanoclaw_request::Refusal;
 use rustix::pipe::{PipeFlags, SpliceFlags};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::Inner;
+use crate::standing::Standing;
 use crate::traffic::{Direction, Traffic};
 use crate::wire::{Reader, Wire, finish_writing, write_all};
 
@@ -31,6 +33,8 @@ pub(crate) enum Broken {
     Reading(io::Error),
     /// The side that they go to.
     Writing(io::Error),
+    /// They are not allowed to any more.
+    Lost(Refusal),
 }
 
 /// One direction of a connection.
@@ -39,6 +43,7 @@ pub(crate) struct Flow<'a> {
     pub(crate) to: &'a TcpStream,
     pub(crate) direction: Direction,
     pub(crate) traffic: &'a Traffic,
+    pub(crate) standing: &'a Standing,
     pub(crate) pipes: &'a Arc<Semaphore>,
 }
 
@@ -61,8 +66,7 @@ impl Flow<'_> {
             if count == 0 {
                 break;
             }
-            write_all(self.to, buffer.get(..count).unwrap_or_default()).await.map_err(Broken::Writing)?;
-            self.traffic.moved(self.direction, count);
+            self.write(buffer.get(..count).unwrap_or_default()).await?;
             moved += count as u64;
             if count == buffer.len() && count < LARGE_BUFFER {
                 buffer.resize(LARGE_BUFFER, 0);
@@ -73,9 +77,16 @@ impl Flow<'_> {
 
     /// Passes on the first `count` bytes of what was read ahead.
     pub(crate) async fn pass_ahead(&mut self, count: usize) -> Result<(), Broken> {
-        write_all(self.to, self.from.ahead.get(..count).unwrap_or_default()).await.map_err(Broken::Writing)?;
+        self.write(self.from.ahead.get(..count).unwrap_or_default()).await?;
         self.from.consume(count);
-        self.traffic.moved(self.direction, count);
+        Ok(())
+    }
+
+    /// Writes all of `bytes`, if they still may go there.
+    pub(crate) async fn write(&self, bytes: &[u8]) -> Result<(), Broken> {
+        self.standing.check().map_err(Broken::Lost)?;
+        write_all(self.to, bytes).await.map_err(Broken::Writing)?;
+        self.traffic.moved(self.direction, bytes.len());
         Ok(())
     }
 
@@ -92,6 +103,7 @@ impl Flow<'_> {
             }
             let mut left = taken;
             while left > 0 {
+                self.standing.check().map_err(Broken::Lost)?;
                 let given = splice(self.to, Interest::WRITABLE, || {
                     rustix::pipe::splice(&pipe.read, None, self.to, None, left, SpliceFlags::NONBLOCK)
                 });
@@ -152,14 +164,22 @@ pub(crate) enum Relayed {
     ByOutside(io::Error),
     /// Nothing moved for too long.
     Idle,
+    /// It is not allowed any more.
+    Lost(Refusal),
 }
 
 /// Moves bytes both ways until both sides have ended. One side ending first is passed on, and the other goes on. When
 /// the cell has ended nobody reads an answer: then it is over once all that the cell sent is passed on.
-pub(crate) async fn relay(door: &Inner, cell: &mut Wire, outside: &mut Wire, traffic: &Traffic) -> Relayed {
+pub(crate) async fn relay(
+    door: &Inner,
+    cell: &mut Wire,
+    outside: &mut Wire,
+    traffic: &Traffic,
+    standing: &Standing,
+) -> Relayed {
     let ((from_cell, to_cell), (from_outside, to_outside)) = (cell.split(), outside.split());
     let one_way = async |from, to, direction| {
-        Flow { from, to, direction, traffic, pipes: &door.pipes }.copy(u64::MAX).await?;
+        Flow { from, to, direction, traffic, standing, pipes: &door.pipes }.copy(u64::MAX).await?;
         finish_writing(to);
         Ok(())
     };
@@ -173,6 +193,7 @@ pub(crate) async fn relay(door: &Inner, cell: &mut Wire, outside: &mut Wire, tra
     let result = tokio::select! {
         both = async { tokio::try_join!(sending, receiving).map(|_| ()) } => both,
         () = traffic.idle(door.limits.idle) => Err(Relayed::Idle),
+        why = standing.lost() => Err(Relayed::Lost(why)),
         () = async { door.gone().await; all_sent.notified().await } => Ok(()),
     };
     let Err(broken) = result else { return Relayed::Whole };
@@ -187,6 +208,7 @@ impl Relayed {
         match broken {
             Broken::Reading(_) => Relayed::ByCell,
             Broken::Writing(error) => Relayed::ByOutside(error),
+            Broken::Lost(why) => Relayed::Lost(why),
         }
     }
 
@@ -194,6 +216,7 @@ impl Relayed {
         match broken {
             Broken::Reading(error) => Relayed::ByOutside(error),
             Broken::Writing(_) => Relayed::ByCell,
+            Broken::Lost(why) => Relayed::Lost(why),
         }
     }
 }

@@ -64,6 +64,11 @@ impl Services {
         self.0.iter().map(|service| &service.host)
     }
 
+    /// Whether something is served by this name.
+    pub(crate) fn has(&self, name: &DnsName) -> bool {
+        self.hosts().any(|host| host == name)
+    }
+
     /// Who answers at `destination`.
     pub(crate) fn at(&self, destination: &Destination) -> Option<&Arc<dyn Serve>> {
         let Host::Name(name) = &destination.host else { return None };

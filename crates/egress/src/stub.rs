@@ -83,12 +83,15 @@ impl Inner {
         {
             return Ok(Answer::Name(name));
         }
-        // The warrant for a name was spent on giving it addresses; repeating them is no new act.
+        let resolve = Resolve { name: name.clone(), port: None };
+        // The warrant for a name was spent on giving it addresses; repeating them is no new act, as long as it would still
+        // be allowed.
         let known = self.names.lock().unwrap_or_else(PoisonError::into_inner).get(name);
-        if let Some(pair) = known {
+        if let Some(pair) = known
+            && (self.services.has(name) || self.path.would(&Action::Resolve(resolve.clone())))
+        {
             return Ok(address(query, pair));
         }
-        let resolve = Resolve { name: name.clone(), port: None };
         match self.path.walk(resolve, |resolve| Ok(Action::Resolve(resolve))).await {
             Ok(warrant) => {
                 let (_, ticket) = warrant.spend();

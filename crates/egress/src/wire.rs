@@ -1,8 +1,10 @@
 //! A TCP connection and what has been read from it too early.
 
 use std::io;
+use std::os::fd::AsFd as _;
 
 use rustix::net::Shutdown;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 /// How much one read asks for.
@@ -79,4 +81,21 @@ pub(crate) async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> io::Resul
 /// Tells the far end that nothing follows. A peer that is gone already need not be told.
 pub(crate) fn finish_writing(stream: &TcpStream) {
     let _ = rustix::net::shutdown(stream, Shutdown::Write);
+}
+
+/// Ends when the far end has ended its side or broken the connection, however much of what it sent is still to be read. Where
+/// that cannot be seen, never.
+pub(crate) async fn left(stream: &TcpStream) {
+    // A registration of its own: readiness of the stream itself tells nothing while something is to be read.
+    let watched = stream.as_fd().try_clone_to_owned().map(std::net::TcpStream::from).and_then(TcpStream::from_std);
+    if let Ok(watched) = watched {
+        while let Ok(seen) = watched.ready(Interest::READABLE).await {
+            if seen.is_read_closed() {
+                return;
+            }
+            // Nothing is read: this only waits for the next news.
+            let _ = watched.try_io(Interest::READABLE, || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into()));
+        }
+    }
+    std::future::pending().await
 }

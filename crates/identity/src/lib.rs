@@ -1,9 +1,19 @@
 //! Who a request comes from. A caller is known by the socket or descriptor that it owns, never by what it says.
 #![forbid(unsafe_code)]
 
+pub mod accounts;
+mod backoff;
+pub mod ca;
+pub mod oidc;
+pub mod operators;
+mod store;
+pub mod tokens;
+
 use std::collections::BTreeSet;
 
+pub use accounts::OperatorName;
 use nanoclaw_request::{Action, Arrived, CellId, Door, Refusal, RefusalCode, SessionId, Stage};
+pub use store::StoreError;
 
 /// Somebody that policy can speak about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,6 +220,12 @@ impl Declined {
     /// Why.
     pub fn refusal(&self) -> &Refusal {
         &self.refusal
+    }
+
+    /// The same, with help for whoever asked that is for no log. Call it when the refusal is on record.
+    pub fn telling(mut self, help: String) -> Self {
+        self.refusal.help = help;
+        self
     }
 
     /// The same, forbidden by policies with these ids.

@@ -20,9 +20,11 @@ use crate::door::{Asked, Door, Reply};
 use crate::ledger::Ledger;
 use crate::offered::Offered;
 use crate::price::{self, Price};
+use crate::provenance::Observed;
 use crate::request::Read;
 use crate::respond;
 use crate::route::Routed;
+use crate::trace::Conversation;
 use crate::upstream::{Call, Failure, Operation};
 use crate::{bodies, outside, request};
 
@@ -46,12 +48,19 @@ pub(crate) type TurnedAway = (Refusal, Option<Timestamp>);
 /// A request that was read and may be made.
 pub(crate) struct Ready {
     pub(crate) dialect: Dialect,
-    pub(crate) request: Request,
+    pub(crate) conversation: Arc<Conversation>,
     pub(crate) body: Value,
     pub(crate) offered: Offered,
     pub(crate) routed: Routed,
     pub(crate) max_output: Option<u64>,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Ready {
+    /// The request in the form that all dialects share.
+    pub(crate) fn request(&self) -> &Request {
+        &self.conversation.request
+    }
 }
 
 /// Tells the agent of a refusal.
@@ -60,7 +69,12 @@ pub(crate) fn refuse(reply: Reply, dialect: Dialect, refusal: &Refusal, returns:
 }
 
 /// Answers a request for an answer.
-pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, reply: Reply) -> Result<(), AuditError> {
+pub(crate) async fn generate(
+    door: &Arc<Door>,
+    dialect: Dialect,
+    asked: Asked,
+    mut reply: Reply,
+) -> Result<(), AuditError> {
     let started = Instant::now();
     let operation = operation(dialect);
     let (digest, read) = request::read(door, dialect, asked.body.clone()).await;
@@ -81,10 +95,11 @@ pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, r
     call.stream = request.stream;
     call.messages = request.messages.len();
     // First of all: what is recorded below holds names that the agent chose.
-    let sources = match inspected {
-        Ok(sources) => sources,
+    let Observed { sources, label, standings, fields } = match inspected {
+        Ok(observed) => observed,
         Err(refusal) => return declined(door, dialect, call, refusal, reply).await,
     };
+    door.read(label).await?;
     call.asked.clone_from(&request.model);
     let offers = match Offered::read(dialect, &body, &request) {
         Ok(offers) => offers,
@@ -97,9 +112,14 @@ pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, r
     call.asked.clone_from(&routed.asked);
     call.candidates = routed.candidates.iter().map(ModelRef::to_string).collect();
     for name in outside::of(dialect, &body, &request) {
-        if let Err(refusal) = door.walk(Ok(offered(name))).await? {
-            return declined(door, dialect, call, refusal, reply).await;
+        let label = door.gate.engine().label_of_result(&name);
+        match door.walk_unless(Ok(offered(name)), reply.closed()).await? {
+            Some(Ok(_)) => {}
+            Some(Err(refusal)) => return declined(door, dialect, call, refusal, reply).await,
+            None => return Ok(()),
         }
+        // The model reads what it gives before it answers, and nobody sees it.
+        door.read(label).await?;
     }
     let max_output = max_output(door, request.max_output);
     let output = max_output.unwrap_or(0).saturating_mul(choices(dialect, &body));
@@ -114,12 +134,13 @@ pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, r
         }
     };
     call.reserved_tokens = usage.input.saturating_add(usage.output);
-    let ticket = match door.walk(Ok(Action::CallModel(call))).await? {
-        Ok((_, ticket)) => ticket,
-        Err(refusal) => {
+    let ticket = match door.walk_unless(Ok(Action::CallModel(call)), reply.closed()).await? {
+        Some(Ok((_, ticket))) => ticket,
+        Some(Err(refusal)) => {
             refuse(reply, dialect, &refusal, None);
             return Ok(());
         }
+        None => return Ok(()),
     };
     let ledger = Ledger::new(Arc::clone(door), ticket, reservation, operation, started, most, sources);
     if let Err(refusal) = keep(door, &digest, asked.body.clone()).await {
@@ -129,15 +150,16 @@ pub(crate) async fn generate(door: &Arc<Door>, dialect: Dialect, asked: Asked, r
     let values =
         |name: &HeaderName| asked.headers.get_all(name).iter().map(|value| (name.clone(), value.clone())).collect();
     let headers = PASSED_ON.iter().flat_map(|name| -> Vec<_> { values(name) }).collect();
-    let ready = Ready { dialect, request, body, offered: offers, routed, max_output, headers };
+    let conversation = Arc::new(Conversation::new(request, standings, fields));
+    let ready = Ready { dialect, conversation, body, offered: offers, routed, max_output, headers };
     dispatch(door, ready, ledger, reply).await
 }
 
 /// Something that the provider would carry out, as policy is asked about it.
 pub(crate) fn offered(tool: String) -> Action {
     let digest = digest::hex(&digest::sha256(b""));
-    let (call, traced) = (String::new(), Vec::new());
-    Action::ToolCall(ProposedCall { tool, call, arguments: None, digest, at_provider: true, traced })
+    let (call, written, traced) = (String::new(), String::new(), Vec::new());
+    Action::ToolCall(ProposedCall { tool, call, arguments: None, written, digest, at_provider: true, traced })
 }
 
 /// Tries the candidates in their order, until one begins to answer.
@@ -155,7 +177,7 @@ async fn dispatch(door: &Arc<Door>, ready: Ready, mut ledger: Ledger, mut reply:
             provider: candidate.provider.clone(),
             model: candidate.model.clone(),
             operation: Operation::Generate(spoken.dialect()),
-            stream: ready.request.stream,
+            stream: ready.request().stream,
             body: Bytes::from(body.to_string()),
             headers: ready.headers.clone(),
         };
@@ -238,7 +260,7 @@ fn choices(dialect: Dialect, body: &Value) -> u64 {
 /// The request as `candidate` understands it, and how it is said. The failure is that it cannot be said to it.
 fn translated(door: &Door, ready: &Ready, candidate: &ModelRef) -> Result<(Spoken, Value), Failure> {
     let upstream = &door.shared.upstream;
-    let spoken = if upstream.enforces_schemas(&candidate.provider) && constrained::applies(&ready.request) {
+    let spoken = if upstream.enforces_schemas(&candidate.provider) && constrained::applies(ready.request()) {
         Spoken::Constrained
     } else {
         Spoken::Plain(
@@ -257,13 +279,14 @@ fn translated(door: &Door, ready: &Ready, candidate: &ModelRef) -> Result<(Spoke
         )));
     }
     let reaches_out =
-        || outside::of(ready.dialect, &ready.body, &ready.request).iter().any(|name| name != outside::REMOTE_URL);
+        || outside::of(ready.dialect, &ready.body, ready.request()).iter().any(|name| name != outside::REMOTE_URL);
     if spoken != Spoken::Plain(ready.dialect) && reaches_out() {
         return Err(Failure::invalid(format!(
             "`{candidate}` speaks another dialect, and what runs at a provider cannot be translated"
         )));
     }
-    let request = || Request { model: candidate.model.clone(), max_output: ready.max_output, ..ready.request.clone() };
+    let request =
+        || Request { model: candidate.model.clone(), max_output: ready.max_output, ..ready.request().clone() };
     let mut body = match spoken {
         Spoken::Plain(same) if same == ready.dialect => ready.body.clone(),
         Spoken::Plain(other) => other.write_request(&request()),

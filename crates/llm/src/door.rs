@@ -10,10 +10,10 @@ use hyper::service::service_fn;
 use hyper::{HeaderMap, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nanoclaw_audit::{AuditError, Recorded, Ticket};
-use nanoclaw_config::ModelAccess;
+use nanoclaw_config::{Label, ModelAccess};
 use nanoclaw_dialect::{Dialect, Fault, FaultKind};
 use nanoclaw_gate::Gate;
-use nanoclaw_identity::CellSockets;
+use nanoclaw_identity::{Caller, CellSockets};
 use nanoclaw_request::{Action, Arrived, CellId, Door as Kind, ModelCall, ModelOperation, Refusal, RefusalCode, Stage};
 use nanoclaw_vault::digest;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -82,25 +82,22 @@ struct Held {
     _values: OwnedSemaphorePermit,
 }
 
+/// What came of a proposal: the action is to be done, or why not.
+pub(crate) type Walked = Result<(Action, Ticket), Refusal>;
+
 /// Where the answer goes, once; gone when the agent has left.
 pub(crate) type Reply = oneshot::Sender<Answered>;
 
 impl ModelDoor {
     /// A door for the cell that `cell` identifies, at `gate`. `access` is what it may do, with its own
     /// model filled in ([`Models::access`]).
-    pub fn new(
-        models: &Models,
-        id: CellId,
-        access: ModelAccess,
-        cell: CellSockets,
-        gate: Gate,
-    ) -> Self {
+    pub fn new(models: &Models, id: CellId, access: ModelAccess, cell: CellSockets, gate: Gate) -> Self {
         Self {
             door: Arc::new(Door {
                 shared: Arc::clone(&models.shared),
                 id,
+                provenance: Provenance::new(access.told),
                 access,
-                provenance: Provenance::default(),
                 cell,
                 gate,
                 share: Share::default(),
@@ -231,18 +228,41 @@ impl Door {
         self.broken.send_replace(Some(error));
     }
 
+    /// What a conversation brings into the session is read before anything is decided that comes of it.
+    pub(crate) async fn read(&self, label: Label) -> Result<(), AuditError> {
+        let identified = self.cell.identify(Arrived::now(Kind::Model, ()));
+        match identified.caller() {
+            Caller::Cell { id, session } => self.gate.read(id, *session, label).await,
+            // Its sockets are a cell's.
+            Caller::Operator(_) | Caller::Schedule { .. } | Caller::Webhook { .. } => Ok(()),
+        }
+    }
+
     /// Walks the path: identify, propose, authorise, record. The refusal is on record.
-    pub(crate) async fn walk(
+    pub(crate) async fn walk(&self, proposed: Result<Action, (Action, Refusal)>) -> Result<Walked, AuditError> {
+        let identified = self.cell.identify(Arrived::now(Kind::Model, proposed));
+        let recorded = self.gate.pass(identified.propose(|proposed| proposed)).await?;
+        Ok(self.walked(recorded))
+    }
+
+    /// The same; where people are asked and `gone` is ready before they answer, there is nothing to act on.
+    pub(crate) async fn walk_unless(
         &self,
         proposed: Result<Action, (Action, Refusal)>,
-    ) -> Result<Result<(Action, Ticket), Refusal>, AuditError> {
+        gone: impl Future<Output = ()>,
+    ) -> Result<Option<Walked>, AuditError> {
         let identified = self.cell.identify(Arrived::now(Kind::Model, proposed));
-        match self.gate.pass(identified.propose(|proposed| proposed)).await? {
-            Recorded::Proceed(warrant) => Ok(Ok(warrant.spend())),
+        let recorded = self.gate.pass_unless(identified.propose(|proposed| proposed), gone).await?;
+        Ok(recorded.map(|recorded| self.walked(recorded)))
+    }
+
+    fn walked(&self, recorded: Recorded) -> Walked {
+        match recorded {
+            Recorded::Proceed(warrant) => Ok(warrant.spend()),
             Recorded::Stop(declined) => {
                 let refusal = declined.refusal().clone();
                 self.shared.metrics.refused(&self.id, declined.proposal().action().name(), refusal.code);
-                Ok(Err(refusal))
+                Err(refusal)
             }
         }
     }

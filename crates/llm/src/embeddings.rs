@@ -26,7 +26,7 @@ use crate::{bodies, estimate, keys, outside, respond, work};
 const DIALECT: Dialect = Dialect::Chat;
 
 /// Answers a request. The body is passed on as it is.
-pub(crate) async fn answer(door: &Arc<Door>, asked: Asked, reply: Reply) -> Result<(), AuditError> {
+pub(crate) async fn answer(door: &Arc<Door>, asked: Asked, mut reply: Reply) -> Result<(), AuditError> {
     let started = Instant::now();
     let (digest, read) = {
         let (door, bytes) = (Arc::clone(door), asked.body.clone());
@@ -64,8 +64,10 @@ pub(crate) async fn answer(door: &Arc<Door>, asked: Asked, reply: Reply) -> Resu
         return declined(door, DIALECT, call, refusal, reply).await;
     }
     for name in outside {
-        if let Err(refusal) = door.walk(Ok(offered(name))).await? {
-            return declined(door, DIALECT, call, refusal, reply).await;
+        match door.walk_unless(Ok(offered(name)), reply.closed()).await? {
+            Some(Ok(_)) => {}
+            Some(Err(refusal)) => return declined(door, DIALECT, call, refusal, reply).await,
+            None => return Ok(()),
         }
     }
     let reservation = match reserve(door, &routed.candidates, &most) {
@@ -77,12 +79,13 @@ pub(crate) async fn answer(door: &Arc<Door>, asked: Asked, reply: Reply) -> Resu
         }
     };
     call.reserved_tokens = most.usage.input;
-    let ticket = match door.walk(Ok(Action::CallModel(call))).await? {
-        Ok((_, ticket)) => ticket,
-        Err(refusal) => {
+    let ticket = match door.walk_unless(Ok(Action::CallModel(call)), reply.closed()).await? {
+        Some(Ok((_, ticket))) => ticket,
+        Some(Err(refusal)) => {
             refuse(reply, DIALECT, &refusal, None);
             return Ok(());
         }
+        None => return Ok(()),
     };
     let sources = BTreeMap::new();
     let operation = ModelOperation::Embeddings;

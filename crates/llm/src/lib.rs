@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod arguments;
 mod bodies;
 pub mod budget;
 mod call;
@@ -29,10 +30,12 @@ mod offered;
 mod outside;
 mod price;
 mod provenance;
+mod replay;
 mod request;
 mod respond;
 mod route;
 mod routes;
+mod trace;
 mod unpriced;
 pub mod upstream;
 mod work;
@@ -40,4 +43,5 @@ mod work;
 pub use door::ModelDoor;
 pub use models::{Models, Seen, SetUp, SetUpError, Watching};
 pub use price::{Price, PriceError, Prices};
+pub use replay::{Decided, Decision, Played, PlayedCall, Replay, Replayed, Step};
 pub use unpriced::unpriced;

@@ -72,33 +72,25 @@ pub(crate) async fn models(
     door.gate.recorder().outcome(ticket, Outcome::default()).await
 }
 
-/// The names of models that the agent may ask: its own, and those that its rules name.
+/// The names of models that the agent may ask as policy stands now: its own, and those that its rules name.
 fn names(door: &Door) -> Vec<String> {
-    let access = &door.access;
-    let denied = |name: &str| matches(&access.deny, name);
-    let mut names: Vec<String> = access.model.iter().cloned().collect();
-    for (alias, candidates) in door.shared.router.aliases() {
-        if matches(&access.allow, alias)
-            && !denied(alias)
-            && !candidates.iter().any(|candidate| denied(&candidate.to_string()))
-        {
-            names.push(alias.clone());
-        }
-    }
-    names.extend(access.allow.iter().filter(|name| !name.contains('*') && !denied(name)).cloned());
+    let rules = door.gate.engine().policies().current().rules(&door.id);
+    let allow = rules.models.map(|access| access.allow).unwrap_or_default();
+    let is_named = |alias: &&String| allow.iter().any(|pattern| glob::matches(pattern, alias));
+    let mut names: Vec<String> = door.access.model.iter().cloned().collect();
+    names.extend(door.shared.router.aliases().map(|(alias, _)| alias).filter(is_named).cloned());
+    names.extend(allow.iter().filter(|name| !name.contains('*')).cloned());
     let mut seen = std::collections::HashSet::new();
-    names.retain(|name| seen.insert(name.clone()));
+    names.retain(|name| seen.insert(name.clone()) && may(door, name));
     names
 }
 
-/// Whether a model is there that the rules allow by a pattern.
+/// Whether a model is there that the agent may ask.
 fn may(door: &Door, name: &str) -> bool {
-    let access = &door.access;
-    matches(&access.allow, name) && !matches(&access.deny, name) && door.shared.router.resolve(name, None).is_ok()
-}
-
-fn matches(patterns: &[String], name: &str) -> bool {
-    patterns.iter().any(|pattern| glob::matches(pattern, name))
+    let Ok(routed) = door.shared.router.resolve(name, None) else { return false };
+    let candidates = routed.candidates.iter().map(ToString::to_string).collect();
+    let call = ModelCall { asked: routed.asked, candidates, ..unread_call(ModelOperation::Chat) };
+    door.gate.engine().would(&Action::CallModel(call)).is_ok()
 }
 
 /// Estimates how many tokens a request has. No provider is asked, so nothing leaves the machine.
@@ -151,7 +143,7 @@ struct Questioned {
 
 /// Decides on calls that the agent itself found in a text: models without native calls write them so.
 pub(crate) async fn tool_calls(door: &Arc<Door>, asked: Asked, reply: Reply) -> Result<(), AuditError> {
-    let Some(reply) = counted(door, Dialect::Chat, reply).await? else { return Ok(()) };
+    let Some(mut reply) = counted(door, Dialect::Chat, reply).await? else { return Ok(()) };
     let bytes = asked.body.clone();
     let read = work::on(bytes.len(), move || match serde_json::from_slice(&bytes) {
         Ok(Question { calls }) if calls.len() > MOST_CALLS => {
@@ -177,9 +169,10 @@ pub(crate) async fn tool_calls(door: &Arc<Door>, asked: Asked, reply: Reply) -> 
             other => other.to_string(),
         };
         let call = ToolCall { id: format!("text_{index}"), name: questioned.name, arguments };
-        decisions.push(match answer::decide(door, &call, None).await? {
-            Ok(()) => json!({"allowed": true}),
-            Err(refusal) => json!({"allowed": false, "reason": refusal.to_string()}),
+        decisions.push(match answer::decide(door, &call, None, reply.closed()).await? {
+            Some(Ok(())) => json!({"allowed": true}),
+            Some(Err(refusal)) => json!({"allowed": false, "reason": refusal.to_string()}),
+            None => return Ok(()),
         });
     }
     let _agent_left = reply.send(respond::json(StatusCode::OK, &json!({"decisions": decisions}))).is_err();

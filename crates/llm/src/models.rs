@@ -154,13 +154,13 @@ impl Models {
         })
     }
 
-    /// What an agent may do with models, its own model filled in, and whether it takes text for calls; `None` where it
-    /// may do nothing.
+    /// What an agent may do with models, its own model filled in, whether it takes text for calls and whether the control
+    /// plane speaks to it; `None` where it may do nothing.
     pub fn access(&self, agent: &Agent) -> Option<ModelAccess> {
         let access = agent.models.clone()?;
         let model = self.shared.router.own(access.model.as_deref()).map(str::to_owned);
         let text_calls = matches!(agent.kind, AgentKind::OpenClaw { .. });
-        Some(ModelAccess { model, text_calls, ..access })
+        Some(ModelAccess { model, text_calls, told: is_told(&agent.kind), ..access })
     }
 
     /// What whoever runs the fleet should know of the use of budgets before the first call.
@@ -216,6 +216,14 @@ impl Seen {
             Seen::Refused { name, reason } => Seen::Refused { name: cut(name), reason: cut(reason) },
             Seen::Used { input, output } => Seen::Used { input: *input, output: *output },
         }
+    }
+}
+
+/// Whether the control plane tells such an agent what its users say.
+pub(crate) const fn is_told(kind: &AgentKind) -> bool {
+    match kind {
+        AgentKind::Builtin(_) | AgentKind::OpenClaw { .. } => true,
+        AgentKind::Command(_) => false,
     }
 }
 

@@ -1,6 +1,5 @@
 //! What a request is, before anything is decided on it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,6 +10,7 @@ use serde_json::Value;
 
 use crate::call::malformed;
 use crate::door::Door;
+use crate::provenance::Observed;
 use crate::{estimate, keys, outside, work};
 
 /// Names of the length of an answer, or of the number of answers, at all servers that are known.
@@ -34,8 +34,8 @@ pub(crate) struct Read {
     pub(crate) request: Request,
     /// Its tokens, estimated; none of an answer.
     pub(crate) asked: Usage,
-    /// How many parts of it come from where; or why it may not be sent.
-    pub(crate) inspected: Result<BTreeMap<String, u64>, Refusal>,
+    /// Where its parts come from; or why it may not be sent.
+    pub(crate) inspected: Result<Observed, Refusal>,
 }
 
 /// Reads a request, and gives the SHA-256 of its bytes, in hex.
@@ -53,7 +53,7 @@ fn parse(door: &Door, dialect: Dialect, bytes: &[u8]) -> Result<Read, Refusal> {
     let is_bounded = door.shared.budgets.is_bounded(&door.id) || door.shared.budgets.max_output(&door.id).is_some();
     bounds(dialect, &body, is_bounded).map_err(malformed)?;
     let request = dialect.read_request(&body).map_err(|error| malformed(error.to_string()))?;
-    let inspected = door.shared.pipeline.request(&body).map(|()| door.provenance.observe(&request));
+    let inspected = door.shared.pipeline.request(&body).map(|()| door.provenance.observe(&request, door.gate.engine()));
     Ok(Read { asked: estimate::asked(&body, &request), body, request, inspected })
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn fault(dialect: Dialect, fault: &Fault, returns: Option<Timestamp>)
 pub(crate) fn of_refusal(refusal: &Refusal) -> Fault {
     let kind = match refusal.code {
         RefusalCode::Malformed => FaultKind::Invalid,
-        RefusalCode::NoSuchModel => FaultKind::NotFound,
+        RefusalCode::NoSuchModel | RefusalCode::NotFound => FaultKind::NotFound,
         RefusalCode::BudgetExhausted | RefusalCode::Limit => FaultKind::Exhausted,
         RefusalCode::Unreachable => FaultKind::Provider,
         RefusalCode::NotYou
@@ -72,6 +72,7 @@ pub(crate) fn of_refusal(refusal: &Refusal) -> Fault {
         | RefusalCode::SyscallNotAllowed
         | RefusalCode::Undecided
         | RefusalCode::NotApproved
+        | RefusalCode::NoLongerAllowed
         | RefusalCode::ModelNotAllowed
         | RefusalCode::ToolNotAllowed
         | RefusalCode::ContentRefused

@@ -1,11 +1,15 @@
 //! What can be typed. Values are checked by `config`, with the same rules as in the file.
 
+mod people;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use nanoclaw_config::{Mount, MountMode, NetRule, Rootfs};
 use nanoclaw_request::CellId;
+
+pub use people::{Certificates, Context, Operators, Tokens};
 
 /// Run AI agents, and any other program, that nobody has to trust.
 #[derive(Debug, Parser)]
@@ -14,6 +18,9 @@ pub struct Arguments {
     /// Where NanoClaw keeps its state (else NANOCLAW_STATE_DIR, /var/lib/nanoclaw as root, $XDG_STATE_HOME/nanoclaw)
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    /// Steer a fleet that runs elsewhere, by what `nanoclaw context add` knows of it (else NANOCLAW_CONTEXT)
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "state_dir")]
+    pub context: Option<String>,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -35,8 +42,14 @@ pub enum Command {
     Chat(Chat),
     /// Have an agent do one thing, and print its answer
     Ask(Ask),
+    /// See what waits for a person's answer, and answer it
+    Approvals(Approvals),
     /// Stop one agent
     Stop(Stop),
+    /// Have the running fleet read its configuration again, and put its policies in force
+    Reload(Reload),
+    /// List what agents have read, or have it forgotten
+    Labels(Labels),
     /// Stop the fleet
     Down,
     /// Say what this host offers and lacks, or attack a cell from inside
@@ -50,6 +63,21 @@ pub enum Command {
     /// See the policies of a configuration, and ask them
     #[command(subcommand)]
     Policy(Policy),
+    /// Describe the REST API of the control plane
+    #[command(subcommand)]
+    Api(Api),
+    /// Get to know control planes elsewhere, or forget them
+    #[command(subcommand)]
+    Context(Context),
+    /// See who may steer a fleet, and invite people
+    #[command(subcommand)]
+    Operator(Operators),
+    /// See and make tokens for programs that steer a fleet
+    #[command(subcommand)]
+    Token(Tokens),
+    /// See and revoke the certificates of those who steer a fleet
+    #[command(subcommand)]
+    Certificate(Certificates),
     /// Install OpenClaw, or take over its configuration
     #[command(subcommand, name = "openclaw")]
     OpenClaw(OpenClaw),
@@ -203,6 +231,89 @@ pub enum OpenClaw {
     },
 }
 
+/// `nanoclaw approvals`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Approvals {
+    /// One line of JSON per question
+    #[arg(long)]
+    pub json: bool,
+    /// Go on with what comes
+    #[arg(short, long)]
+    pub watch: bool,
+    #[command(subcommand)]
+    pub what: Option<Approval>,
+}
+
+/// What to do with one question.
+#[derive(Debug, Subcommand)]
+pub enum Approval {
+    /// Show all of one question
+    Show {
+        /// Which question
+        id: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let it be done, once
+    Approve {
+        /// Which question
+        id: String,
+        /// The digest of what you have seen; on a terminal the question is shown first, and this may be left out
+        #[arg(long, value_name = "SHA256")]
+        digest: Option<String>,
+    },
+    /// Do not let it be done
+    Deny {
+        /// Which question
+        id: String,
+        /// Why, for the agent and the log
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
+    /// Let a tool call be made with other arguments, once
+    Edit {
+        /// Which question
+        id: String,
+        /// All arguments, as a JSON object, or `@` and the name of a file that holds it
+        #[arg(long, value_name = "JSON|@FILE")]
+        arguments: String,
+    },
+}
+
+/// `nanoclaw api`
+#[derive(Debug, Subcommand)]
+pub enum Api {
+    /// Print the OpenAPI document, which a running fleet serves at `/v1/openapi.json`
+    Schema,
+}
+
+/// `nanoclaw reload`
+#[derive(Debug, Args)]
+pub struct Reload {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanoclaw labels`
+#[derive(Debug, Args)]
+pub struct Labels {
+    #[command(subcommand)]
+    pub command: Option<LabelsCommand>,
+}
+
+/// What can be done about what an agent has read.
+#[derive(Debug, Subcommand)]
+pub enum LabelsCommand {
+    /// Forget what an agent has read, as if it were new; that is on record
+    Reset {
+        /// Which agent
+        agent: String,
+    },
+}
+
 /// `nanoclaw stop`
 #[derive(Debug, Args)]
 pub struct Stop {
@@ -290,6 +401,57 @@ pub enum Policy {
         #[arg(required_unless_present = "seq", num_args = 3.., value_name = "WORD")]
         question: Vec<String>,
     },
+    /// Say what one configuration decides differently from another
+    ///
+    /// Ends with 0 if nothing is newly allowed, with 1 if something is.
+    Diff {
+        /// The configuration before
+        old: PathBuf,
+        /// The configuration after
+        new: PathBuf,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Propose rules that would have allowed what an agent was refused
+    ///
+    /// Reads the audit log. Nothing is allowed by it: the rules are for a person to read, and to put into the configuration.
+    Learn {
+        /// The configuration
+        #[arg(short, long, default_value = "nanoclaw-config.yaml")]
+        config: PathBuf,
+        /// Which agent
+        #[arg(value_parser = CellId::parse)]
+        agent: CellId,
+        /// Only what was refused from this record on
+        #[arg(long, value_name = "SEQ", default_value_t = 0)]
+        since: u64,
+        /// Only these kinds of actions, such as `net_connect,tool_call`
+        #[arg(long, value_delimiter = ',', value_name = "ACTION")]
+        kinds: Vec<nanoclaw_server::learn::Kind>,
+        /// Where to write; else standard output
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Play recorded sessions, and say what would be decided on each call
+    ///
+    /// A session is a line of JSON: `{"id": "1", "user": "what the user says", "steps": [{"call": {"name": "send_email",
+    /// "arguments": {}}, "result": "sent"}]}`. A line of JSON is printed for each. Results are read whatever is decided, and
+    /// nobody approves of anything.
+    Replay {
+        /// The configuration
+        #[arg(short, long, default_value = "nanoclaw-config.yaml")]
+        config: PathBuf,
+        /// Whose sessions they are
+        agent: String,
+        /// The sessions; `-` is standard input
+        file: PathBuf,
+    },
+    /// Prove what is never allowed, for every request that there can be, or show one that is
+    ///
+    /// Takes the solver cvc5. Ends with 0 if all is proven, with 1 if something is refuted, with 2 if something is not
+    /// decided.
+    Prove(Prove),
     /// Compare decisions with a table of expected ones
     ///
     /// Each line is `allow` or `deny` and a question as `explain` takes it; `#` begins a comment.
@@ -300,6 +462,23 @@ pub enum Policy {
         /// The table
         file: PathBuf,
     },
+}
+
+/// `nanoclaw policy prove`
+#[derive(Debug, Args)]
+pub struct Prove {
+    /// The configuration
+    #[arg(short, long, default_value = "nanoclaw-config.yaml")]
+    pub config: PathBuf,
+    /// The solver (else the variable CVC5, else `cvc5` on the PATH)
+    #[arg(long, value_name = "PROGRAM")]
+    pub solver: Option<PathBuf>,
+    /// Longest time for one question to the solver (else 30s)
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub limit: Option<Duration>,
+    /// `never AGENT|group:GROUP|any ACTION [unasked] [when EXPRESSION]`, `never-errors`, or a file with a line of that for
+    /// each statement
+    pub statement: String,
 }
 
 fn text<T>(result: Result<T, nanoclaw_config::ValueError>) -> Result<T, String> {

@@ -55,6 +55,10 @@ pub(crate) struct Asker<'a> {
     pub(crate) labels: &'a Labels,
     /// What the agent has read so far.
     pub(crate) session: &'a Session,
+    /// What it has read so far.
+    pub(crate) label: Label,
+    /// What it reads with this action, if it is done.
+    pub(crate) reads: Label,
     pub(crate) now: Timestamp,
     pub(crate) mentions: Mentions,
 }
@@ -93,20 +97,25 @@ impl Asker<'_> {
         match action {
             Action::Resolve(resolve) => {
                 let name = resolve.name.as_str();
-                one(language.host.of(name), name, self.host(&Host::Name(resolve.name.clone()), name, resolve.port), Pairs::new())
+                one(language.host.of(name), name, self.host(&Host::Name(resolve.name.clone()), name, resolve.port, &[]), Pairs::new())
             }
-            Action::Connect(connect) => self.connect(action.name(), connect),
+            Action::Connect(connect) => {
+                self.reading(&connect.destination.host, &connect.addresses).connect(action.name(), connect)
+            }
             Action::Http(http) => {
-                let (name, attributes) = self.destination(&http.connection);
+                let asker = self.reading(&http.connection.host, &[]);
+                let (name, attributes) = asker.destination(&http.connection, &[]);
                 let mut context = vec![("method", text(&http.method)), ("path", text(&http.path))];
                 if let Host::Ip(address) = &http.connection.host {
                     context.push(("address", RestrictedExpression::new_ip(literal(*address))));
                 }
-                one(language.host.of(&name), &name, attributes, context)
+                asker
+                    .question(action.name(), language.host.of(&name), &name, attributes, context)
+                    .map(|question| vec![question])
             }
             Action::Datagram(datagram) => {
                 let name = literal(datagram.to.ip());
-                let attributes = self.host(&Host::Ip(datagram.to.ip()), &name, Some(datagram.to.port()));
+                let attributes = self.host(&Host::Ip(datagram.to.ip()), &name, Some(datagram.to.port()), &[]);
                 let protocol = RestrictedExpression::new_long(datagram.protocol.into());
                 one(language.host.of(&name), &name, attributes, vec![("protocol", protocol)])
             }
@@ -148,8 +157,15 @@ impl Asker<'_> {
         }
     }
 
+    /// The same for a connection: what answers there is as good as read. Otherwise what is allowed because nothing was read
+    /// yet would be cut off as soon as something is.
+    fn reading(self, host: &Host, addresses: &[IpAddr]) -> Self {
+        let reads = if self.mentions.labels { hosts::host(self.labels, host, addresses) } else { self.reads };
+        Self { reads, ..self }
+    }
+
     fn connect(&self, action: &'static str, connect: &Connect) -> Result<Vec<Question>, Unaskable> {
-        let (name, attributes) = self.destination(&connect.destination);
+        let (name, attributes) = self.destination(&connect.destination, &connect.addresses);
         let form = match &connect.evidence {
             Evidence::Tls { .. } => "tls",
             Evidence::Http { .. } => "http",
@@ -178,16 +194,16 @@ impl Asker<'_> {
         }
     }
 
-    fn destination(&self, destination: &Destination) -> (String, Pairs) {
+    fn destination(&self, destination: &Destination, addresses: &[IpAddr]) -> (String, Pairs) {
         let name = match &destination.host {
             Host::Name(name) => name.as_str().to_owned(),
             Host::Ip(address) => literal(*address),
         };
-        let attributes = self.host(&destination.host, &name, Some(destination.port));
+        let attributes = self.host(&destination.host, &name, Some(destination.port), addresses);
         (name, attributes)
     }
 
-    fn host(&self, host: &Host, name: &str, port: Option<u16>) -> Pairs {
+    fn host(&self, host: &Host, name: &str, port: Option<u16>, addresses: &[IpAddr]) -> Pairs {
         let labels = i64::try_from(name.split('.').count()).unwrap_or(i64::MAX);
         let mut attributes = vec![
             ("name", text(name)),
@@ -195,7 +211,7 @@ impl Asker<'_> {
             ("literal", truth(matches!(host, Host::Ip(_)))),
         ];
         if self.mentions.labels {
-            let label = hosts::host(self.labels, host);
+            let label = hosts::host(self.labels, host, addresses);
             attributes.push(("trusted", truth(label.trust == Trust::Trusted)));
             attributes.push(("data", data(label)));
         }
@@ -273,7 +289,7 @@ impl Asker<'_> {
             RestrictedExpression::new_record(fields).map_err(|error| unaskable(&error))
         };
         if self.mentions.labels && is_of_agents(action) {
-            let label = self.session.label();
+            let label = self.label.join(self.reads);
             let untrusted = truth(label.trust == Trust::Untrusted);
             context.push(("session", record(vec![("untrusted", untrusted), ("data", data(label))])?));
         }

@@ -1,7 +1,7 @@
 //! What policy leaves to people.
 
 use nanoclaw_identity::Proposal;
-use nanoclaw_request::RefusalCode;
+use nanoclaw_request::{Refusal, RefusalCode};
 
 use crate::engine::Verdict;
 use crate::refuse;
@@ -33,11 +33,14 @@ impl Asked {
         &self.why
     }
 
-    /// Nobody agrees: `how` says in what way, such as `nobody answered within 5 minutes`.
+    /// Nobody agrees: `how` says in what way.
     pub fn refuse(self, how: &str) -> Verdict {
-        let Self { proposal, policies, why } = self;
-        let help = "a person who may approve can answer `nanoclaw approvals`".to_owned();
-        let refusal = refuse(RefusalCode::NotApproved, format!("{why}; {how}"), help);
-        Verdict::Refused(proposal.decline(refusal).forbidden_by(policies))
+        let reason = format!("{}; {how}", self.why);
+        self.decline(refuse(RefusalCode::NotApproved, reason, String::new()))
+    }
+
+    /// Nobody agrees, for this reason.
+    pub fn decline(self, refusal: Refusal) -> Verdict {
+        Verdict::Refused(self.proposal.decline(refusal).forbidden_by(self.policies))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use cedar_policy::PolicySet;
 use jiff::Timestamp;
-use nanoclaw_config::{Label, ModelAccess, NetRule};
+use nanoclaw_config::{Label, ModelAccess, NetRule, RuleSet, Trust};
 use nanoclaw_identity::{Caller, Declined, Proposal};
 use nanoclaw_request::{Action, CellId, Connect, Destination, Evidence, Launch, Refusal, RefusalCode, Via};
 
@@ -15,7 +15,8 @@ use crate::compile::compile;
 use crate::explain::{self, Rules};
 use crate::generation::{CellRules, Generation, Policies};
 use crate::language::Language;
-use crate::session::Session;
+use crate::remembered::Remembered;
+use crate::session::{NOTHING_READ, Session};
 use crate::slice::{Answer, Slices};
 use crate::tools::{self, ToolFacts};
 use crate::{Asked, hosts, refuse, rule_sets};
@@ -85,6 +86,7 @@ pub(crate) struct Made {
     mentions: Mentions,
     /// The label of what tools can read in the cell.
     visible: Option<Label>,
+    remembered: Remembered<Result<Would, Refused>>,
 }
 
 /// What policies speak of. It costs time to find out, so what none speaks of is left out of the questions.
@@ -98,6 +100,8 @@ pub(crate) struct Mentions {
     pub(crate) now: bool,
     /// What users said.
     pub(crate) said: bool,
+    /// Where the texts in the arguments of calls come from.
+    pub(crate) values: bool,
 }
 
 impl Mentions {
@@ -108,6 +112,7 @@ impl Mentions {
             labels: ["session", "trusted", "data"].iter().any(|word| text.contains(word)),
             now: text.contains("now"),
             said: text.contains("said"),
+            values: ["vouched", "from_user", "from_untrusted"].iter().any(|word| text.contains(word)),
         }
     }
 
@@ -117,6 +122,7 @@ impl Mentions {
             labels: self.labels || other.labels,
             now: self.now || other.now,
             said: self.said || other.said,
+            values: self.values || other.values,
         }
     }
 }
@@ -146,6 +152,15 @@ impl Engine {
         &self.session
     }
 
+    /// A user with this label says something. Gives the label, with which it is to be read.
+    #[must_use = "what a user says is read too"]
+    pub fn hear(&self, user: Label, words: &str) -> Label {
+        if user.trust == Trust::Trusted {
+            self.session.told(words);
+        }
+        user
+    }
+
     /// The generations that it decides by.
     pub fn policies(&self) -> &Policies {
         &self.policies
@@ -166,9 +181,19 @@ impl Engine {
         }
     }
 
+    /// Whether a policy looks at where the texts in the arguments of a call come from, so that it is worth finding out.
+    pub fn looks_at_values(&self) -> bool {
+        self.made().mentions.values
+    }
+
     /// The label of what a host gives.
     pub fn label_of_host(&self, destination: &Destination) -> Label {
-        hosts::host(self.policies.current().labels(), &destination.host)
+        hosts::host(self.policies.current().labels(), &destination.host, &[])
+    }
+
+    /// The label of what comes over a connection.
+    pub fn label_of_connection(&self, connect: &Connect) -> Label {
+        hosts::host(self.policies.current().labels(), &connect.destination.host, &connect.addresses)
     }
 
     pub(crate) fn made(&self) -> Arc<Made> {
@@ -271,10 +296,27 @@ impl Engine {
         {
             return Err(explain::network::host_mismatch(&http.connection, &http.host).into());
         }
+        let (made, label) = (self.made(), self.session.label());
+        let repeats = matches!(caller, None | Some(Caller::Cell { .. })) && !made.mentions.now && !made.mentions.said;
+        if repeats {
+            made.remembered.or_ask(label, action, || self.ask(&made, label, caller, action, now))
+        } else {
+            self.ask(&made, label, caller, action, now)
+        }
+    }
+
+    /// Asks Cedar.
+    fn ask(
+        &self,
+        made: &Made,
+        label: Label,
+        caller: Option<&Caller>,
+        action: &Action,
+        now: Timestamp,
+    ) -> Result<Would, Refused> {
         let language = Language::get().map_err(|error| undecided(&error))?;
-        let made = self.made();
         let slices = made.slices.as_ref().map_err(|error| undecided(error))?;
-        let asker = made.asker(language, &self.session, now);
+        let asker = made.asker(language, &self.session, label, now);
         let principal = asker.principal(caller).map_err(|error| undecided(&error.to_string()))?;
         let questions = asker.questions(action).map_err(|error| undecided(&error.to_string()))?;
         let answers: Vec<(String, Answer)> = questions
@@ -343,16 +385,18 @@ impl Made {
             Slices::new(language, &compiled, &others, &agent, &groups)
         });
         // All built-in rule sets look at the session.
-        let of_sets = Mentions { labels: !rule_sets.is_empty(), ..Mentions::default() };
+        let values = rule_sets.contains(&RuleSet::ValueProvenance);
+        let of_sets = Mentions { labels: !rule_sets.is_empty(), values, ..Mentions::default() };
         let mentions = generation.written().mentions().and(of_sets);
         let visible = hosts::visible(generation.labels(), &mounts);
-        Self { slices, mentions, visible, rules, generation }
+        Self { slices, mentions, visible, rules, generation, remembered: Remembered::default() }
     }
 
     pub(crate) fn asker<'a>(
         &'a self,
         language: &'static Language,
         session: &'a Session,
+        label: Label,
         now: Timestamp,
     ) -> Asker<'a> {
         Asker {
@@ -361,6 +405,8 @@ impl Made {
             group: self.rules.group(),
             labels: self.generation.labels(),
             session,
+            label,
+            reads: NOTHING_READ,
             now,
             mentions: self.mentions,
         }
@@ -373,6 +419,10 @@ impl Made {
         {
             return refusal;
         }
+        let others: Vec<String> = policies.iter().filter(|id| !WALLS.contains(&id.as_str())).cloned().collect();
+        if others.is_empty() {
+            return self.rules.explain(action);
+        }
         let what = match action {
             Action::CallModel(_) => format!("model `{name}`"),
             Action::ToolCall(call) => format!("tool `{}`", call.tool),
@@ -380,7 +430,7 @@ impl Made {
             Action::Http(http) => http.connection.to_string(),
             _ => format!("{} `{name}`", action.name()),
         };
-        let refusal = self.rules.forbidden(action, &what, policies);
+        let refusal = self.rules.forbidden(action, &what, &others);
         match policies.iter().find_map(|id| self.generation.written().help(id)) {
             Some(help) => Refusal { help: help.to_owned(), ..refusal },
             None => refusal,
@@ -407,6 +457,7 @@ pub struct Asking {
 }
 
 /// A refusal, and the policies that forbid; none where the action only is not permitted.
+#[derive(Clone, Debug)]
 struct Refused {
     refusal: Refusal,
     policies: Vec<String>,
@@ -426,6 +477,8 @@ impl From<Refusal> for Refused {
 
 /// The policy of [`BASE`] that has words of its own.
 const NO_LOOPBACK: &str = "net.no-loopback-by-name";
+/// Those of its policies that say what the walls of a cell do, in the words of the walls.
+const WALLS: [&str; 4] = ["cell.not-writable", "cell.not-executable", "cell.closed-call", "net.only-tcp"];
 
 fn not_for_caller(action: &Action) -> Refusal {
     refuse(RefusalCode::NotYou, format!("{} is not for this caller", action.name()), String::new())

@@ -93,7 +93,8 @@ impl Generation {
             texts.push(format!("{cell:?} {:?} {group:?} {mounts:?}", self.rule_sets(cell)));
             texts.extend(crate::compile(cell, &networks, models.as_ref()).into_iter().map(|policy| policy.text));
         }
-        let mut written: Vec<String> = self.written.policies().map(|policy| format!("{}\n{policy}", policy.id())).collect();
+        let mut written: Vec<String> =
+            self.written.policies().map(|policy| format!("{}\n{policy}", policy.id())).collect();
         written.sort_unstable();
         texts.extend(written);
         texts.push(format!("{:?} {:?}", self.rule_sets, self.labels));

@@ -72,9 +72,9 @@ impl Session {
     /// Forgets all of it. A person decides that.
     pub fn reset(&self) {
         let mut state = self.state();
-        state.label = NOTHING_READ;
         state.words.clear();
         state.bytes = 0;
+        self.label.send_replace(NOTHING_READ);
     }
 
     /// A user who is trusted says this. The oldest words go first.

@@ -55,7 +55,7 @@ struct Slice {
     /// Those that forbid unless people agree; looked at for what all others permit.
     asking: PolicySet,
     /// Looked at for the resources whose name the pattern describes.
-    named: Vec<(String, Policy)>,
+    named: Vec<(String, PolicySet)>,
 }
 
 /// The policies that can matter to one agent.
@@ -118,7 +118,8 @@ impl Slices {
             for rule in compiled.iter().filter(|rule| rule.action == action) {
                 let id = cedar_policy::PolicyId::new(&rule.id);
                 let policy = Policy::parse(Some(id), &rule.text).map_err(|error| format!("{}: {error}", rule.id))?;
-                slice.named.push((rule.names.clone(), policy));
+                let alone = PolicySet::from_policies([policy]).map_err(|error| format!("{}: {error}", rule.id))?;
+                slice.named.push((rule.names.clone(), alone));
             }
             by_action.insert(action, (uid, slice));
         }
@@ -142,14 +143,11 @@ impl Slices {
         // Questions are built in one place, after the schema; a test checks each kind of them against it.
         let request = Request::new(principal.uid.clone(), action.clone(), question.resource, question.context, None)
             .map_err(|error| error.to_string())?;
-        let fitting = slice.named.iter().filter(|(names, _)| glob::matches(names, &question.name));
-        let named = PolicySet::from_policies(fitting.map(|(_, policy)| policy.clone())).map_err(|e| e.to_string())?;
+        let fitting = slice.named.iter().filter(|(names, _)| glob::matches(names, &question.name)).map(|(_, alone)| alone);
         let authorizer = Authorizer::new();
         let mut heard = Heard::default();
-        for policies in [&slice.always, &named] {
-            if !policies.is_empty() {
-                heard.hear(&authorizer.is_authorized(&request, policies, &entities));
-            }
+        for policies in std::iter::once(&slice.always).filter(|always| !always.is_empty()).chain(fitting) {
+            heard.hear(&authorizer.is_authorized(&request, policies, &entities));
         }
         let mut answer = heard.answer();
         if let Answer::Permitted { asking, .. } = &mut answer
@@ -167,7 +165,7 @@ impl Slices {
     }
 }
 
-/// The answers of two sets of policies, as if they were one: forbid wins.
+/// The answers of several sets of policies, as if they were one: forbid wins.
 #[derive(Default)]
 struct Heard {
     permitting: Vec<String>,

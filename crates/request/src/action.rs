@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::{CellId, Destination, DnsName, SessionId};
 
 /// A request in canonical form. Closed: a new kind must be handled in every stage.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Start a cell.
     Launch(Launch),
@@ -36,7 +36,7 @@ pub enum Action {
 }
 
 /// Start a cell.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Launch {
     /// The cell to be.
     pub cell: CellId,
@@ -49,7 +49,7 @@ pub struct Launch {
 }
 
 /// Look a name up, in order to connect to `port` on it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Resolve {
     /// The name.
     pub name: DnsName,
@@ -58,7 +58,7 @@ pub struct Resolve {
 }
 
 /// Open a TCP connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Connect {
     /// Where the client meant to go.
     pub destination: Destination,
@@ -72,7 +72,7 @@ pub struct Connect {
 }
 
 /// How a connection reached the network door.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Via {
     /// An ordinary `connect`, redirected.
     Transparent,
@@ -94,7 +94,7 @@ impl Via {
 }
 
 /// What the first bytes of a connection are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Evidence {
     /// A TLS ClientHello.
     Tls {
@@ -115,7 +115,7 @@ pub enum Evidence {
 }
 
 /// One HTTP request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HttpRequest {
     /// The destination of the connection that carries it, already permitted.
     pub connection: Destination,
@@ -128,7 +128,7 @@ pub struct HttpRequest {
 }
 
 /// A packet that is neither TCP nor DNS.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Datagram {
     /// IP protocol number (IANA), 17 for UDP.
     pub protocol: u8,
@@ -137,7 +137,7 @@ pub struct Datagram {
 }
 
 /// A change to the file tree.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FileWrite {
     /// The system call: `open`, `mkdir`, `unlink`, `rename`…
     pub operation: &'static str,
@@ -148,7 +148,7 @@ pub struct FileWrite {
 }
 
 /// Run a program.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Exec {
     /// The path inside the cell.
     pub path: String,
@@ -160,7 +160,7 @@ pub struct Exec {
 }
 
 /// A system call that no cell may make.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Syscall {
     /// Its name, or its number where it has none that we know.
     pub name: String,
@@ -169,7 +169,7 @@ pub struct Syscall {
 }
 
 /// Ask a model something.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ModelCall {
     /// What is asked for.
     pub operation: ModelOperation,
@@ -221,7 +221,7 @@ impl ModelOperation {
 }
 
 /// A tool call that a model proposes, before its agent has seen it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ProposedCall {
     /// The tool.
     pub tool: String,
@@ -230,6 +230,8 @@ pub struct ProposedCall {
     /// Its arguments as key and value, texts as they are and all else as JSON; `None` where they cannot be read in one way only:
     /// no object, or the same key twice.
     pub arguments: Option<Vec<(String, String)>>,
+    /// The arguments as the model wrote them, for people who are asked about it; empty where nobody may see them.
+    pub written: String,
     /// SHA-256 of the arguments as the model wrote them, in hex.
     pub digest: String,
     /// Whether it runs at the provider, outside of every cell: nobody sees its calls before they are made, so that the
@@ -240,7 +242,7 @@ pub struct ProposedCall {
 }
 
 /// A text in an argument of a call, and where it comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Traced {
     /// The argument that it stands in, at any depth.
     pub argument: String,
@@ -264,7 +266,7 @@ pub enum Origin {
 }
 
 /// Steer the fleet through the control socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Manage {
     /// List cells and their state.
     List,
@@ -303,6 +305,8 @@ pub enum Manage {
     Reload,
     /// List what waits for people's answers.
     Approvals,
+    /// Read the policies in force, and ask what they would say.
+    Policy,
     /// Forget what an agent has read, as if it were new.
     ResetLabels {
         /// Which cell.
@@ -318,7 +322,7 @@ pub enum Manage {
 }
 
 /// An answer to a question that policy puts to people.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Approve {
     /// The question's id.
     pub question: String,
@@ -331,7 +335,7 @@ pub struct Approve {
 }
 
 /// Reading of the audit log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AuditRead {
     /// What of it, in words: from which record on, which agent.
     pub what: String,

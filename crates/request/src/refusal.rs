@@ -56,19 +56,23 @@ pub enum RefusalCode {
     BudgetExhausted,
     /// Somebody must approve of it, and nobody has.
     NotApproved,
+    /// It was allowed when it began, and is not any more.
+    NoLongerAllowed,
     /// What was said may not pass.
     ContentRefused,
     /// Too many at once.
     Limit,
     /// There is no such cell.
     NoSuchCell,
+    /// There is nothing else of that name or number.
+    NotFound,
     /// The far side did not answer.
     Unreachable,
 }
 
 impl RefusalCode {
     /// Every code, for tests and documents.
-    pub const ALL: [RefusalCode; 23] = {
+    pub const ALL: [RefusalCode; 25] = {
         use RefusalCode::*;
         [
             Malformed,
@@ -90,9 +94,11 @@ impl RefusalCode {
             ToolNotAllowed,
             BudgetExhausted,
             NotApproved,
+            NoLongerAllowed,
             ContentRefused,
             Limit,
             NoSuchCell,
+            NotFound,
             Unreachable,
         ]
     };
@@ -119,9 +125,11 @@ impl RefusalCode {
             RefusalCode::ToolNotAllowed => "tool-not-allowed",
             RefusalCode::BudgetExhausted => "budget-exhausted",
             RefusalCode::NotApproved => "not-approved",
+            RefusalCode::NoLongerAllowed => "no-longer-allowed",
             RefusalCode::ContentRefused => "content-refused",
             RefusalCode::Limit => "limit",
             RefusalCode::NoSuchCell => "no-such-cell",
+            RefusalCode::NotFound => "not-found",
             RefusalCode::Unreachable => "unreachable",
         }
     }

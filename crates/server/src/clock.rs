@@ -7,13 +7,14 @@ use jiff::Timestamp;
 use nanoclaw_agent::protocol::{Event, Order};
 use nanoclaw_audit::{AuditError, Outcome, Recorded};
 use nanoclaw_config::{Agent, Config, Scheduled, When};
-use nanoclaw_identity::{Identified, identify_schedule};
+use nanoclaw_identity::{Caller, Identified, identify_schedule};
 use nanoclaw_request::{Action, Arrived, CellId, Door, Refusal, RefusalCode, Stage};
 use tokio::time::{sleep, timeout};
 
 use crate::fleet::Fleet;
 use crate::log::Log;
 use crate::plane::Plane;
+use crate::turn::By;
 use crate::{say, turn};
 
 /// Longest sleep: the wall clock can be set meanwhile.
@@ -68,6 +69,7 @@ pub(crate) async fn unattended(
     rule: &str,
     identified: Identified<Order>,
 ) -> Result<(), AuditError> {
+    let by = if matches!(identified.caller(), Caller::Webhook { .. }) { By::Webhook } else { By::Schedule };
     let mut carried = None;
     let verdict = plane.engine(id.clone()).decide(identified.propose(|order| {
         let manage = turn::manage(id.as_str(), Some(&order));
@@ -79,7 +81,7 @@ pub(crate) async fn unattended(
         Recorded::Stop(_) => return Ok(()),
     };
     let outcome = match (fleet.target(id), carried) {
-        (Some(target), Some(order)) => attend(plane, id, rule, &target, &order).await,
+        (Some(target), Some(order)) => attend(plane, (id, rule), &target, &order, by).await,
         (None, _) | (_, None) => Outcome::failed(Refusal {
             stage: Stage::Act,
             code: RefusalCode::NoSuchCell,
@@ -91,7 +93,13 @@ pub(crate) async fn unattended(
 }
 
 /// Carries it out; the agent's log says what it answered.
-async fn attend(plane: &Plane, id: &CellId, rule: &str, target: &turn::Target, order: &Order) -> Outcome {
+async fn attend(
+    plane: &Plane,
+    (id, rule): (&CellId, &str),
+    target: &turn::Target,
+    order: &Order,
+    by: By<'_>,
+) -> Outcome {
     let (sender, mut heard) = turn::events();
     let hear = async {
         let mut last = None;
@@ -103,7 +111,7 @@ async fn attend(plane: &Plane, id: &CellId, rule: &str, target: &turn::Target, o
         last
     };
     // Where its time is up the sender is dropped, which interrupts it.
-    let (outcome, last) = tokio::join!(timeout(LONGEST_TURN, target.carry_out(order, sender)), hear);
+    let (outcome, last) = tokio::join!(timeout(LONGEST_TURN, target.carry_out(order, by, sender)), hear);
     let outcome = outcome.unwrap_or_else(|_| {
         Outcome::failed(turn::failure(format!("it was interrupted, as it took longer than {LONGEST_TURN:?}")))
     });

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use nanoclaw_config::{Agent, AgentKind, Config, LlamaServer, ProviderKind, Restart, SandboxMode};
+use nanoclaw_config::{Agent, AgentKind, Config, Label, LlamaServer, ProviderKind, Restart, SandboxMode};
+use nanoclaw_gate::Gate;
 use nanoclaw_policy::Engine;
-use nanoclaw_request::CellId;
+use nanoclaw_request::{CellId, SessionId};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -18,7 +19,7 @@ use crate::cell::{Cell, End, Steering, launch};
 use crate::log::{self, Log};
 use crate::plane::Plane;
 use crate::turn::Target;
-use crate::{health, say};
+use crate::{health, say, svid};
 
 /// First pause before a restart; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -68,6 +69,10 @@ pub struct Status {
     pub pids: Option<u64>,
     /// Actions refused, all runs together.
     pub refusals: u64,
+    /// What it has read, over all its runs.
+    pub labels: Label,
+    /// Since when it has read that, in UTC; absent while it has read nothing.
+    pub labels_since: Option<String>,
     /// Exit status of the last run that ended.
     pub last_exit: Option<i32>,
     /// Why it is not running, where that is not plain from the exit status.
@@ -120,6 +125,8 @@ struct State {
 struct Running {
     steering: Steering,
     speech: Speech,
+    session: SessionId,
+    gate: Gate,
 }
 
 /// A running fleet. Cheap to clone.
@@ -190,8 +197,8 @@ impl Fleet {
 
     /// The running agent, to be spoken to.
     pub fn target(&self, id: &CellId) -> Option<Target> {
-        let Running { steering, speech } = self.members.get(id)?.state().running.clone()?;
-        Some(Target { id: id.clone(), speech, steering, models: self.plane.models.clone() })
+        let Running { steering, speech, session, gate } = self.members.get(id)?.state().running.clone()?;
+        Some(Target { id: id.clone(), speech, steering, models: self.plane.models.clone(), session, gate })
     }
 
     /// What every agent is doing.
@@ -214,6 +221,8 @@ impl Fleet {
                 memory_bytes: usage.memory_now_bytes,
                 pids: usage.pids_now,
                 refusals: self.plane.recorder.counters(id).refused,
+                labels: self.plane.sessions.label(id),
+                labels_since: self.plane.sessions.since(id).map(|since| format!("{since:.0}")),
                 last_exit: state.last_exit,
                 problem: state.problem.clone(),
             });
@@ -227,8 +236,11 @@ impl Fleet {
         while !*stop.borrow_and_update() {
             let started = Instant::now();
             let failed = match self.start(&member).await {
-                Ok(cell) => {
+                Ok((cell, identity)) => {
                     let (end, unwell) = self.attend(&member, cell, &mut stop).await;
+                    if let Some(identity) = identity {
+                        identity.end().await;
+                    }
                     if let What::Model { provider, .. } = &member.what {
                         self.plane.providers.close(provider);
                     }
@@ -266,7 +278,7 @@ impl Fleet {
         member.enter(Phase::Stopped);
     }
 
-    async fn start(&self, member: &Member) -> Result<Cell, String> {
+    async fn start(&self, member: &Member) -> Result<(Cell, Option<svid::Held>), String> {
         member.enter(Phase::Starting);
         let id = &member.id;
         let log =
@@ -283,19 +295,24 @@ impl Fleet {
         };
         let cell = launch(&self.plane, order, stdio).await.map_err(|error| error.to_string())?;
         let steering = cell.steering(&self.plane);
+        let begun = self.plane.identities.begin(&self.plane.recorder, id, cell.session).await;
+        let identity = begun.map_err(|error| {
+            steering.kill();
+            format!("cell `{id}` was ended again: {error}")
+        })?;
         if let What::Model { provider, .. } = &member.what {
             self.plane.providers.open(provider, steering.clone());
         }
         // What can be spoken to is asked whether it is ready (see `health`).
         let asked = speech != Speech::None && !matches!(&member.what, What::Agent(agent) if agent.health.is_some());
         let mut state = member.state();
-        state.running = Some(Running { steering, speech });
+        state.running = Some(Running { steering, speech, session: cell.session, gate: cell.gate.clone() });
         state.problem = None;
         drop(state);
         if !asked {
             member.enter(Phase::Running);
         }
-        Ok(cell)
+        Ok((cell, identity))
     }
 
     /// Stays with a running cell until it has ended; also tells whether it was ended because it was unwell.

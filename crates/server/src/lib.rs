@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod agents;
+pub mod api;
+pub mod announce;
 pub mod cell;
 pub mod clock;
 pub mod control;
@@ -11,6 +13,7 @@ pub mod fleet;
 mod health;
 mod kernel_door;
 mod launcher;
+pub mod learn;
 pub mod listener;
 mod log;
 mod memory;
@@ -22,8 +25,10 @@ pub mod program;
 pub mod proof;
 pub mod providers;
 mod readiness;
+pub mod reload;
 pub mod state;
 pub mod stdio;
+pub mod svid;
 pub mod turn;
 mod voice;
 

@@ -192,7 +192,7 @@ impl Listener {
             (_, refused) => {
                 let Err(refusal) = refused else { return text(StatusCode::UNAUTHORIZED, "") };
                 let shown = refusal.reason.clone();
-                let fact = Fact::CallerRefused { door: Door::Webhook, uid: None, refusal };
+                let fact = Fact::CallerRefused { door: Door::Webhook, who: None, refusal };
                 if self.plane.recorder.note(Note::of_control(fact)).await.is_err() {
                     return text(StatusCode::SERVICE_UNAVAILABLE, "this cannot be recorded\n");
                 }

@@ -5,7 +5,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
 use nanoclaw_audit::Recorder;
+use nanoclaw_config::{DataClass, Label, Trust};
 use nanoclaw_gate::{Desk, Memory};
 use nanoclaw_llm::Models;
 use nanoclaw_policy::{Engine, Policies, Session};
@@ -14,6 +16,7 @@ use nanoclaw_request::CellId;
 use crate::Launcher;
 use crate::providers::Providers;
 use crate::state::State;
+use crate::svid::Identities;
 
 /// The control plane of one process. Cheap to clone.
 #[derive(Clone)]
@@ -34,13 +37,23 @@ pub struct Plane {
     pub desk: Desk,
     /// What cells have read.
     pub sessions: Sessions,
+    /// Who cells are, where an authority vouches for them.
+    pub identities: Identities,
 }
 
 /// The sessions of cells, which last longer than their runs. Clones are the same.
 #[derive(Clone, Default)]
 pub struct Sessions {
-    all: Arc<Mutex<BTreeMap<CellId, Arc<Session>>>>,
+    all: Arc<Mutex<BTreeMap<CellId, Known>>>,
     directory: Option<PathBuf>,
+}
+
+/// What is known of one session.
+#[derive(Clone)]
+struct Known {
+    memory: Memory,
+    /// Once the cell has been started.
+    session: Option<Arc<Session>>,
 }
 
 impl Sessions {
@@ -49,10 +62,18 @@ impl Sessions {
         Self { all: Arc::default(), directory: Some(directory) }
     }
 
+    fn known<T>(&self, cell: &CellId, with: impl FnOnce(&mut Known) -> T) -> T {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.entry(cell.clone()).or_insert_with(|| {
+            let path = self.directory.as_ref().map(|directory| directory.join(format!("{cell}.json")));
+            Known { memory: path.map_or_else(Memory::none, Memory::at), session: None }
+        });
+        with(known)
+    }
+
     /// Where the labels of a cell's session are kept.
     pub(crate) fn memory(&self, cell: &CellId) -> Memory {
-        let path = self.directory.as_ref().map(|directory| directory.join(format!("{cell}.json")));
-        path.map_or_else(Memory::none, Memory::at)
+        self.known(cell, |known| known.memory.clone())
     }
 
     /// The session of a cell, as it was left.
@@ -60,13 +81,30 @@ impl Sessions {
     /// # Errors
     /// Nobody knows how it was left.
     pub(crate) fn of(&self, cell: &CellId) -> io::Result<Arc<Session>> {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(session) = all.get(cell) {
-            return Ok(Arc::clone(session));
-        }
-        let session = Arc::new(self.memory(cell).resume()?);
-        all.insert(cell.clone(), Arc::clone(&session));
-        Ok(session)
+        self.known(cell, |known| match &known.session {
+            Some(session) => Ok(Arc::clone(session)),
+            None => Ok(Arc::clone(known.session.insert(Arc::new(known.memory.resume()?)))),
+        })
+    }
+
+    /// What a cell has read; what cannot be read of it counts as the worst.
+    pub(crate) fn label(&self, cell: &CellId) -> Label {
+        let worst = Label { trust: Trust::Untrusted, data: DataClass::Secret };
+        self.of(cell).map_or(worst, |session| session.label())
+    }
+
+    /// Since when it has read that.
+    pub(crate) fn since(&self, cell: &CellId) -> Option<Timestamp> {
+        self.memory(cell).since().and_then(|since| Timestamp::try_from(since).ok())
+    }
+
+    /// Forgets what a cell has read. A person decides that, and it is on record.
+    ///
+    /// # Errors
+    /// The disk does not let go of it; nothing is forgotten.
+    pub(crate) fn reset(&self, cell: &CellId) -> io::Result<()> {
+        let Known { memory, session } = self.known(cell, |known| known.clone());
+        memory.forget(&session.unwrap_or_default())
     }
 }
 

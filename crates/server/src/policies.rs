@@ -6,8 +6,10 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nanoclaw_config::{Agent, Config, ModelAccess};
-use nanoclaw_policy::{CellRules, Generation, Written, WrittenError};
+use nanoclaw_config::{Agent, Config, ModelAccess, ModelRef};
+use nanoclaw_policy::{CellRules, Comparison, Generation, Side, Written, WrittenError};
+use nanoclaw_request::{CellId, ModelCall};
+use nanoclaw_vault::digest::{hex, sha256};
 
 /// Longest file with policies in bytes.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -80,4 +82,52 @@ fn rules(config: &Config, agent: &Agent) -> CellRules {
 pub fn access(config: &Config, agent: &Agent) -> Option<ModelAccess> {
     let access = agent.models.clone()?;
     Some(ModelAccess { model: access.model.or_else(|| config.models.default.clone()), ..access })
+}
+
+/// What `config` and the policies of its files amount to in a fleet that runs as `started` says: its agents keep asking for
+/// the models that they were told of.
+pub(crate) fn generation_beside(config: &Config, written: Arc<Written>, started: &Config) -> Generation {
+    let own = |id: &CellId| started.agents.iter().find(|agent| agent.id == *id).and_then(|agent| access(started, agent));
+    let empty = Generation::new(written, config.labels.clone(), config.rule_sets.clone());
+    config.agents.iter().fold(empty, |generation, agent| {
+        let mut rules = rules(config, agent);
+        if let (Some(access), Some(own)) = (&mut rules.models, own(&agent.id)) {
+            access.model = own.model;
+        }
+        generation.with_cell(agent.id.clone(), rules)
+    })
+}
+
+/// SHA-256 of all that a generation decides by, in hex.
+pub fn digest(generation: &Generation) -> String {
+    hex(&sha256(generation.text().as_bytes()))
+}
+
+/// Fills in what a call of a model means where `config` routes it.
+pub fn resolve(config: &Config, agent: &CellId, call: &mut ModelCall) {
+    let agent = config.agents.iter().find(|known| known.id == *agent);
+    let own = agent.and_then(|agent| access(config, agent)).and_then(|access| access.model);
+    if let ("default", Some(own)) = (call.asked.as_str(), own) {
+        call.asked = own;
+    }
+    let aliased = config.models.aliases.get(&call.asked).cloned();
+    let candidates = aliased.unwrap_or_else(|| ModelRef::parse(&call.asked).into_iter().collect());
+    call.candidates = candidates.iter().map(ModelRef::to_string).collect();
+}
+
+/// What differs between two generations, each with the configuration that routes its calls of models.
+pub fn compare(before: (&Config, &Generation), after: (&Config, &Generation)) -> Comparison {
+    let route = |config: &'_ Config| {
+        let config = config.clone();
+        move |agent: &CellId, call: &mut ModelCall| resolve(&config, agent, call)
+    };
+    let named = |config: &Config| {
+        let targets = config.models.aliases.values().flatten().map(ModelRef::to_string);
+        config.models.aliases.keys().cloned().chain(targets).collect::<Vec<_>>()
+    };
+    let (old, new) = (route(before.0), route(after.0));
+    nanoclaw_policy::compare(
+        &Side { generation: before.1, models: named(before.0), resolve: &old },
+        &Side { generation: after.1, models: named(after.0), resolve: &new },
+    )
 }

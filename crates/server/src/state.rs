@@ -61,9 +61,25 @@ impl State {
             Ok(()) | Err(rustix::io::Errno::EXIST) => {}
             Err(error) => return Err(unusable(error.into())),
         }
+        let user = rustix::process::geteuid();
+        Self::private(&directory, |owner| owner == user.as_raw())
+    }
+
+    /// The same directory, to steer the fleet that runs from it: it is not made, and root may steer any user's fleet.
+    ///
+    /// # Errors
+    /// It is not there, or others may get at it.
+    pub fn of_fleet(chosen: Option<&Path>) -> Result<Self, StateError> {
+        let directory = Self::place(chosen).ok_or(StateError::NoPlace)?;
+        let user = rustix::process::geteuid();
+        Self::private(&directory, |owner| owner == user.as_raw() || user.is_root())
+    }
+
+    fn private(directory: &Path, mine: impl FnOnce(u32) -> bool) -> Result<Self, StateError> {
+        let unusable = |source: std::io::Error| StateError::Unusable { path: directory.to_path_buf(), source };
         let directory = directory.canonicalize().map_err(unusable)?;
         let stat = rustix::fs::stat(&directory).map_err(|error| unusable(error.into()))?;
-        let why = if stat.st_uid != rustix::process::geteuid().as_raw() {
+        let why = if !mine(stat.st_uid) {
             Some("belongs to another user")
         } else if stat.st_mode & 0o077 != 0 {
             Some("is open to other users")
@@ -103,6 +119,11 @@ impl State {
     /// The socket through which a running fleet is steered.
     pub fn control_socket(&self) -> PathBuf {
         self.directory.join("control.sock")
+    }
+
+    /// The socket on which the API of a running fleet is served.
+    pub fn api_socket(&self) -> PathBuf {
+        self.directory.join("api.sock")
     }
 
     /// What agents have read, a file for each; the directory is made.

@@ -24,6 +24,9 @@ pub enum Problem {
     /// The kernel does not open or read it.
     #[error("cannot be read: {0}")]
     Read(io::Error),
+    /// The kernel does not make or change it.
+    #[error("cannot be written: {0}")]
+    Write(io::Error),
     /// A symbolic link could be made to lead elsewhere by whoever owns the directory.
     #[error("is a symbolic link; name the file that it leads to")]
     Link,

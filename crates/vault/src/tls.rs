@@ -23,6 +23,12 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, NamedGroup, RootCertStore, SignatureScheme};
 
 use crate::file::{self, Access, FileError};
+use crate::x509::X509Error;
+
+mod anybody;
+mod server;
+pub use anybody::dangerous_unverified_client_config;
+pub use server::{Clients, Own, ServerConfig, pinned_client_config, server_config};
 
 /// Longest file of certificates, in bytes.
 const MAX_CERTIFICATES_BYTES: usize = 1024 * 1024;
@@ -51,6 +57,9 @@ pub enum TlsError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A certificate of the control plane's own authority cannot be issued or read.
+    #[error(transparent)]
+    Certificate(#[from] X509Error),
     /// A certificate cannot be that of an authority, or the library does not take the configuration.
     #[error("TLS cannot be set up: {0}")]
     Library(#[from] rustls::Error),

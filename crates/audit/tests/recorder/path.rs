@@ -261,7 +261,7 @@ fn a_caller_who_cannot_be_identified_is_on_record() {
     let arrived = Arrived::now(Door::Control, Action::Manage(Manage::Down));
     let refusal = identify_operator(arrived, 1001, 1000).unwrap_err();
     recorder
-        .note_blocking(Note::of_control(Fact::CallerRefused { door: Door::Control, uid: Some(1001), refusal }))
+        .note_blocking(Note::of_control(Fact::CallerRefused { door: Door::Control, who: Some("uid:1001".to_owned()), refusal }))
         .unwrap();
     recorder.flush_blocking().unwrap();
     let record = &records(dir.path())[0];

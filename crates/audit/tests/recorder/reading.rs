@@ -60,6 +60,25 @@ fn seqs_of_first(reader: Reader, count: u64) -> Vec<u64> {
 }
 
 #[test]
+fn a_reader_begins_behind_any_record() {
+    let dir = fast_dir();
+    let recorder = Recorder::open(Options { segment_bytes: 2000, ..options(dir.path()) }).unwrap();
+    let written = recorder.written();
+    assert_eq!(*written.borrow(), 0);
+    for n in 1..=30 {
+        let _ = recorder.record_blocking(refused("a", &format!("/x/{n}"))).unwrap();
+    }
+    recorder.flush_blocking().unwrap();
+    assert_eq!(*written.borrow(), 30);
+    for after in 0..=31 {
+        let mut reader = Reader::open_behind(dir.path(), Filter::default(), after).unwrap();
+        assert_eq!(seqs(&mut reader), (after + 1..=30).collect::<Vec<_>>(), "{after}");
+    }
+    let mut reader = Reader::open_behind(dir.path(), Filter::default(), u64::MAX).unwrap();
+    assert_eq!(seqs(&mut reader), [0; 0]);
+}
+
+#[test]
 fn a_reader_goes_on_after_the_end_where_it_stopped() {
     let dir = fast_dir();
     record_each(dir.path(), &["/x/1", "/x/2"]);

@@ -61,7 +61,7 @@ pub(super) fn access(
             "add `model: PROVIDER/MODEL` to it, or `default: PROVIDER/MODEL` to `models` at the top level",
         );
     }
-    Some(ModelAccess { model, allow, deny, tools, budget, group, text_calls: false })
+    Some(ModelAccess { model, allow, deny, tools, budget, group, text_calls: false, told: false })
 }
 
 /// Reads which further models there are, and which are denied.

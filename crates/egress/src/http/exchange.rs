@@ -11,8 +11,9 @@ use crate::inspect::head::{Framing, HeadScanner, RequestHead, ResponseHead};
 use crate::path::{Stop, cause, unreachable};
 use crate::relay::{Broken, Flow, Relayed, relay};
 use crate::respond::Speech;
+use crate::standing::Standing;
 use crate::traffic::{Direction, Traffic};
-use crate::wire::{Reader, Wire, write_all};
+use crate::wire::{Reader, Wire};
 
 /// Both ends of one exchange.
 pub(super) struct Exchange<'a> {
@@ -50,6 +51,8 @@ enum Fault {
     Server(String),
     /// Nothing moved for too long.
     Idle,
+    /// It is not allowed any more.
+    Lost(Refusal),
 }
 
 impl Exchange<'_> {
@@ -59,49 +62,72 @@ impl Exchange<'_> {
         let (before_sent, before_received) = (upstream.traffic.sent(), upstream.traffic.received());
         upstream.traffic.touch();
         let answered = {
-            let Upstream { wire, traffic, .. } = &mut *upstream;
-            let talk = talk(door, client, wire, traffic, request, speech);
+            let Upstream { wire, traffic, standing, .. } = &mut *upstream;
+            let talk = talk(door, client, wire, (traffic, standing), request, speech);
             tokio::select! {
                 answered = talk => answered,
                 () = traffic.idle(door.limits.idle) => Err(Fault::Idle),
+                why = standing.lost() => Err(Fault::Lost(why)),
             }
         };
         let answered = match answered {
             Ok(Answered::Switched) => {
-                let Upstream { wire, traffic, .. } = &mut *upstream;
-                match relay(door, client, wire, traffic).await {
+                let Upstream { wire, traffic, standing, .. } = &mut *upstream;
+                match relay(door, client, wire, traffic, standing).await {
                     Relayed::Whole | Relayed::ByCell => Ok(Answered::Last),
                     Relayed::ByOutside(error) => Err(Fault::Server(cause(&error))),
                     Relayed::Idle => Err(Fault::Idle),
+                    Relayed::Lost(why) => Err(Fault::Lost(why)),
                 }
             }
             other => other,
         };
-        let (reusable, failure) = match answered {
+        let (reusable, stop) = match answered {
             Ok(Answered::Reusable) => (true, None),
             Ok(Answered::Last | Answered::Switched) => (false, None),
-            Err(fault) => (false, Some(fault.failure(upstream))),
+            Err(fault) => (false, Some(fault.stop(upstream))),
+        };
+        let failure = match &stop {
+            Some(Stop::Failed(why) | Stop::Refused(why)) => Some(why.clone()),
+            Some(Stop::Gone | Stop::Closed(_)) | None => None,
         };
         let outcome = Outcome {
-            error: failure.clone(),
+            error: failure,
             bytes_sent: Some(upstream.traffic.sent() - before_sent),
             bytes_received: Some(upstream.traffic.received() - before_received),
             ..Outcome::default()
         };
-        Exchanged { outcome, reusable, stop: failure.map(Stop::Failed) }
+        Exchanged { outcome, reusable, stop }
     }
 }
 
 impl Fault {
-    fn failure(self, upstream: &Upstream) -> Refusal {
+    fn of_sending(broken: Broken) -> Self {
+        match broken {
+            Broken::Writing(error) => Fault::Server(cause(&error)),
+            Broken::Reading(error) => Fault::Client(cause(&error)),
+            Broken::Lost(why) => Fault::Lost(why),
+        }
+    }
+
+    fn of_receiving(broken: Broken) -> Self {
+        match broken {
+            Broken::Writing(error) => Fault::Client(cause(&error)),
+            Broken::Reading(error) => Fault::Server(cause(&error)),
+            Broken::Lost(why) => Fault::Lost(why),
+        }
+    }
+
+    fn stop(self, upstream: &Upstream) -> Stop {
         let to = &upstream.destination;
         match self {
             Fault::Client(why) => {
                 let reason = format!("the request to {to} ended early: {why}");
-                Refusal { stage: Stage::Act, code: RefusalCode::Malformed, reason, help: String::new() }
+                Stop::Failed(Refusal { stage: Stage::Act, code: RefusalCode::Malformed, reason, help: String::new() })
             }
-            Fault::Server(why) => unreachable(format!("{to} did not answer in full: {why}")),
-            Fault::Idle => unreachable(format!("nothing was sent to or from {to} for too long")),
+            Fault::Server(why) => Stop::Failed(unreachable(format!("{to} did not answer in full: {why}"))),
+            Fault::Idle => Stop::Failed(unreachable(format!("nothing was sent to or from {to} for too long"))),
+            Fault::Lost(why) => Stop::Refused(why),
         }
     }
 }
@@ -112,22 +138,22 @@ async fn talk(
     door: &Inner,
     client: &mut Wire,
     server: &mut Wire,
-    traffic: &Traffic,
+    (traffic, standing): (&Traffic, &Standing),
     request: &RequestHead,
     speech: &mut Speech,
 ) -> Result<Answered, Fault> {
     let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
     let pipes = &door.pipes;
-    let upload = send(Flow { from: from_client, to: to_server, direction: Direction::Out, traffic, pipes }, request);
-    let download =
-        receive(Flow { from: from_server, to: to_client, direction: Direction::In, traffic, pipes }, request, speech);
+    let up = Flow { from: from_client, to: to_server, direction: Direction::Out, traffic, standing, pipes };
+    let down = Flow { from: from_server, to: to_client, direction: Direction::In, traffic, standing, pipes };
+    let (upload, download) = (send(up, request), receive(down, request, speech));
     tokio::pin!(upload, download);
     let mut uploaded = false;
     loop {
         tokio::select! {
             sent = &mut upload, if !uploaded => match sent {
                 Ok(()) => uploaded = true,
-                Err(Fault::Client(why)) => return Err(Fault::Client(why)),
+                Err(fault @ (Fault::Client(_) | Fault::Lost(_))) => return Err(fault),
                 // The server reads no further, but it may have answered: the response decides.
                 Err(Fault::Server(_) | Fault::Idle) => return download.await.map(|_| Answered::Last),
             },
@@ -141,13 +167,10 @@ async fn talk(
 }
 
 async fn send(mut flow: Flow<'_>, request: &RequestHead) -> Result<(), Fault> {
-    let head = request.to_bytes();
-    write_all(flow.to, &head).await.map_err(|error| Fault::Server(cause(&error)))?;
-    flow.traffic.moved(Direction::Out, head.len());
+    flow.write(&request.to_bytes()).await.map_err(Fault::of_sending)?;
     let body = body(&mut flow, request.framing, ChunkedBody::of_request());
     body.await.map_err(|error| match error {
-        BodyError::Broken(Broken::Writing(error)) => Fault::Server(cause(&error)),
-        BodyError::Broken(Broken::Reading(error)) => Fault::Client(cause(&error)),
+        BodyError::Broken(broken) => Fault::of_sending(broken),
         BodyError::Cut(why) => Fault::Client(why),
     })
 }
@@ -163,8 +186,7 @@ async fn receive(mut flow: Flow<'_>, request: &RequestHead, speech: &mut Speech)
         let reusable = request.is_persistent() && head.is_persistent();
         *speech = if interim { *speech } else { Speech::Nothing };
         let bytes = head.to_bytes(!interim && !reusable);
-        write_all(flow.to, &bytes).await.map_err(|error| Fault::Client(cause(&error)))?;
-        flow.traffic.moved(Direction::In, bytes.len());
+        flow.write(&bytes).await.map_err(Fault::of_receiving)?;
         if switches {
             return Ok(Answered::Switched);
         }
@@ -173,8 +195,7 @@ async fn receive(mut flow: Flow<'_>, request: &RequestHead, speech: &mut Speech)
         }
         let body = body(&mut flow, head.framing, ChunkedBody::of_response());
         body.await.map_err(|error| match error {
-            BodyError::Broken(Broken::Writing(error)) => Fault::Client(cause(&error)),
-            BodyError::Broken(Broken::Reading(error)) => Fault::Server(cause(&error)),
+            BodyError::Broken(broken) => Fault::of_receiving(broken),
             BodyError::Cut(why) => Fault::Server(why),
         })?;
         return Ok(if reusable { Answered::Reusable } else { Answered::Last });

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use nanoclaw_audit::{AuditError, Ticket};
+use nanoclaw_audit::{AuditError, Outcome, Ticket, Warrant};
 use nanoclaw_request::{Action, Connect, Destination, Evidence, HttpRequest, Refusal, Via};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -63,7 +63,7 @@ pub(crate) async fn serve(door: Arc<Inner>, wire: Wire, role: Role) -> Result<Op
             other => break other,
         }
     };
-    session.close_upstream(None).await?;
+    session.close_upstream().await?;
     let Session { door, wire, speech, .. } = session;
     match result {
         Ok(Next::Tunnel(destination, via)) => return Ok(Some(Tunnel { door, wire, destination, via })),
@@ -101,21 +101,35 @@ impl Session {
             }
         };
         let Some(host) = head.host.clone() else { return Err(Stop::Gone) };
-        let mut upstream = self.upstream_for(&destination, &host).await?;
-        let request =
-            HttpRequest { connection: destination, host, method: head.method.clone(), path: head.path().to_owned() };
-        let walked = self.door.path.walk(request, |request| Ok(Action::Http(request))).await;
-        let (_, ticket) = match walked {
-            Ok(warrant) => warrant.spend(),
-            Err(stop) => {
-                self.upstream = Some(upstream);
-                return Err(stop);
-            }
+        let upstream = self.upstream_for(&destination, &host).await?;
+        let held = upstream.standing.held();
+        self.upstream = Some(upstream);
+        let (connection, method, path) = (destination.clone(), head.method.clone(), head.path().to_owned());
+        let request = HttpRequest { connection, host: host.clone(), method, path };
+        let left = self.door.left_by(&self.wire.stream);
+        let warrant = self.door.path.walk_and_wait(request, |request| Ok(Action::Http(request)), left).await?;
+        // People take their time, and servers do not always wait for them.
+        let mut upstream = match self.upstream_for(&destination, &host).await {
+            Ok(upstream) => upstream,
+            Err(stop) => return Err(self.not_begun(warrant, stop).await),
         };
+        upstream.standing.allow(held, warrant.permit());
+        let (_, ticket) = warrant.spend();
         let exchange = Exchange { door: &self.door, client: &mut self.wire, upstream: &mut upstream, request: &head };
         let exchanged = exchange.run(&mut self.speech).await;
+        upstream.standing.over();
         self.upstream = Some(upstream);
         self.finish(exchanged, ticket).await
+    }
+
+    /// Records that an allowed request could not begin.
+    async fn not_begun(&self, warrant: Warrant, stop: Stop) -> Stop {
+        let (Stop::Refused(why) | Stop::Failed(why)) = &stop else { return stop };
+        let (_, ticket) = warrant.spend();
+        match self.door.path.outcome(ticket, Outcome::failed(why.clone())).await {
+            Ok(()) => stop,
+            Err(error) => Stop::Closed(error),
+        }
     }
 
     async fn finish(&mut self, exchanged: Exchanged, ticket: Ticket) -> Result<Next, Stop> {
@@ -174,9 +188,10 @@ impl Session {
                 more = more => return Ok(matches!(more, Ok(Ok(1..)))),
                 // Nothing that a server sends unasked is an answer, so its connection is of no more use either way.
                 _ = upstream.wire.stream.readable() => {}
+                _ = upstream.standing.lost() => {}
             }
             if is_spent(upstream) {
-                self.close_upstream(None).await?;
+                self.close_upstream().await?;
             }
         }
     }
@@ -187,7 +202,7 @@ impl Session {
             Some(upstream) if upstream.destination == *destination && !is_spent(&upstream) => return Ok(upstream),
             other => {
                 self.upstream = other;
-                self.close_upstream(None).await?;
+                self.close_upstream().await?;
             }
         }
         let prepared = match &mut self.role {
@@ -199,14 +214,16 @@ impl Session {
             None => self.door.addresses(destination).await?,
         };
         let (destination, first) = (destination.clone(), FirstWords::Http(host.clone()));
-        self.door.open(Opening { destination, via: self.via(), addresses, first }).await
+        self.door.open(Opening { destination, via: self.via(), addresses, first }, &self.wire.stream).await
     }
 
-    async fn close_upstream(&mut self, error: Option<Refusal>) -> Result<(), AuditError> {
-        match self.upstream.take() {
-            Some(upstream) => self.door.closed(upstream, error).await,
-            None => Ok(()),
+    async fn close_upstream(&mut self) -> Result<(), AuditError> {
+        let Some(upstream) = self.upstream.take() else { return Ok(()) };
+        let lost = upstream.standing.check().err();
+        if lost.is_some() {
+            respond::reset(&upstream.wire);
         }
+        self.door.closed(upstream, lost).await
     }
 
     fn via(&self) -> Via {
@@ -232,9 +249,10 @@ impl Session {
     }
 }
 
-/// Whether the server has closed its side, or said something unasked.
+/// Whether the server has closed its side, or said something unasked, or the connection is not allowed any more.
 fn is_spent(upstream: &Upstream) -> bool {
     let mut byte = [0];
     !upstream.wire.ahead.is_empty()
+        || upstream.standing.check().is_err()
         || !matches!(upstream.wire.stream.try_read(&mut byte), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
 }

@@ -14,11 +14,15 @@ mod malformed;
 #[cfg(test)]
 mod origin;
 #[cfg(test)]
+mod people;
+#[cfg(test)]
 mod proxy;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]
 mod services;
+#[cfg(test)]
+mod standing;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]

@@ -4,15 +4,18 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use nanoclaw_audit::{Filter, Options, Reader, Recorder};
-use nanoclaw_config::{HostPattern, IpNet, NetRule, NetTarget};
+use nanoclaw_config::{
+    Approvals, DataClass, HostLabel, HostPattern, HostSet, IpNet, Label, Labels, NetRule, NetTarget, RuleSet, Trust,
+};
 use nanoclaw_egress::{Dialer, Door, DoorError, DoorLimits, DoorSockets, Outside, Pending, Resolver, Service};
-use nanoclaw_gate::{Desk, Gate, Memory};
+use nanoclaw_gate::{Desk, Gate, Memory, Question};
 use nanoclaw_identity::CellSockets;
-use nanoclaw_policy::Engine;
+use nanoclaw_policy::{CellRules, Engine, Generation, Policies, Written};
 use nanoclaw_request::{CellId, DnsName, SessionId};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -100,6 +103,32 @@ pub fn cidr(net: &str, prefix: u8) -> NetRule {
     NetRule { id: format!("allow {net}"), text: net.to_string(), target }
 }
 
+fn cell() -> CellId {
+    CellId::parse("nano-001").unwrap()
+}
+
+/// A generation in which the cell has these rules and rule sets, policies of a file and labels of hosts.
+pub fn generation(
+    rules: impl Into<Vec<NetRule>>,
+    policies: &str,
+    sets: impl Into<Vec<RuleSet>>,
+    hosts: impl Into<Vec<HostLabel>>,
+) -> Generation {
+    let written = Written::read([(Path::new("p.cedar"), policies)]).unwrap();
+    let labels = Labels { hosts: hosts.into(), ..Labels::default() };
+    let rules = CellRules { networks: rules.into(), ..CellRules::default() };
+    Generation::new(Arc::new(written), labels, sets.into()).with_cell(cell(), rules)
+}
+
+/// A label of a host, which is a name or an address.
+pub fn label(host: &str, trust: Trust, data: DataClass) -> HostLabel {
+    let target = match host.parse::<IpAddr>() {
+        Ok(address) => HostSet::Net(IpNet::new(address, if address.is_ipv4() { 32 } else { 128 }).unwrap()),
+        Err(_) => HostSet::Name(HostPattern::Exact(DnsName::parse(host).unwrap())),
+    };
+    HostLabel { id: format!("label of {host}"), target, trust: Some(trust), data: Some(data) }
+}
+
 const SHORT: Duration = Duration::from_millis(200);
 
 /// Limits under which refusals do not linger. Those that only a failing test would run into stay long.
@@ -114,6 +143,8 @@ pub fn impatient() -> DoorLimits {
 
 pub struct World {
     pub door: Door,
+    pub engine: Arc<Engine>,
+    pub desk: Desk,
     pub internet: Arc<Internet>,
     pub recorder: Recorder,
     pub serving: JoinHandle<Result<(), DoorError>>,
@@ -139,13 +170,31 @@ impl World {
         limits: DoorLimits,
         services: impl FnOnce(&Recorder) -> Vec<Service>,
     ) -> Self {
-        let cell = CellId::parse("nano-001").unwrap();
+        let world = Self::at(Policies::new(generation(rules, "", [], [])), Desk::closed(), limits, services);
+        // So that nothing that it reads is worth a record.
+        world.engine.session().read(Label { trust: Trust::Untrusted, data: DataClass::Public });
+        world
+    }
+
+    /// One in which this generation is in force, and people can be asked.
+    pub fn under(generation: Generation) -> Self {
+        let approvals = Approvals { wait: Duration::from_secs(1_000_000), people: 1 };
+        Self::at(Policies::new(generation), Desk::new(approvals), quick(), |_| Vec::new())
+    }
+
+    fn at(
+        policies: Policies,
+        desk: Desk,
+        limits: DoorLimits,
+        services: impl FnOnce(&Recorder) -> Vec<Service>,
+    ) -> Self {
+        let engine = Arc::new(Engine::of(policies, cell(), Arc::default()));
         let log = tempfile::tempdir().unwrap();
         let recorder = Recorder::open(Options::new(log.path().to_owned())).unwrap();
         let internet = Arc::new(Internet::default());
         let door = Door::with_services(
-            CellSockets::of(cell.clone(), SessionId::from_random([7; 16])),
-            Gate::new(Arc::new(Engine::new(cell, rules.into())), recorder.clone(), Desk::default(), Memory::none()),
+            CellSockets::of(cell(), SessionId::from_random([7; 16])),
+            Gate::new(engine.clone(), recorder.clone(), desk.clone(), Memory::none()),
             Outside { resolver: internet.clone(), dialer: internet.clone() },
             limits,
             services(&recorder),
@@ -162,7 +211,23 @@ impl World {
         let sockets = DoorSockets { tcp: vec![tcp], proxy: vec![proxy_listener], dns: vec![udp], original_destination };
         let gone = Arc::new(Notify::new());
         let serving = tokio::spawn(door.clone().serve(sockets, gone.clone().notified_owned()));
-        Self { door, internet, recorder, serving, gone, transparent, proxy, dns, log }
+        Self { door, engine, desk, internet, recorder, serving, gone, transparent, proxy, dns, log }
+    }
+
+    /// Puts another generation in force.
+    pub fn reload(&self, generation: Generation) {
+        self.engine.policies().replace(generation);
+    }
+
+    /// The one question that waits for people.
+    pub async fn question(&self) -> Question {
+        let mut changes = self.desk.changes();
+        loop {
+            if let [question] = &self.desk.waiting()[..] {
+                return question.clone();
+            }
+            changes.changed().await.unwrap();
+        }
     }
 
     /// Tells the door that the cell has ended.

@@ -10,9 +10,8 @@ use std::sync::Arc;
 
 use nanoclaw_audit::AuditError;
 use nanoclaw_dialect::ToolCall;
-use nanoclaw_request::{Action, ProposedCall, Refusal};
+use nanoclaw_request::{Action, ProposedCall, Refusal, Traced};
 use nanoclaw_vault::digest;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 pub(crate) use constrained::{Spoken, constrain};
@@ -24,12 +23,9 @@ use crate::door::{Door, Reply};
 use crate::inspect::Pipeline;
 use crate::ledger::Ledger;
 use crate::models::Seen;
-use crate::offered::{Offered, not_offered};
+use crate::offered::not_offered;
 use crate::upstream::{Answer, Failure};
-use crate::work;
-
-/// Most arguments of one call that are looked at one by one; a call with more cannot be read in one way only.
-const MOST_ARGUMENTS: usize = 256;
+use crate::{arguments, trace, work};
 
 /// What became of an answer.
 pub(crate) enum Passed {
@@ -56,116 +52,95 @@ pub(crate) async fn pass_on(
     reply: Reply,
 ) -> Result<Passed, AuditError> {
     let heard = Heard { spoken, text_calls: door.access.text_calls };
-    if ready.request.stream {
+    if ready.request().stream {
         stream::pass_on(door, ready, heard, answer, ledger, reply).await
     } else {
         whole::pass_on(door, ready, heard, answer, ledger, reply).await
     }
 }
 
-/// Decides on one tool call, before the agent sees it. Its name must be one of `offered`; `None` where the agent itself
-/// found the call, and asks about it by the name under which it would run it.
+/// Decides on one tool call, before the agent sees it. Its name must be one of those that `ready` offers; `None` where the
+/// agent itself found the call, and asks about it by the name under which it would run it. Nothing is decided where people
+/// are asked and the agent is `gone` before they answer.
 pub(crate) async fn decide(
-    door: &Door,
+    door: &Arc<Door>,
     call: &ToolCall,
-    offered: Option<&Offered>,
-) -> Result<Result<(), Refusal>, AuditError> {
+    ready: Option<&Ready>,
+    gone: impl Future<Output = ()>,
+) -> Result<Option<Result<(), Refusal>>, AuditError> {
     let pipeline = &door.shared.pipeline;
-    let known = offered.is_none_or(|offered| offered.has(&call.name));
-    let looked = {
-        let (pipeline, call) = (pipeline.clone(), call.clone());
-        work::on(call.arguments.len(), move || propose(&pipeline, call, known))
-    };
-    match door.walk(looked.await).await? {
+    let proposed = looked_at(door, call, ready).await;
+    let Some(walked) = door.walk_unless(proposed, gone).await? else { return Ok(None) };
+    Ok(Some(match walked {
         // What comes of it is the agent's to do: to be passed on is the whole act, and has no outcome of its own.
         Ok(_) => {
+            door.provenance.called(&call.name, &call.id);
             door.shared.tell(
                 &door.id,
                 &Seen::Call { id: call.id.clone(), name: call.name.clone(), arguments: call.arguments.clone() },
             );
-            Ok(Ok(()))
+            Ok(())
         }
         Err(refusal) => {
             door.shared
                 .tell(&door.id, &Seen::Refused { name: pipeline.clean(&call.name), reason: refusal.to_string() });
-            Ok(Err(refusal))
+            Err(refusal)
         }
-    }
+    }))
 }
 
-/// The call as policy is asked about it.
-fn propose(pipeline: &Pipeline, call: ToolCall, known: bool) -> Result<Action, (Action, Refusal)> {
+/// The call as policy is asked about it, found out where long texts hold nobody up.
+async fn looked_at(door: &Arc<Door>, call: &ToolCall, ready: Option<&Ready>) -> Result<Action, (Action, Refusal)> {
+    let known = ready.is_none_or(|ready| ready.offered.has(&call.name));
+    let traces = door.gate.engine().looks_at_values();
+    let conversation = ready.filter(|_| traces).map(|ready| Arc::clone(&ready.conversation));
+    let length = call.arguments.len() + conversation.as_ref().map_or(0, |conversation| conversation.length());
+    let (door, call) = (Arc::clone(door), call.clone());
+    let look = move || {
+        let words = if traces { door.gate.engine().session().words() } else { Vec::new() };
+        let trace = |arguments: &[(String, Value)]| match traces {
+            true => trace::trace(arguments, &words, conversation.as_deref()),
+            false => Vec::new(),
+        };
+        propose(&door.shared.pipeline, call, known, trace)
+    };
+    work::on(length, look).await
+}
+
+/// The call as policy is asked about it. `trace` says where the texts in its arguments come from.
+pub(crate) fn propose(
+    pipeline: &Pipeline,
+    call: ToolCall,
+    known: bool,
+    trace: impl FnOnce(&[(String, Value)]) -> Vec<Traced>,
+) -> Result<Action, (Action, Refusal)> {
     let digest = digest::hex(&digest::sha256(call.arguments.as_bytes()));
-    let action =
-        |tool, call, arguments| Action::ToolCall(ProposedCall { tool, call, arguments, digest, at_provider: false, traced: Vec::new() });
+    let action = |tool, call, arguments, written, traced| {
+        Action::ToolCall(ProposedCall { tool, call, arguments, written, digest, at_provider: false, traced })
+    };
     match pipeline.call(&call) {
         Ok(()) if !known => {
             let name = pipeline.clean(&call.name);
-            Err((action(name.clone(), call.id, None), not_offered(&name)))
+            Err((action(name.clone(), call.id, None, String::new(), Vec::new()), not_offered(&name)))
         }
-        Ok(()) => Ok(action(call.name, call.id, arguments(&call.arguments))),
+        Ok(()) => {
+            let arguments = arguments::read(&call.arguments);
+            let traced = arguments.as_deref().map(trace).unwrap_or_default();
+            let texts = arguments.map(|arguments| arguments.into_iter().map(as_text).collect());
+            Ok(action(call.name, call.id, texts, call.arguments, traced))
+        }
         // The key may stand in any of them, and does not go into the log.
-        Err(refusal) => Err((action(pipeline.clean(&call.name), pipeline.clean(&call.id), None), refusal)),
+        Err(refusal) => {
+            let (tool, id) = (pipeline.clean(&call.name), pipeline.clean(&call.id));
+            Err((action(tool, id, None, String::new(), Vec::new()), refusal))
+        }
     }
 }
 
-/// The arguments of a call by key; `None` where they are no object, hold a key twice (one reader takes the first, another
-/// the last) or are too many.
-fn arguments(text: &str) -> Option<Vec<(String, String)>> {
-    struct Pairs;
-    impl<'de> Visitor<'de> for Pairs {
-        type Value = Vec<(String, String)>;
-
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut pairs: Vec<(String, String)> = Vec::new();
-            while let Some((key, value)) = map.next_entry::<String, Value>()? {
-                if pairs.len() == MOST_ARGUMENTS || pairs.iter().any(|(seen, _)| *seen == key) {
-                    return Err(serde::de::Error::custom("too many arguments, or one twice"));
-                }
-                let value = match value {
-                    Value::String(text) => text,
-                    other => other.to_string(),
-                };
-                pairs.push((key, value));
-            }
-            Ok(pairs)
-        }
-    }
-    // No arguments at all is how some models say that there are none.
-    if text.trim().is_empty() {
-        return Some(Vec::new());
-    }
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let pairs = reader.deserialize_map(Pairs).ok()?;
-    reader.end().ok()?;
-    Some(pairs)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments_are_read_in_one_way_or_not_at_all() {
-        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        assert_eq!(
-            arguments(r#" {"command": "ls", "n": 3, "deep": {"a": [1]}} "#),
-            Some(vec![pair("command", "ls"), pair("n", "3"), pair("deep", r#"{"a":[1]}"#)])
-        );
-        assert_eq!(arguments(""), Some(Vec::new()));
-        for text in [
-            r#"{"command": "ls", "command": "rm"}"#,
-            r#"{"command": "ls", "c\u006fmmand": "rm"}"#,
-            r#"{"command": "ls"} {"command": "rm"}"#,
-            r#"["ls"]"#,
-            r#"{"command": "ls""#,
-            "null",
-        ] {
-            assert_eq!(arguments(text), None, "{text}");
-        }
+/// An argument with its value as policies compare it.
+fn as_text((key, value): (String, Value)) -> (String, String) {
+    match value {
+        Value::String(text) => (key, text),
+        other => (key, other.to_string()),
     }
 }

@@ -16,7 +16,8 @@ use nanoclaw_dialect::sse::{Event, Parser};
 use nanoclaw_dialect::{Dialect, Malformed, StreamReader, StreamWriter};
 use nanoclaw_request::{Refusal, RefusalCode};
 use nanoclaw_vault::digest::{Sha256, hex};
-use tokio::time::timeout;
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
 
 use super::body::{self, Feeder, Gone};
 use super::{Heard, Passed, decide};
@@ -24,13 +25,20 @@ use crate::call::{Ready, agent_left, keep, unreachable};
 use crate::door::{Door, Reply};
 use crate::inspect::Look;
 use crate::ledger::Ledger;
-use crate::offered::Offered;
 use crate::respond::{Answered, of_failure, of_refusal, refused_call};
 use crate::upstream::{Answer, Failure};
 use crate::{bodies, work};
 
 /// How long a provider may take to end its stream after the end of its answer.
 const LONGEST_FAREWELL: Duration = Duration::from_secs(1);
+
+/// What an agent hears while people are asked: a remark, which every reader of events passes over.
+const SIGN: &[u8] = b": waiting for approval\n\n";
+/// How long people may take before the agent hears so for the first time, and each time after that.
+const FIRST_SIGN: Duration = Duration::from_secs(1);
+const NEXT_SIGN: Duration = Duration::from_secs(10);
+/// Bytes after which a provider is not read on while people are asked.
+const MOST_READ_AHEAD: usize = 1024 * 1024;
 
 /// What comes from the provider.
 struct Source {
@@ -39,6 +47,8 @@ struct Source {
     digest: Sha256,
     /// The bytes so far, where they are kept.
     kept: Option<Vec<u8>>,
+    /// How many there were.
+    length: usize,
 }
 
 impl Source {
@@ -51,6 +61,7 @@ impl Source {
     async fn read(&mut self) -> Result<bool, Failure> {
         let Some(chunk) = self.answer.body.chunk().await? else { return Ok(false) };
         self.digest.update(&chunk);
+        self.length += chunk.len();
         if let Some(kept) = &mut self.kept {
             kept.extend_from_slice(&chunk);
         }
@@ -114,7 +125,7 @@ struct Passage<'a> {
     translation: Option<(Box<dyn StreamReader>, Box<dyn StreamWriter>)>,
     guard: Box<dyn StreamGuard>,
     ledger: Ledger,
-    offered: &'a Offered,
+    ready: &'a Ready,
     /// Events that wait, with the text that each adds: something may go on in what comes next.
     waiting: VecDeque<(Event, String)>,
     /// All text of `waiting`.
@@ -134,7 +145,7 @@ pub(super) async fn pass_on(
     mut reply: Reply,
 ) -> Result<Passed, AuditError> {
     let kept = door.shared.bodies.as_ref().map(|_| Vec::new());
-    let mut source = Source { answer, parser: Parser::default(), digest: Sha256::default(), kept };
+    let mut source = Source { answer, parser: Parser::default(), digest: Sha256::default(), kept, length: 0 };
     // A chat agent that did not ask what was used is not told.
     let hide_usage = ready.dialect == Dialect::Chat
         && ready.body.pointer("/stream_options/include_usage").and_then(serde_json::Value::as_bool) != Some(true);
@@ -147,7 +158,7 @@ pub(super) async fn pass_on(
         translation: (!heard.is(ready.dialect)).then(|| (heard.stream_reader(), writer)),
         guard,
         ledger,
-        offered: &ready.offered,
+        ready,
         waiting: VecDeque::new(),
         window: String::new(),
         out: Vec::new(),
@@ -199,11 +210,11 @@ impl Passage<'_> {
 
     /// Carries the stream to its end.
     async fn carry(&mut self, source: &mut Source, feeder: &mut Feeder) -> Result<(), Ended> {
-        self.drain().await?;
+        self.drain(source, feeder).await?;
         loop {
             while let Some(event) = source.ready() {
                 self.feed(event)?;
-                self.drain().await?;
+                self.drain(source, feeder).await?;
             }
             if self.guard.facts().complete {
                 break;
@@ -218,7 +229,7 @@ impl Passage<'_> {
             }
         }
         self.guard.finish();
-        self.drain().await?;
+        self.drain(source, feeder).await?;
         self.release(0);
         // Some servers of a dialect leave its end mark out.
         if !self.guard.facts().complete && self.guard.facts().stop.is_none() {
@@ -250,7 +261,7 @@ impl Passage<'_> {
     }
 
     /// Takes what the guard gives out past the stages.
-    async fn drain(&mut self) -> Result<(), Ended> {
+    async fn drain(&mut self, source: &mut Source, feeder: &mut Feeder) -> Result<(), Ended> {
         while let Some(piece) = self.guard.next() {
             match piece {
                 Piece::Event(event) => self.event(event, String::new())?,
@@ -264,17 +275,19 @@ impl Passage<'_> {
                         Look::Cut(refusal) => return Err(Ended::Refused(refusal)),
                     }
                 }
-                Piece::Call(held) => self.call(held).await?,
+                Piece::Call(held) => self.call(held, source, feeder).await?,
             }
         }
         Ok(())
     }
 
-    async fn call(&mut self, held: HeldCall) -> Result<(), Ended> {
+    async fn call(&mut self, held: HeldCall, source: &mut Source, feeder: &mut Feeder) -> Result<(), Ended> {
         self.ledger.said(&held.call.arguments);
         let name = self.door.shared.pipeline.clean(&held.call.name);
         self.ledger.proposed.push(name.clone());
-        let decided = decide(self.door, &held.call, Some(self.offered)).await?;
+        // Text does not go on behind a call.
+        self.release(0);
+        let decided = self.decided(&held, source, feeder).await?;
         let events = match decided {
             Ok(()) => self.guard.allow(held),
             Err(refusal) => {
@@ -284,12 +297,52 @@ impl Passage<'_> {
                 self.guard.refuse(held, &text)
             }
         };
-        // Text does not go on behind a call.
-        self.release(0);
         for event in events {
             self.event(event, String::new())?;
         }
         Ok(())
+    }
+
+    /// The decision on a call. It can be that of people, who take their time: meanwhile the agent has what may go out
+    /// already and hears that somebody is there, and the provider is read on, or it would take nobody to be there.
+    async fn decided(
+        &mut self,
+        held: &HeldCall,
+        source: &mut Source,
+        feeder: &mut Feeder,
+    ) -> Result<Result<(), Refusal>, Ended> {
+        let (here, gone) = oneshot::channel::<()>();
+        let gone = async {
+            let _dropped = gone.await.is_err();
+        };
+        let deciding = decide(self.door, &held.call, Some(self.ready), gone);
+        tokio::pin!(deciding);
+        let (mut here, mut pause) = (Some(here), FIRST_SIGN);
+        let (before, mut more, mut failed) = (source.length, true, None);
+        loop {
+            let reads_on = more && source.length - before < MOST_READ_AHEAD;
+            tokio::select! {
+                biased;
+                decided = &mut deciding => return match failed {
+                    Some(failure) => Err(Ended::Failed(failure)),
+                    None => decided?.ok_or(Ended::Left),
+                },
+                () = feeder.closed(), if here.is_some() => here = None,
+                read = source.read(), if reads_on => match read {
+                    Ok(read) => more = read,
+                    // There will be no answer for which the call could be good.
+                    Err(failure) => (more, here, failed) = (false, None, Some(failure)),
+                },
+                () = sleep(pause) => {
+                    let mut out = std::mem::take(&mut self.out);
+                    out.extend_from_slice(SIGN);
+                    if feeder.send(out.into()).await.is_err() {
+                        here = None;
+                    }
+                    pause = NEXT_SIGN;
+                }
+            }
+        }
     }
 
     /// Lets an event pass behind those that wait.

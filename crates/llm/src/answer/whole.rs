@@ -16,7 +16,6 @@ use crate::call::{Ready, agent_left, keep};
 use crate::door::{Door, Reply};
 use crate::inspect::Look;
 use crate::ledger::Ledger;
-use crate::offered::Offered;
 use crate::respond::{self, refused_call};
 use crate::upstream::{Answer, Failure};
 use crate::{bodies, work};
@@ -96,7 +95,13 @@ pub(super) async fn pass_on(
     };
     ledger.begun();
     ledger.answer_digest = Some(digest.clone());
-    holds_key |= inspect(door, &mut guarded, &mut ledger, &ready.offered).await?;
+    match inspect(door, &mut guarded, &mut ledger, ready, &mut reply).await? {
+        Some(found) => holds_key |= found,
+        None => {
+            ledger.close(guarded.guard.facts(), Some(agent_left())).await?;
+            return Ok(Passed::Over);
+        }
+    }
     let Guarded { guard, cut, .. } = guarded;
     let facts = guard.facts().clone();
     let passed = match cut {
@@ -148,29 +153,39 @@ fn guard(door: &Door, dialect: Dialect, heard: Heard, value: Value) -> Result<Gu
     Ok(Guarded { calls: guard.calls(), guard, texts, cut })
 }
 
-/// Takes the calls past the stages, unless nothing of the answer may pass; gives whether a key stands in one of them.
+/// Takes the calls past the stages, unless nothing of the answer may pass; gives whether a key stands in one of them, and
+/// nothing where the agent left while people were asked.
 async fn inspect(
     door: &Arc<Door>,
     guarded: &mut Guarded,
     ledger: &mut Ledger,
-    offered: &Offered,
-) -> Result<bool, AuditError> {
+    ready: &Ready,
+    reply: &mut Reply,
+) -> Result<Option<bool>, AuditError> {
     let mut holds_key = false;
     for text in &guarded.texts {
         ledger.said(text);
     }
     if guarded.cut.is_some() {
-        return Ok(true);
+        return Ok(Some(true));
     }
-    for (index, call) in guarded.calls.iter().enumerate() {
+    for call in &guarded.calls {
         ledger.said(&call.arguments);
+    }
+    // All of it is here: what the budget has kept for more is free while people are asked.
+    ledger.settle(guarded.guard.facts());
+    for (index, call) in guarded.calls.iter().enumerate() {
         let name = door.shared.pipeline.clean(&call.name);
         ledger.proposed.push(name.clone());
-        if let Err(refusal) = decide(door, call, Some(offered)).await? {
-            holds_key |= refusal.code == RefusalCode::ContentRefused;
-            ledger.denied.push(name.clone());
-            guarded.guard.refuse(index, &refused_call(&name, &refusal));
+        match decide(door, call, Some(ready), reply.closed()).await? {
+            Some(Ok(())) => {}
+            Some(Err(refusal)) => {
+                holds_key |= refusal.code == RefusalCode::ContentRefused;
+                ledger.denied.push(name.clone());
+                guarded.guard.refuse(index, &refused_call(&name, &refusal));
+            }
+            None => return Ok(None),
         }
     }
-    Ok(holds_key)
+    Ok(Some(holds_key))
 }

@@ -16,6 +16,8 @@ mod hostile;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod labels;
+#[cfg(test)]
 mod own;
 #[cfg(test)]
 mod provider;
@@ -27,5 +29,7 @@ mod refusals;
 mod shares;
 #[cfg(test)]
 mod textual;
+#[cfg(test)]
+mod waiting;
 #[cfg(test)]
 mod world;

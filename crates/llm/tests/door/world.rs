@@ -14,12 +14,12 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use nanoclaw_audit::{AuditError, Flood, Options, Recorder};
-use nanoclaw_config::{AgentKind, Config};
+use nanoclaw_config::{AgentKind, Config, DataClass, Label, Trust};
 use nanoclaw_gate::{Desk, Gate, Memory};
 use nanoclaw_identity::CellSockets;
 use nanoclaw_llm::upstream::DialCell;
 use nanoclaw_llm::{ModelDoor, Models, SetUp, SetUpError};
-use nanoclaw_policy::Engine;
+use nanoclaw_policy::{CellRules, Engine, Generation, Policies, Session};
 use nanoclaw_request::{CellId, SessionId};
 use nanoclaw_scripted_model::serve;
 use serde_json::Value;
@@ -168,9 +168,20 @@ impl World {
     /// Opens it again, when all connections of the one before have seen that it is gone.
     pub async fn open_again(&self, setting: &Setting) -> Open {
         let config = self.config(setting);
+        self.open_in_the_end(&config).await
+    }
+
+    /// The same of an agent of this kind.
+    pub async fn open_as_again(&self, kind: AgentKind, setting: &Setting) -> Open {
+        let mut config = self.config(setting);
+        config.agents[0].kind = kind;
+        self.open_in_the_end(&config).await
+    }
+
+    async fn open_in_the_end(&self, config: &Config) -> Open {
         loop {
-            match Models::new(&config, self.set_up()) {
-                Ok(models) => return self.open_with(&config, models),
+            match Models::new(config, self.set_up()) {
+                Ok(models) => return self.open_with(config, models),
                 Err(SetUpError::Budget(_)) => tokio::task::yield_now().await,
                 Err(error) => panic!("{error}"),
             }
@@ -183,11 +194,18 @@ impl World {
         let recorder = Recorder::open(Options { flood, ..Options::new(audit.clone()) }).unwrap();
         let agent = &config.agents[0];
         let access = models.access(agent).unwrap();
-        let engine = Arc::new(Engine::new(agent.id.clone(), Vec::new()).with_models(access.clone()));
+        let generation = Generation::new(Arc::default(), config.labels.clone(), config.rule_sets.clone());
+        let rules = CellRules { models: Some(access.clone()), ..CellRules::default() };
+        let policies = Policies::new(generation.with_cell(agent.id.clone(), rules));
+        // Where nothing is decided by labels all of them are there already: records are those of calls alone.
+        let everything = Label { trust: Trust::Untrusted, data: DataClass::Secret };
+        let begins = if config.rule_sets.is_empty() { everything } else { config.labels.users.operator };
+        let engine = Arc::new(Engine::of(policies, agent.id.clone(), Arc::new(Session::resumed(begins))));
         let sockets = CellSockets::of(agent.id.clone(), SessionId::from_random([7; 16]));
-        let gate = Gate::new(engine, recorder.clone(), Desk::default(), Memory::none());
+        let desk = Desk::new(config.approvals);
+        let gate = Gate::new(Arc::clone(&engine), recorder.clone(), desk.clone(), Memory::none());
         let door = ModelDoor::new(&models, agent.id.clone(), access, sockets, gate);
-        Open { models, door, recorder, audit }
+        Open { models, door, recorder, engine, desk, audit }
     }
 }
 
@@ -200,6 +218,10 @@ pub struct Open {
     pub models: Models,
     pub door: ModelDoor,
     pub recorder: Recorder,
+    /// What decides, with the session of the cell.
+    pub engine: Arc<Engine>,
+    /// Where people answer.
+    pub desk: Desk,
     audit: PathBuf,
 }
 

@@ -8,12 +8,14 @@ use std::process::ExitCode;
 
 use nanoclaw_agent::protocol::{Ending, Event, LONGEST_ORDER, Order};
 use nanoclaw_server::control::{Client, Reply, Request};
+use nanoclaw_server::fleet::Status;
 use nanoclaw_server::state::State;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::chat::choose;
 use crate::cli::Ask;
 use crate::output::{FAILED, Failure};
+use crate::remote;
 use crate::talk::{Detail, Events, Leave, Transcript};
 use crate::terminal::{Look, json};
 
@@ -28,19 +30,49 @@ const ENDED_EARLY: u8 = 3;
 
 /// Has the turn done: 0 when it is, 1 when it failed, 3 when it ended early, 130 or 143 when it was interrupted.
 pub fn main(state_dir: Option<&Path>, arguments: Ask) -> Result<ExitCode, Failure> {
+    turn(&Place::Here(super::state(state_dir)?), arguments)
+}
+
+/// The same, of an agent of a fleet elsewhere.
+pub fn over(client: &remote::Client, arguments: Ask) -> Result<ExitCode, Failure> {
+    turn(&Place::There(client), arguments)
+}
+
+/// Where the agent is.
+enum Place<'c> {
+    /// On this machine.
+    Here(State),
+    /// Elsewhere.
+    There(&'c remote::Client),
+}
+
+fn turn(place: &Place<'_>, arguments: Ask) -> Result<ExitCode, Failure> {
     let prompt = prompt(arguments.prompt)?;
     let schema = arguments.schema.as_deref().map(schema).transpose()?;
     let whole = schema.is_some();
-    let state = super::state(state_dir)?;
-    check(&state, &arguments.agent, whole)?;
+    let fleet = match place {
+        Place::Here(state) => {
+            let Reply::Cells(fleet) = Client::connect(state)?.ask(&Request::List, &[])? else {
+                return Err(io::Error::from(io::ErrorKind::InvalidData).into());
+            };
+            fleet
+        }
+        Place::There(client) => client.get("/v1/agents")?,
+    };
+    check(&fleet, &arguments.agent, whole)?;
     // Before the first word is written: from here on writing may wait for the reader.
     let _leave = Leave::upon(&[SignalKind::interrupt(), SignalKind::terminate()])?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
-        let order = Order::Turn { session: arguments.session, prompt, untrusted: None, schema };
-        let mut events = Events::of(&state, &arguments.agent, order)?;
+        let session = arguments.session;
+        let mut events = match place {
+            Place::Here(state) => {
+                Events::of(state, &arguments.agent, Order::Turn { session, prompt, untrusted: None, schema })?
+            }
+            Place::There(client) => Events::over(client, &arguments.agent, session, prompt, schema).await?,
+        };
         let (stdout, stderr) = (io::stdout(), io::stderr());
         let (answer, notes) = (Look::of(&stdout), Look::of(&stderr));
         let mut transcript = Transcript::new((stdout.lock(), answer), (stderr, notes), Detail::Short);
@@ -73,15 +105,12 @@ pub fn main(state_dir: Option<&Path>, arguments: Ask) -> Result<ExitCode, Failur
 }
 
 /// Refuses what can be seen to be in vain, before it is begun and on record.
-fn check(state: &State, agent: &str, schema: bool) -> Result<(), Failure> {
-    let Reply::Cells(fleet) = Client::connect(state)?.ask(&Request::List, &[])? else {
-        return Err(io::Error::from(io::ErrorKind::InvalidData).into());
-    };
+fn check(fleet: &[Status], agent: &str, schema: bool) -> Result<(), Failure> {
     if !fleet.iter().any(|one| one.id == agent) {
         // To ask for one that is not there is an attempt, which the control plane refuses and records.
         return Ok(());
     }
-    let agent = choose(&fleet, Some(agent)).map_err(|why| Failure::with_status(why, FAILED))?;
+    let agent = choose(fleet, Some(agent)).map_err(|why| Failure::with_status(why, FAILED))?;
     if schema && agent.kind == "openclaw" {
         let why = "OpenClaw cannot be held to a schema; agents of kind `builtin` can";
         return Err(Failure::with_status(why, FAILED));

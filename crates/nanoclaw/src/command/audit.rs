@@ -4,11 +4,20 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, StdoutLock, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use hyper::Method;
 use nanoclaw_audit::{Filter, ReadError, Reader, ResultKind};
+use serde_json::Value;
 
 use crate::cli::{Audit, Tail};
 use crate::output::{self, Failure};
+use crate::remote::{Client, RemoteError, query};
+
+/// How long to wait before a stream that broke off is taken up again.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Most attempts in a row to take it up.
+const MOST_ATTEMPTS: usize = 30;
 
 /// Prints records.
 pub fn main(state_dir: Option<&Path>, arguments: &Audit) -> Result<ExitCode, Failure> {
@@ -35,6 +44,79 @@ fn print(state_dir: Option<&Path>, tail: &Tail) -> Result<ExitCode, Failure> {
     reader.set_follow(tail.follow);
     show(&mut stdout, reader, tail.json)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The same, of a fleet elsewhere.
+pub fn over(client: &Client, arguments: &Audit) -> Result<ExitCode, Failure> {
+    let Audit::Tail(tail) = arguments;
+    let result = tail.result.as_deref().map(str::parse::<ResultKind>).transpose()?;
+    let filter = Filter { agent: tail.agent.clone(), result };
+    let agent = tail.agent.as_ref().map(|agent| format!("&agent={}", query(agent))).unwrap_or_default();
+    let of_result = result.map(|result| format!("&result={result}")).unwrap_or_default();
+    let mut page = Some(format!("/v1/audit?limit=1000{agent}{of_result}"));
+    let mut last = VecDeque::new();
+    let mut seen = 0;
+    let mut stdout = std::io::stdout().lock();
+    while let Some(path) = page {
+        let answer = client.text(&path)?;
+        for record in answer.text.lines() {
+            seen = seq(record).unwrap_or(seen).max(seen);
+            last.push_back(Ok(record.to_owned()));
+            if tail.lines.is_some_and(|lines| last.len() > lines) {
+                last.pop_front();
+            }
+        }
+        if tail.lines.is_none() {
+            show(&mut stdout, last.drain(..), tail.json)?;
+        }
+        page = answer.next;
+    }
+    show(&mut stdout, last, tail.json)?;
+    if tail.follow {
+        client.block_on(follow(client, &filter, &agent, seen, &mut stdout, tail.json))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what is written behind a record, as it comes. A stream that breaks off is taken up where it was.
+async fn follow(
+    client: &Client,
+    filter: &Filter,
+    agent: &str,
+    mut seen: u64,
+    stdout: &mut StdoutLock<'_>,
+    json: bool,
+) -> Result<(), Failure> {
+    let mut attempts = 0;
+    loop {
+        let ended: RemoteError = match client.stream(Method::GET, &format!("/v1/events?after={seen}{agent}"), None).await {
+            Ok(mut stream) => loop {
+                match stream.next().await {
+                    Ok(Some(told)) => {
+                        attempts = 0;
+                        seen = told.id.unwrap_or(seen);
+                        if filter.wants(&told.data) {
+                            show(stdout, [Ok(told.data)], json)?;
+                        }
+                    }
+                    Ok(None) => break RemoteError::Broken { server: client.title(), why: "it ended".to_owned() },
+                    Err(error) => break error,
+                }
+            },
+            Err(error) => error,
+        };
+        attempts += 1;
+        if !ended.may_pass() || attempts > MOST_ATTEMPTS {
+            return Err(ended.into());
+        }
+        output::notice(ended);
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// The number of a record.
+fn seq(record: &str) -> Option<u64> {
+    serde_json::from_str::<Value>(record).ok()?.get("seq")?.as_u64()
 }
 
 /// Prints until there are no more records, or nobody reads.

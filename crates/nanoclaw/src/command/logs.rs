@@ -9,6 +9,7 @@ use nanoclaw_server::control::{Client, ClientError, Reply, Request};
 
 use crate::cli::Logs;
 use crate::output::{FAILED, Failure};
+use crate::remote::{self, part};
 
 /// Copies the log to standard output. On a terminal, control characters are shown instead of obeyed: they come from
 /// a program that nobody trusts.
@@ -50,6 +51,21 @@ pub fn main(state_dir: Option<&Path>, arguments: &Logs) -> Result<ExitCode, Fail
         if replaced {
             log = std::fs::File::open(&path)?;
         }
+    }
+}
+
+/// The end of the log of an agent elsewhere.
+pub fn over(client: &remote::Client, arguments: &Logs) -> Result<ExitCode, Failure> {
+    if arguments.follow {
+        let message = "`logs --follow` needs the host itself; leave out `--follow` for what there is";
+        return Err(Failure::with_status(message, FAILED));
+    }
+    let log = client.text(&format!("/v1/agents/{}/logs", part(&arguments.agent)?))?.text;
+    let mut stdout = std::io::stdout().lock();
+    let text = if stdout.is_terminal() { visible(log.as_bytes()) } else { log.into_bytes() };
+    match stdout.write_all(&text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -1,17 +1,25 @@
 //! One file per command.
 
 pub mod agent_inside;
+pub mod api;
+pub mod approvals;
 pub mod ask;
 pub mod audit;
 pub mod chat;
 pub mod config;
+pub mod context;
 pub mod doctor;
 pub mod down;
+pub mod elsewhere;
 pub mod exec;
+pub mod labels;
 pub mod logs;
 pub mod openclaw;
+pub mod people;
 pub mod policy;
+pub mod prove;
 pub mod ps;
+pub mod reload;
 pub mod run;
 pub mod stop;
 pub mod up;
@@ -31,6 +39,7 @@ use nanoclaw_server::plane::{Plane, Sessions};
 use nanoclaw_server::policies;
 use nanoclaw_server::providers::Providers;
 use nanoclaw_server::state::State;
+use nanoclaw_server::svid::Identities;
 use rustix::process::{Resource, Rlimit};
 
 use crate::output::{self, Failure};
@@ -83,8 +92,9 @@ fn with_plane<T>(
             models,
             providers,
             policies: Policies::new(generation),
-            desk: Desk::default(),
+            desk: Desk::closed(),
             sessions: Sessions::default(),
+            identities: Identities::default(),
         };
         for notice in notices {
             output::notice(&notice);

@@ -1,12 +1,16 @@
 //! `nanoclaw policy`: see what decides, and ask it.
 
+mod diff;
+mod learn;
+mod replay;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use nanoclaw_audit::{Filter, Reader};
-use nanoclaw_config::{Agent, Config, ModelRef, RuleSet};
+use nanoclaw_config::{Agent, Config, RuleSet};
 use nanoclaw_policy::{BASE, Case, Engine, Policies, SCHEMA, Session, Would, Written, compile, rule_set_texts, words};
 use nanoclaw_request::{Action, Refusal};
 use nanoclaw_server::policies;
@@ -22,6 +26,12 @@ const REFUSED: u8 = 1;
 pub fn main(state_dir: Option<&Path>, arguments: &Policy) -> Result<ExitCode, Failure> {
     match arguments {
         Policy::Schema => output::line(SCHEMA.trim_end()),
+        Policy::Diff { old, new, json } => return diff::main(old, new, *json),
+        Policy::Learn { config, agent, since, kinds, output } => {
+            let question = learn::Question { config, agent, since: *since, kinds, output: output.as_deref() };
+            return learn::main(state_dir, &question);
+        }
+        Policy::Prove(arguments) => return super::prove::main(arguments),
         Policy::Show { config, agent } => return Loaded::load(config)?.show(agent.as_deref()),
         Policy::Explain { config, seq: Some(seq), .. } => {
             return Loaded::load(config)?.explain_record(&record(state_dir, *seq)?);
@@ -29,6 +39,11 @@ pub fn main(state_dir: Option<&Path>, arguments: &Policy) -> Result<ExitCode, Fa
         Policy::Explain { config, question, seq: None } => {
             let case = Case::parse(question).map_err(failed)?;
             return Loaded::load(config)?.explain(case);
+        }
+        Policy::Replay { config, agent, file } => {
+            let loaded = Loaded::load(config)?;
+            let agent = loaded.agent(agent).map_err(failed)?;
+            return replay::main(loaded.policies(), agent, file);
         }
         Policy::Test { config, file } => {
             let table = std::fs::read_to_string(file)
@@ -193,6 +208,10 @@ impl Loaded {
         Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
     }
 
+    fn policies(&self) -> Policies {
+        Policies::new(policies::generation(&self.config, Arc::clone(&self.written)))
+    }
+
     fn agent(&self, id: &str) -> Result<&Agent, String> {
         let agent = self.config.agents.iter().find(|agent| agent.id.as_str() == id);
         agent.ok_or_else(|| format!("the configuration has no agent `{}`", visible(id)))
@@ -203,16 +222,9 @@ impl Loaded {
         let agent = self.agent(case.agent.as_str())?;
         let mut action = case.action;
         if let Action::CallModel(call) = &mut action {
-            // As the model door finds them.
-            let own = policies::access(&self.config, agent).and_then(|access| access.model);
-            if let ("default", Some(own)) = (call.asked.as_str(), own) {
-                call.asked = own;
-            }
-            let aliased = self.config.models.aliases.get(&call.asked).cloned();
-            let candidates = aliased.unwrap_or_else(|| ModelRef::parse(&call.asked).into_iter().collect());
-            call.candidates = candidates.iter().map(ModelRef::to_string).collect();
+            policies::resolve(&self.config, &agent.id, call);
         }
-        let policies = Policies::new(policies::generation(&self.config, Arc::clone(&self.written)));
+        let policies = self.policies();
         let session = Arc::new(Session::resumed(case.session));
         Ok(Engine::of(policies, agent.id.clone(), session).would(&action))
     }

@@ -8,6 +8,8 @@ use nanoclaw_server::fleet::{Phase, Status};
 
 use crate::cli::Ps;
 use crate::output::{self, Failure};
+use crate::remote;
+use crate::terminal::visible;
 
 /// Prints one line per agent.
 pub fn main(state_dir: Option<&Path>, arguments: &Ps) -> Result<ExitCode, Failure> {
@@ -15,9 +17,18 @@ pub fn main(state_dir: Option<&Path>, arguments: &Ps) -> Result<ExitCode, Failur
     let Reply::Cells(agents) = Client::connect(&state)?.ask(&Request::List, &[])? else {
         return Err(std::io::Error::from(std::io::ErrorKind::InvalidData).into());
     };
-    if arguments.json {
-        for agent in &agents {
-            output::line(serde_json::to_string(agent)?);
+    show(&agents, arguments.json)
+}
+
+/// The same, of a fleet elsewhere.
+pub fn over(client: &remote::Client, arguments: &Ps) -> Result<ExitCode, Failure> {
+    show(&client.get::<Vec<Status>>("/v1/agents")?, arguments.json)
+}
+
+fn show(agents: &[Status], json: bool) -> Result<ExitCode, Failure> {
+    if json {
+        for agent in agents {
+            output::line(crate::terminal::json(&serde_json::to_string(agent)?));
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -26,8 +37,8 @@ pub fn main(state_dir: Option<&Path>, arguments: &Ps) -> Result<ExitCode, Failur
         "{:width$}  {:8}  {:9}  {:>9}  {:>9}  {:>9}  {:>5}  {:>8}  {:>8}  LAST EXIT",
         "AGENT", "KIND", "STATE", "UPTIME", "CPU", "MEMORY", "PIDS", "REFUSED", "RESTARTS"
     ));
-    for agent in &agents {
-        output::line(line(agent, width));
+    for agent in agents {
+        output::line(visible(&line(agent, width)));
     }
     Ok(ExitCode::SUCCESS)
 }

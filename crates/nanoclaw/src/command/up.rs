@@ -2,16 +2,24 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use jiff::Timestamp;
 use nanoclaw_audit::{Fact, Note};
+use nanoclaw_policy::Policies;
+use nanoclaw_gate::Desk;
+use nanoclaw_identity::operators::Operators;
+use nanoclaw_server::announce::announce;
 use nanoclaw_server::control::Control;
 use nanoclaw_server::fleet::Fleet;
 use nanoclaw_server::plane::Sessions;
-use nanoclaw_server::{agents, clock, listener, policies, say};
+use nanoclaw_server::reload::Reload;
+use nanoclaw_server::svid::Identities;
+use nanoclaw_server::{agents, api, clock, listener, policies, say};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Up;
-use crate::output::{FAILED, Failure};
+use crate::output::{self, FAILED, Failure};
 
 /// Runs the fleet until every agent has ended for good, or until it is told to stop.
 pub fn main(state_dir: Option<&Path>, arguments: &Up) -> Result<ExitCode, Failure> {
@@ -28,19 +36,27 @@ pub fn main(state_dir: Option<&Path>, arguments: &Up) -> Result<ExitCode, Failur
     agents::prepare(&state, &loaded.config)?;
     super::with_plane(state, Some(&loaded), true, async |mut plane| {
         let written = plane.policies.current().written().clone();
-        plane.policies.replace(policies::generation(&loaded.config, written));
+        plane.policies = Policies::new(policies::generation(&loaded.config, written));
         plane.sessions = Sessions::kept(plane.state.labels()?);
+        plane.desk = Desk::new(loaded.config.approvals);
+        let operators = Arc::new(Operators::open(plane.state.directory(), Timestamp::now())?);
+        plane.identities = Identities::of(operators.authority().clone());
+        tokio::spawn(announce(plane.desk.clone()));
         plane.recorder.note(Note::of_control(Fact::ControlStarted)).await?;
         let fleet = Fleet::new(plane.clone(), &loaded.config);
-        let control = Control::listen(plane.clone(), fleet.clone())?;
+        let reload = Reload::new(plane.clone(), arguments.config.clone(), loaded.config.clone());
+        let control = Control::listen(plane.clone(), fleet.clone(), reload.clone())?;
         tokio::spawn(control.serve());
         listener::start(&plane, &fleet, &loaded.config).await?;
+        api::start(&plane, &fleet, &loaded.config, &operators, &reload).await?;
         clock::start(&plane, &fleet, &loaded.config);
         let count = loaded.config.agents.len();
         let agents = if count == 1 { "agent" } else { "agents" };
         say(format_args!("{count} {agents} from `{}`", arguments.config.display()));
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
+        let mut hangup = signal(SignalKind::hangup())?;
+        let attended = has_terminal();
         let run = fleet.run();
         let lost = plane.launcher.lost();
         tokio::pin!(run, lost);
@@ -50,6 +66,8 @@ pub fn main(state_dir: Option<&Path>, arguments: &Up) -> Result<ExitCode, Failur
                 () = &mut run => break,
                 _ = interrupt.recv() => stop(&fleet),
                 _ = terminate.recv() => stop(&fleet),
+                // The terminal that it was started from is gone, and whoever watched it there.
+                _ = hangup.recv() => if attended && !has_terminal() { stop(&fleet) } else { again(&reload).await? },
                 // Nothing can be started any more; whoever supervises us starts us anew.
                 () = &mut lost, if !crippled => {
                     crippled = true;
@@ -61,6 +79,23 @@ pub fn main(state_dir: Option<&Path>, arguments: &Up) -> Result<ExitCode, Failur
         let failed = fleet.status().await.iter().any(|agent| agent.problem.is_some() && agent.last_exit.is_none());
         Ok(if failed || crippled { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
     })
+}
+
+/// Whether this process has a terminal that it can be steered from.
+fn has_terminal() -> bool {
+    std::fs::File::open("/dev/tty").is_ok()
+}
+
+/// Reads the configuration again because of a signal, and says what came of it.
+async fn again(reload: &Reload) -> Result<(), Failure> {
+    match reload.signalled().await? {
+        Ok(reloaded) => {
+            reloaded.notices.iter().for_each(output::notice);
+            say(format_args!("generation {} of the policies is in force", reloaded.generation));
+        }
+        Err(why) => say(format_args!("the configuration is not taken, and nothing has changed: {why}")),
+    }
+    Ok(())
 }
 
 fn stop(fleet: &Fleet) {

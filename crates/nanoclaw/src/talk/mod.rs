@@ -7,16 +7,19 @@ mod transcript;
 use std::io;
 use std::os::fd::AsFd;
 
+use hyper::Method;
 use nanoclaw_agent::protocol::{Event, LONGEST_ORDER, Order, is_session_name};
 use nanoclaw_sandbox::wire;
 use nanoclaw_server::control::{Client, ClientError, Reply, Request};
 use nanoclaw_server::state::State;
+use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::UnixStream;
 
 pub use leave::Leave;
 pub use transcript::{Detail, Transcript};
 
+use crate::remote::{self, RemoteError, Stream, part};
 use crate::terminal::line;
 
 /// Longest event in bytes, its line end included.
@@ -28,6 +31,9 @@ pub enum TalkError {
     /// The control plane did not take it.
     #[error(transparent)]
     Control(#[from] ClientError),
+    /// A control plane elsewhere did not take it, or is gone.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// It is longer than an agent takes.
     #[error("the prompt is too long to be sent; write it to a file in the agent's `/workspace` and name the file")]
     TooLong,
@@ -42,10 +48,37 @@ pub enum TalkError {
     Session(String),
 }
 
+/// Where events come from.
+enum Source {
+    /// The control socket of a fleet on this machine, a line each.
+    Socket { stream: BufReader<UnixStream>, line: Vec<u8> },
+    /// The API of a fleet elsewhere.
+    Api(Stream),
+}
+
+impl Source {
+    /// What comes next, as JSON.
+    async fn next(&mut self) -> Result<Vec<u8>, TalkError> {
+        match self {
+            Source::Socket { stream, line } => {
+                let room = LONGEST_EVENT.saturating_sub(line.len() as u64);
+                stream.take(room).read_until(b'\n', line).await?;
+                if line.last() != Some(&b'\n') {
+                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+                }
+                Ok(std::mem::take(line))
+            }
+            Source::Api(stream) => {
+                let told = stream.next().await?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+                Ok(told.data.into_bytes())
+            }
+        }
+    }
+}
+
 /// The events that come of an order. Dropping it interrupts a turn.
 pub struct Events {
-    stream: BufReader<UnixStream>,
-    line: Vec<u8>,
+    source: Source,
     /// The session that the order names. Agents that are not ours may take names that ours do not.
     session: Option<String>,
     ended: bool,
@@ -71,7 +104,29 @@ impl Events {
         let Reply::Events(stream) = reply else { return Err(io::Error::from(io::ErrorKind::InvalidData).into()) };
         stream.set_nonblocking(true)?;
         let stream = BufReader::new(UnixStream::from_std(stream)?);
-        Ok(Self { stream, line: Vec::new(), session, ended: false })
+        Ok(Self { source: Source::Socket { stream, line: Vec::new() }, session, ended: false })
+    }
+
+    /// Has `agent` of a fleet elsewhere carry out a turn.
+    ///
+    /// # Errors
+    /// The server is not there, or there is no such agent.
+    pub async fn over(
+        client: &remote::Client,
+        agent: &str,
+        session: Option<String>,
+        prompt: String,
+        schema: Option<serde_json::Value>,
+    ) -> Result<Self, TalkError> {
+        let mut turn = json!({ "prompt": prompt });
+        if let serde_json::Value::Object(members) = &mut turn {
+            members.extend(session.clone().map(|session| ("session".to_owned(), session.into())));
+            members.extend(schema.map(|schema| ("schema".to_owned(), schema)));
+        }
+        let path = format!("/v1/agents/{}/turns", part(agent)?);
+        let body = serde_json::to_vec(&turn).map_err(io::Error::from)?;
+        let stream = client.stream(Method::POST, &path, Some(body)).await?;
+        Ok(Self { source: Source::Api(stream), session, ended: false })
     }
 
     /// The next one; `None` after the last. Where it is dropped before it is done, nothing is lost.
@@ -82,13 +137,7 @@ impl Events {
         if self.ended {
             return Ok(None);
         }
-        let room = LONGEST_EVENT.saturating_sub(self.line.len() as u64);
-        (&mut self.stream).take(room).read_until(b'\n', &mut self.line).await?;
-        if self.line.last() != Some(&b'\n') {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-        }
-        let event: Event = serde_json::from_slice(&self.line).map_err(TalkError::Unreadable)?;
-        self.line.clear();
+        let event: Event = serde_json::from_slice(&self.source.next().await?).map_err(TalkError::Unreadable)?;
         if let Event::Session { id, .. } = &event
             && !is_session_name(id)
             && self.session.as_ref() != Some(id)
@@ -115,7 +164,7 @@ mod tests {
             ours.set_nonblocking(true).unwrap();
             let stream = BufReader::new(UnixStream::from_std(ours).unwrap());
             let mut events =
-                Events { stream, line: Vec::new(), session: Some("the one:asked for".into()), ended: false };
+                Events { source: Source::Socket { stream, line: Vec::new() }, session: Some("the one:asked for".into()), ended: false };
             let mut all = Vec::new();
             loop {
                 let event = events.next().await;

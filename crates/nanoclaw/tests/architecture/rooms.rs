@@ -13,7 +13,7 @@ const FLOORS: [&[&str]; 10] = [
     &["nanoclaw-vault"],
     &["nanoclaw-identity"],
     &["nanoclaw-policy"],
-    &["nanoclaw-audit"],
+    &["nanoclaw-analysis", "nanoclaw-audit"],
     &["nanoclaw-gate"],
     &["nanoclaw-sandbox", "nanoclaw-egress", "nanoclaw-llm", "nanoclaw-agent"],
     &["nanoclaw-server"],

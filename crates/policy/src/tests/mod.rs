@@ -2,6 +2,8 @@ mod models;
 mod oracle;
 mod people;
 mod property;
+mod reload;
+mod sessions;
 mod written;
 
 use std::net::IpAddr;
@@ -63,6 +65,8 @@ fn ip(text: &str) -> IpAddr {
 #[test]
 fn every_kind_of_action_is_in_the_schema() {
     use nanoclaw_identity::Caller;
+
+    use crate::NOTHING_READ;
     use nanoclaw_request::{Approve, AuditRead, Datagram, Exec, FileWrite, Launch, Manage, Syscall};
 
     let engine = Engine::new(cell(), Vec::new());
@@ -77,7 +81,7 @@ fn every_kind_of_action_is_in_the_schema() {
     }
     let language = crate::language::Language::get().unwrap();
     let made = engine.made();
-    let asker = made.asker(language, engine.session(), jiff::Timestamp::UNIX_EPOCH);
+    let asker = made.asker(language, engine.session(), NOTHING_READ, jiff::Timestamp::UNIX_EPOCH);
     let asker = crate::ask::Asker { mentions: crate::engine::Mentions::of("now"), ..asker };
     let roles = nanoclaw_identity::Role::ALL.into_iter().collect();
     let operator = Caller::Operator(nanoclaw_identity::Operator { name: "uid:0".to_owned(), roles });

@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use super::{cell, decide, ip, oracle, rules};
 use crate::Engine;
 use crate::ask::Asker;
+use crate::NOTHING_READ;
 use crate::engine::Mentions;
 use crate::language::schema;
 
@@ -135,7 +136,7 @@ fn access() -> impl Strategy<Value = ModelAccess> {
         })
 }
 
-fn action() -> impl Strategy<Value = Action> {
+pub fn action() -> impl Strategy<Value = Action> {
     let resolve = (pick(&NAMES), option::of(pick(&PORTS)))
         .prop_map(|(name, port)| Action::Resolve(Resolve { name: DnsName::parse(name).unwrap(), port }));
     let http = (destination(), destination(), any::<bool>()).prop_map(|(connection, other, same)| {
@@ -169,7 +170,7 @@ fn action() -> impl Strategy<Value = Action> {
 pub fn fits_schema(engine: &Engine, action: &Action) {
     let language = crate::language::Language::get().unwrap();
     let made = engine.made();
-    let asker = made.asker(language, engine.session(), jiff::Timestamp::UNIX_EPOCH);
+    let asker = made.asker(language, engine.session(), NOTHING_READ, jiff::Timestamp::UNIX_EPOCH);
     let asker = Asker { group: Some("g"), mentions: Mentions::of("address session now said"), ..asker };
     let principal = asker.principal(None).unwrap();
     for question in asker.questions(action).unwrap() {

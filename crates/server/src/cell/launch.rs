@@ -221,7 +221,8 @@ async fn start(
     };
     let places = order.spec.mounts.iter().filter(|m| m.mode == MountMode::Rw).map(|m| m.source.clone()).collect();
     tokio::spawn(watch.run(events, ticket, places, ended));
-    Ok(Cell { id, session, pid, terminal, number, base: plan.program, orders, end: waits })
+    let gate = gate.clone();
+    Ok(Cell { id, session, pid, terminal, gate, number, base: plan.program, orders, end: waits })
 }
 
 /// Ends a cell that will not be used; it may have ended by itself.

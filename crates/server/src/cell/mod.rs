@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use nanoclaw_audit::{Exit, LimitKind, Warrant};
 use nanoclaw_config::{NetRule, NetTarget};
+use nanoclaw_gate::Gate;
 use nanoclaw_policy::CellRules;
 use nanoclaw_request::{CellId, SessionId};
 use nanoclaw_sandbox::cgroup::Usage;
@@ -60,6 +61,7 @@ pub struct Cell {
     pub pid: i32,
     /// The master of its command's terminal, where it has one.
     pub terminal: Option<OwnedFd>,
+    pub(crate) gate: Gate,
     number: u64,
     base: Program,
     orders: mpsc::UnboundedSender<Directive>,

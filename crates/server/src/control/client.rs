@@ -5,11 +5,13 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use nanoclaw_gate::{Answered, Question};
 use nanoclaw_sandbox::wire;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::{Answer, Request};
 use crate::fleet::Status;
+use crate::reload::Reloaded;
 use crate::state::State;
 
 /// Why a request was not answered.
@@ -47,6 +49,10 @@ pub struct Client {
 pub enum Reply {
     /// What every agent is doing.
     Cells(Vec<Status>),
+    /// What waits for people's answers.
+    Questions(Vec<Question>),
+    /// What an answer did.
+    Answered(Answered),
     /// The log.
     Log(File),
     /// The program runs.
@@ -58,6 +64,8 @@ pub enum Reply {
     Events(UnixStream),
     /// It is under way.
     Done,
+    /// The configuration was read again.
+    Reloaded(Box<Reloaded>),
     /// The fleet is ending.
     Ending {
         /// The control plane's process.
@@ -84,10 +92,13 @@ impl Client {
         let mut one = || fds.next().ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof));
         Ok(match answer {
             Answer::Cells => Reply::Cells(wire::from_memory(one()?)?),
+            Answer::Questions => Reply::Questions(wire::from_memory(one()?)?),
+            Answer::Answered(answered) => Reply::Answered(answered),
             Answer::Log => Reply::Log(one()?.into()),
             Answer::Started => Reply::Started { terminal: fds.next() },
             Answer::Events => Reply::Events(one()?.into()),
             Answer::Done => Reply::Done,
+            Answer::Reloaded => Reply::Reloaded(Box::new(wire::from_memory(one()?)?)),
             Answer::Ending => Reply::Ending { process: one()? },
             Answer::Refused(why) => return Err(ClientError::Refused(why)),
             Answer::NotRun { errno, why } => return Err(ClientError::NotRun { errno, why }),
@@ -101,11 +112,14 @@ impl Client {
             Answer::Exited(status) => Ok(status),
             Answer::Refused(why) => Err(ClientError::Refused(why)),
             Answer::Cells
+            | Answer::Questions
+            | Answer::Answered(_)
             | Answer::Log
             | Answer::Started
             | Answer::NotRun { .. }
             | Answer::Events
             | Answer::Done
+            | Answer::Reloaded
             | Answer::Ending => Err(ClientError::Broken(io::ErrorKind::InvalidData.into())),
         }
     }

@@ -4,13 +4,16 @@
 //! authorised, recorded and only then done. One request per connection; descriptors (a log, standard input and output,
 //! a terminal) travel beside the messages.
 
+mod approvals;
 mod client;
+mod policies;
 mod server;
 
 use nanoclaw_sandbox::TerminalSize;
 use serde::{Deserialize, Serialize};
 
 pub use client::{Client, ClientError, Reply};
+pub(crate) use policies::forget;
 pub use server::Control;
 
 /// What an operator asks.
@@ -39,6 +42,19 @@ pub enum Request {
         /// Which agent.
         cell: String,
     },
+    /// What waits for people's answers; where it is watched, questions come as JSON lines on the socket that is beside the
+    /// answer.
+    Approvals {
+        /// Whether to go on with what comes.
+        watch: bool,
+    },
+    /// Give the [`Answer`](nanoclaw_gate::Answer) that is beside it in a memory file, as it can be long.
+    Answer {
+        /// To which question.
+        id: String,
+        /// SHA-256 of the request that whoever answers has seen, in hex.
+        digest: String,
+    },
     /// Stop one agent.
     Stop {
         /// Which agent.
@@ -46,6 +62,13 @@ pub enum Request {
     },
     /// Stop the fleet.
     Down,
+    /// Read the configuration again, and put its policies in force.
+    Reload,
+    /// Forget what an agent has read.
+    ResetLabels {
+        /// Which agent.
+        cell: String,
+    },
 }
 
 /// What the control plane answers.
@@ -53,6 +76,10 @@ pub enum Request {
 pub(crate) enum Answer {
     /// The list is beside it, in a memory file.
     Cells,
+    /// The list of what waits for people's answers is beside it, in a memory file.
+    Questions,
+    /// The answer counts, and what it did.
+    Answered(nanoclaw_gate::Answered),
     /// The log is beside it, open for reading.
     Log,
     /// The program runs; its terminal is beside it, if it has one.
@@ -70,6 +97,8 @@ pub(crate) enum Answer {
     Events,
     /// It is under way.
     Done,
+    /// The configuration was read again; what that changed is beside it, in a memory file.
+    Reloaded,
     /// The fleet is ending. The control plane's process is beside it, so that its end can be waited for.
     Ending,
     /// It was refused, with what to do about it.

@@ -20,12 +20,13 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio::time::timeout;
 
-use super::{Answer, Request};
+use super::{Answer, Request, approvals, policies};
 use crate::fleet::Fleet;
 use crate::plane::Plane;
 use crate::program::{NotRun, failure};
 use crate::readiness::watch;
-use crate::turn;
+use crate::reload::Reload;
+use crate::turn::{self, By};
 
 /// Most connections at once; more wait. Those of turns and programs do not count, as they last.
 const CONNECTIONS: usize = 64;
@@ -39,8 +40,10 @@ pub struct Control {
     listener: AsyncFd<OwnedFd>,
     plane: Plane,
     fleet: Fleet,
+    reload: Reload,
     engine: Engine,
     under_way: Mutex<BTreeMap<CellId, UnderWay>>,
+    watchers: Arc<Semaphore>,
 }
 
 /// What is free for operators in one agent.
@@ -57,7 +60,7 @@ impl Default for UnderWay {
 
 impl Control {
     /// Listens. Call it only while holding the fleet lock: what lies at the path then is a leftover.
-    pub fn listen(plane: Plane, fleet: Fleet) -> io::Result<Self> {
+    pub fn listen(plane: Plane, fleet: Fleet, reload: Reload) -> io::Result<Self> {
         let path = plane.state.control_socket();
         match std::fs::remove_file(&path) {
             Ok(()) => {}
@@ -71,7 +74,8 @@ impl Control {
         rustix::net::listen(&listener, 64)?;
         let id = CellId::parse("control").map_err(|error: IdError| io::Error::other(error))?;
         let engine = plane.engine(id);
-        Ok(Self { listener: watch(listener)?, plane, fleet, engine, under_way: Mutex::default() })
+        let (under_way, watchers) = (Mutex::default(), Arc::new(Semaphore::new(approvals::MOST_WATCHERS)));
+        Ok(Self { listener: watch(listener)?, plane, fleet, reload, engine, under_way, watchers })
     }
 
     /// Serves until the runtime ends.
@@ -105,17 +109,18 @@ impl Control {
         let Some((request, mut fds)) = timeout(REQUEST_TIME, receive).await?? else { return Ok(()) };
         // What a stranger sends beside a request is not even read.
         let known = uid == 0 || uid == rustix::process::geteuid().as_raw();
-        let order = match (&request, known) {
-            (Request::Order { .. }, true) => Some(match fds.pop() {
-                Some(memory) => wire::from_memory::<Order>(memory).map_err(|error| error.to_string()),
-                None => Err("there is none".to_owned()),
-            }),
-            _ => None,
-        };
-        match self.decide(&request, order.as_ref(), uid).await {
-            Ok(warrant) => match (request, order) {
-                (Request::Order { cell }, Some(Ok(order))) => {
-                    self.order(warrant, &cell, order, &connection, place).await
+        let beside = if known { Beside::read(&request, &mut fds) } else { Beside::Nothing };
+        match self.decide(&request, &beside, uid).await {
+            Ok(warrant) => match (request, beside) {
+                (Request::Order { cell }, Beside::Order(Ok(order))) => {
+                    self.order(warrant, &cell, order, &connection, format!("uid:{uid}"), place).await
+                }
+                (Request::Answer { id, digest }, Beside::Answer(Ok(said))) => {
+                    approvals::give(&self.plane, warrant, (&id, &digest), said, &connection).await
+                }
+                (Request::Approvals { watch: true }, _) => {
+                    drop(place);
+                    approvals::watch(&self.plane, warrant, &self.watchers, &connection).await
                 }
                 (Request::Exec { cell, command, terminal }, _) => {
                     let order = Exec { command, terminal, stdio: fds };
@@ -131,19 +136,19 @@ impl Control {
     async fn decide(
         &self,
         request: &Request,
-        order: Option<&Result<Order, String>>,
+        beside: &Beside,
         uid: u32,
     ) -> Result<Warrant, Refusal> {
         let owner = rustix::process::geteuid().as_raw();
         let identified = match identify_operator(Arrived::now(Door::Control, request), uid, owner) {
             Ok(identified) => identified,
             Err(refusal) => {
-                let fact = Fact::CallerRefused { door: Door::Control, uid: Some(uid), refusal: refusal.clone() };
+                let fact = Fact::CallerRefused { door: Door::Control, who: Some(format!("uid:{uid}")), refusal: refusal.clone() };
                 self.plane.recorder.note(Note::of_control(fact)).await.map_err(unrecordable)?;
                 return Err(refusal);
             }
         };
-        let verdict = self.engine.decide(identified.propose(|request| self.parse(request, order)));
+        let verdict = self.engine.decide(identified.propose(|request| self.parse(request, beside)));
         match self.plane.recorder.record(verdict).await {
             Ok(Recorded::Proceed(warrant)) => Ok(warrant),
             Ok(Recorded::Stop(declined)) => Err(declined.refusal().clone()),
@@ -151,19 +156,29 @@ impl Control {
         }
     }
 
-    fn parse(&self, request: &Request, order: Option<&Result<Order, String>>) -> Result<Action, (Action, Refusal)> {
+    fn parse(&self, request: &Request, beside: &Beside) -> Result<Action, (Action, Refusal)> {
         let (manage, cell) = match request {
             Request::List => (Manage::List, None),
             Request::Down => (Manage::Down, None),
+            Request::Reload => (Manage::Reload, None),
+            Request::ResetLabels { cell } => (Manage::ResetLabels { cell: cell.clone() }, Some(cell)),
             Request::Logs { cell } => (Manage::Logs { cell: cell.clone() }, Some(cell)),
             Request::Stop { cell } => (Manage::Stop { cell: cell.clone() }, Some(cell)),
             Request::Exec { cell, command, .. } => {
                 (Manage::Exec { cell: cell.clone(), command: command.clone() }, Some(cell))
             }
-            Request::Order { cell } => (turn::manage(cell, order.and_then(|order| order.as_ref().ok())), Some(cell)),
+            Request::Order { cell } => (turn::manage(cell, beside.order()), Some(cell)),
+            Request::Approvals { .. } => (Manage::Approvals, None),
+            Request::Answer { id, digest } => {
+                return match beside {
+                    Beside::Answer(Ok(said)) => approvals::propose(&self.plane.desk, id, digest, said),
+                    Beside::Answer(Err(why)) => Err((Action::Manage(Manage::Approvals), unreadable(why))),
+                    Beside::Order(_) | Beside::Nothing => Err((Action::Manage(Manage::Approvals), unreadable("there is none"))),
+                };
+            }
         };
         let action = Action::Manage(manage);
-        if let Some(Err(why)) = order {
+        if let Beside::Order(Err(why)) = beside {
             return Err((action, unreadable(why)));
         }
         match cell {
@@ -178,6 +193,14 @@ impl Control {
     async fn act(&self, warrant: Warrant, request: Request, connection: &AsyncFd<OwnedFd>) -> io::Result<()> {
         let (_action, ticket) = warrant.spend();
         let outcome = match request {
+            Request::Reload => {
+                let (said, beside) = policies::reload(&self.reload, ticket).await?;
+                let beside: Vec<BorrowedFd<'_>> = beside.iter().map(AsFd::as_fd).collect();
+                return answer(connection, &said, &beside);
+            }
+            Request::ResetLabels { cell } => {
+                return answer(connection, &policies::reset_labels(&self.plane, ticket, &cell).await?, &[]);
+            }
             Request::List => {
                 let list = wire::to_memory(&self.fleet.status().await)?;
                 answer(connection, &Answer::Cells, &[list.as_fd()])
@@ -201,7 +224,8 @@ impl Control {
                 let ours = pidfd_open(getpid(), PidfdFlags::empty())?;
                 answer(connection, &Answer::Ending, &[ours.as_fd()])
             }
-            Request::Exec { .. } | Request::Order { .. } => Ok(()),
+            Request::Approvals { .. } => approvals::list(&self.plane.desk, connection),
+            Request::Exec { .. } | Request::Order { .. } | Request::Answer { .. } => Ok(()),
         };
         self.plane.recorder.outcome(ticket, Outcome::default()).await.map_err(io::Error::other)?;
         outcome
@@ -263,6 +287,7 @@ impl Control {
         cell: &str,
         order: Order,
         connection: &AsyncFd<OwnedFd>,
+        asker: String,
         place: OwnedSemaphorePermit,
     ) -> io::Result<()> {
         let Some(target) = CellId::parse(cell).ok().and_then(|id| self.fleet.target(&id)) else {
@@ -279,7 +304,7 @@ impl Control {
         theirs.set_nonblocking(false)?;
         answer(connection, &Answer::Events, &[theirs.as_fd()])?;
         drop(theirs);
-        let outcome = turn::to_lines(&target, &order, ours).await;
+        let outcome = turn::to_lines(&target, &order, By::Operator(&asker), ours).await;
         self.plane.recorder.outcome(ticket, outcome).await.map_err(io::Error::other)
     }
 
@@ -305,11 +330,9 @@ impl Control {
         what: &str,
         connection: &AsyncFd<OwnedFd>,
     ) -> io::Result<()> {
-        let why = format!("{MOST_UNDER_WAY} {what} are under way in agent `{cell}`, and there can be no more");
-        let help = "wait for one to end, or interrupt one";
-        let refusal =
-            Refusal { stage: Stage::Act, code: RefusalCode::Limit, reason: why.clone(), help: help.to_owned() };
-        self.not_done(warrant, refusal, format!("{why}; {help}"), connection).await
+        let refusal = too_many(MOST_UNDER_WAY, &format!("{what} are under way in agent `{cell}`"));
+        let why = refusal.to_string();
+        self.not_done(warrant, refusal, why, connection).await
     }
 
     async fn not_done(
@@ -325,6 +348,32 @@ impl Control {
     }
 }
 
+/// What is beside a request in a memory file, as it can be long.
+enum Beside {
+    Nothing,
+    Order(Result<Order, String>),
+    Answer(Result<nanoclaw_gate::Answer, String>),
+}
+
+impl Beside {
+    fn read(request: &Request, fds: &mut Vec<OwnedFd>) -> Self {
+        match request {
+            Request::Order { .. } => Self::Order(from_memory(fds)),
+            Request::Answer { .. } => Self::Answer(from_memory(fds)),
+            _ => Self::Nothing,
+        }
+    }
+
+    fn order(&self) -> Option<&Order> {
+        if let Self::Order(Ok(order)) = self { Some(order) } else { None }
+    }
+}
+
+fn from_memory<T: serde::de::DeserializeOwned>(fds: &mut Vec<OwnedFd>) -> Result<T, String> {
+    let memory = fds.pop().ok_or("there is none")?;
+    wire::from_memory(memory).map_err(|error| error.to_string())
+}
+
 /// A further program that is asked for.
 struct Exec {
     command: Vec<String>,
@@ -332,8 +381,18 @@ struct Exec {
     stdio: Vec<OwnedFd>,
 }
 
-fn answer(connection: &AsyncFd<OwnedFd>, answer: &Answer, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+pub(super) fn answer(connection: &AsyncFd<OwnedFd>, answer: &Answer, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     wire::send(connection.get_ref(), answer, descriptors)
+}
+
+/// So many do that already.
+pub(super) fn too_many(most: usize, what: &str) -> Refusal {
+    Refusal {
+        stage: Stage::Act,
+        code: RefusalCode::Limit,
+        reason: format!("{most} {what}, and there can be no more"),
+        help: "wait for one to end, or interrupt one".to_owned(),
+    }
 }
 
 fn refusal(reason: String) -> Refusal {
@@ -349,7 +408,7 @@ fn unreadable(why: &str) -> Refusal {
     Refusal {
         stage: Stage::Inspect,
         code: RefusalCode::Malformed,
-        reason: format!("the order beside the request cannot be read: {why}"),
+        reason: format!("what is beside the request cannot be read: {why}"),
         help: "use the command of the same version as the fleet's".to_owned(),
     }
 }

@@ -9,9 +9,10 @@ use std::io;
 use std::time::Duration;
 
 use nanoclaw_agent::protocol::{Event, Order};
-use nanoclaw_audit::Outcome;
+use nanoclaw_audit::{AuditError, Outcome};
+use nanoclaw_gate::Gate;
 use nanoclaw_llm::Models;
-use nanoclaw_request::{CellId, Manage, Refusal, RefusalCode, Stage};
+use nanoclaw_request::{CellId, Manage, Refusal, RefusalCode, SessionId, Stage};
 use nanoclaw_vault::digest::{Sha256, hex};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
@@ -36,6 +37,19 @@ pub struct Target {
     pub(crate) speech: Speech,
     pub(crate) steering: Steering,
     pub(crate) models: Option<Models>,
+    pub(crate) session: SessionId,
+    pub(crate) gate: Gate,
+}
+
+/// Who has an agent do something.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum By<'a> {
+    /// A person of this name.
+    Operator(&'a str),
+    /// The clock.
+    Schedule,
+    /// Somebody who holds the token of a webhook; the prompt is the configuration's.
+    Webhook,
 }
 
 /// Why an agent did not do as it was told.
@@ -56,6 +70,9 @@ enum TurnError {
     /// Its cell has ended.
     #[error("the agent ended before it was done")]
     Ended,
+    /// What it hears cannot be recorded.
+    #[error("what it is told cannot be recorded, so it is not told: {0}")]
+    Unrecorded(#[from] AuditError),
     /// Nobody hears it any more.
     #[error("interrupted: whoever asked for it left")]
     Left,
@@ -67,13 +84,18 @@ enum TurnError {
 impl Target {
     /// Carries out an order. The last event is one that ends it ([`Event::is_last`]), unless the reader left. Gives what
     /// is to be recorded of it.
-    pub(crate) async fn carry_out(&self, order: &Order, events: Events) -> Outcome {
+    pub(crate) async fn carry_out(&self, order: &Order, by: By<'_>, events: Events) -> Outcome {
+        // Until it is done, this person asked for all that the agent does.
+        let _requested = match by {
+            By::Operator(name) => Some(self.gate.engine().session().requested(name)),
+            By::Schedule | By::Webhook => None,
+        };
         let ended = async {
             self.steering.ended().await;
             sleep(LAST_WORDS).await;
         };
         let done = tokio::select! {
-            done = self.obey(order, &events) => done,
+            done = self.obey(order, by, &events) => done,
             () = ended => Err(TurnError::Ended),
         };
         let done = match done {
@@ -100,16 +122,33 @@ impl Target {
     }
 
     /// Gives the last event.
-    async fn obey(&self, order: &Order, events: &Events) -> Result<Event, TurnError> {
+    async fn obey(&self, order: &Order, by: By<'_>, events: &Events) -> Result<Event, TurnError> {
         tokio::select! {
             () = self.starts() => {}
             () = events.closed() => return Err(TurnError::Left),
         }
+        self.hear(order, by).await?;
         match &self.speech {
             Speech::Builtin => builtin::carry_out(self, order, events).await,
             Speech::OpenClaw { token } => openclaw::carry_out(self, token, order, events).await,
             Speech::None | Speech::LlamaServer => Err(TurnError::NotSpokenTo),
         }
+    }
+
+    /// What the agent is told enters its session, before the agent has it. The words of users who are trusted say later
+    /// where things may go; data that comes with them does not, whoever sends it.
+    async fn hear(&self, order: &Order, by: By<'_>) -> Result<(), AuditError> {
+        let Order::Turn { prompt, untrusted, .. } = order else { return Ok(()) };
+        let engine = self.gate.engine();
+        let users = engine.policies().current().labels().users;
+        let user = match by {
+            By::Operator(_) => users.operator,
+            // Both prompts stand in the configuration.
+            By::Schedule | By::Webhook => users.schedule,
+        };
+        let label = engine.hear(user, prompt);
+        let label = if untrusted.is_some() { label.join(users.webhook) } else { label };
+        self.gate.read(&self.id, self.session, label).await
     }
 
     /// What to do about an error.
@@ -163,7 +202,7 @@ pub(crate) fn manage(cell: &str, order: Option<&Order>) -> Manage {
 
 /// Carries out an order and writes the events to `stream`, a JSON line each, until it is done or `stream` is closed.
 /// Gives what is to be recorded of it.
-pub(crate) async fn to_lines(target: &Target, order: &Order, stream: UnixStream) -> Outcome {
+pub(crate) async fn to_lines(target: &Target, order: &Order, by: By<'_>, stream: UnixStream) -> Outcome {
     let (sender, mut heard) = events();
     let (mut reader, mut writer) = stream.into_split();
     let relay = async move {
@@ -188,7 +227,7 @@ pub(crate) async fn to_lines(target: &Target, order: &Order, stream: UnixStream)
         }
         // What it hears with ends here, which interrupts the turn.
     };
-    let (outcome, whole) = tokio::join!(target.carry_out(order, sender), relay);
+    let (outcome, whole) = tokio::join!(target.carry_out(order, by, sender), relay);
     if whole { outcome } else { interrupted() }
 }
 

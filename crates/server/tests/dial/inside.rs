@@ -43,6 +43,7 @@ pub fn run(test: &str, directory: &Path) {
             policies: Policies::new(Generation::default()),
             desk: Default::default(),
             sessions: Default::default(),
+            identities: Default::default(),
             launcher: Launcher::new(handle).unwrap(),
             recorder,
             state: Arc::new(state),

@@ -238,6 +238,8 @@ mod tests {
             memory_bytes: None,
             pids: None,
             refusals: 0,
+            labels: nanoclaw_policy::NOTHING_READ,
+            labels_since: None,
             last_exit: None,
             problem: None,
         }

@@ -40,7 +40,10 @@ const SECTIONS: [(&str, &str); 37] = [
     ),
     ("auth", "profiles are in OpenClaw's database; each provider's key is where `api_key` says"),
     ("secrets", "each provider's key is where `api_key` says; no other secret goes into a cell"),
-    ("approvals", "nobody is asked: what `tools` and `allowed_networks` do not allow is refused"),
+    (
+        "approvals",
+        "a person is asked where a policy with `@ask` says so (`policies`, `rule_sets`), and answers with `nanoclaw approvals`",
+    ),
     ("security", "what may be done is said by NanoClaw's configuration"),
     ("memory", "memory is OpenClaw's own, below `/data` of the cell; embeddings go through the model door"),
     ("acp", "other agents' programs are not started"),

@@ -1,0 +1,119 @@
+//! Speaking to agents: turns, whose events are told as they come, and the sessions that there are.
+
+use std::collections::btree_map::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use bytes::Bytes;
+use hyper::StatusCode;
+use nanoclaw_agent::protocol::{Event, Order};
+use nanoclaw_audit::{Outcome, Ticket};
+use nanoclaw_identity::Operator;
+use nanoclaw_request::{CellId, Refusal, RefusalCode, Stage};
+use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+
+use super::Api;
+use super::answer::{self, Answer, Fault};
+use crate::say;
+use crate::turn::{self, By, Target};
+
+/// Most turns that callers of the API have under way in one agent; more are refused.
+const MOST_UNDER_WAY: usize = 16;
+/// Events that wait for somebody who reads slowly; then the agent waits.
+const WAITING: usize = 16;
+/// Most sessions that are listed.
+const MOST_SESSIONS: usize = 1_000;
+
+impl Api {
+    fn place(&self, cell: &CellId) -> Result<OwnedSemaphorePermit, Fault> {
+        let mut all: std::sync::MutexGuard<'_, BTreeMap<CellId, Arc<Semaphore>>> =
+            self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let turns = all.entry(cell.clone()).or_insert_with(|| Arc::new(Semaphore::new(MOST_UNDER_WAY)));
+        Arc::clone(turns).try_acquire_owned().map_err(|_| {
+            let reason = format!("{MOST_UNDER_WAY} turns are under way in agent `{cell}`, and there can be no more");
+            let help = "wait for one to end, or interrupt one".to_owned();
+            Refusal { stage: Stage::Act, code: RefusalCode::Limit, reason, help }.into()
+        })
+    }
+
+    fn target(&self, cell: &CellId) -> Result<Target, Fault> {
+        self.fleet.target(cell).ok_or_else(|| {
+            let reason = format!("agent `{cell}` is not running");
+            let help = "`GET /v1/agents` shows its state".to_owned();
+            Refusal { stage: Stage::Act, code: RefusalCode::NoSuchCell, reason, help }.into()
+        })
+    }
+
+    /// Has an agent carry out a turn. The record of its end is written when the agent is done, or the client left.
+    pub(super) async fn turn(
+        &self,
+        ticket: Ticket,
+        operator: Operator,
+        cell: CellId,
+        order: Order,
+    ) -> Result<Answer, Fault> {
+        let ready = self.target(&cell).and_then(|target| Ok((target, self.place(&cell)?)));
+        let (target, place) = match ready {
+            Ok(ready) => ready,
+            Err(fault) => return self.finished(ticket, Err(fault)).await,
+        };
+        let (events, heard) = mpsc::channel(WAITING);
+        let recorder = self.plane.recorder.clone();
+        tokio::spawn(async move {
+            let outcome = told(&target, &operator, &order, events).await;
+            drop(place);
+            if let Err(error) = recorder.outcome(ticket, outcome).await {
+                say(format_args!("the end of a turn of agent `{cell}` cannot be recorded: {error}"));
+            }
+        });
+        Ok(answer::events(heard))
+    }
+
+    /// The sessions of an agent, as far as it says.
+    pub(super) async fn sessions(&self, operator: &Operator, cell: &CellId) -> Result<Answer, Fault> {
+        let (target, _place) = (self.target(cell)?, self.place(cell)?);
+        let (sender, mut heard) = turn::events();
+        let hear = async {
+            let (mut sessions, mut failed) = (Vec::new(), None);
+            while let Some(event) = heard.next().await {
+                match event {
+                    Event::Listed { id, title, updated, entries } if sessions.len() < MOST_SESSIONS => {
+                        sessions.push(json!({ "id": id, "title": title, "updated": updated, "entries": entries }));
+                    }
+                    Event::Failed { error, help } => failed = Some((error, help)),
+                    _ => {}
+                }
+            }
+            (sessions, failed)
+        };
+        let (_outcome, (sessions, failed)) =
+            tokio::join!(target.carry_out(&Order::Sessions, By::Operator(&operator.name), sender), hear);
+        match failed {
+            None => Ok(answer::json(StatusCode::OK, &sessions)),
+            Some((error, help)) => {
+                let refusal = Refusal { stage: Stage::Act, code: RefusalCode::Unreachable, reason: error, help };
+                Err(refusal.into())
+            }
+        }
+    }
+}
+
+/// Carries out an order and tells its events. Gives what is to be recorded of it.
+async fn told(target: &Target, operator: &Operator, order: &Order, events: mpsc::Sender<Bytes>) -> Outcome {
+    let (sender, mut heard) = turn::events();
+    let relay = async move {
+        loop {
+            let event = tokio::select! {
+                event = heard.next() => event,
+                () = events.closed() => None,
+            };
+            let Some(event) = event else { break };
+            let Ok(line) = serde_json::to_string(&event) else { break };
+            if events.send(answer::event(None, &line)).await.is_err() {
+                break;
+            }
+        }
+        // What it hears with ends here, which interrupts the turn where it is not done.
+    };
+    tokio::join!(target.carry_out(order, By::Operator(&operator.name), sender), relay).0
+}

@@ -1,0 +1,166 @@
+//! Who may use the API, and what each may do.
+
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::world::World;
+
+const SLEEPER: &str = "agents: [{ id: one, command: [sleep, '1000'] }]\n";
+
+#[test]
+fn the_first_admin_comes_in_with_what_the_start_printed() {
+    let world = World::up(SLEEPER);
+    let said = world.control.errors();
+    let after = |what: &str| {
+        let line = said.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("no `{what}` in {said}"));
+        line.split_whitespace().last().unwrap().to_owned()
+    };
+    assert_eq!(after("  server "), format!("https://{}", world.address));
+    let identity = world.stranger().enrol(&after("  invitation ")).expect("a certificate");
+    let admin = world.with(&identity);
+    assert_eq!(admin.get("/v1/me").good(), json!({"name": "admin", "roles": ["admin"]}));
+    // It is good once.
+    assert_eq!(world.stranger().enrol(&after("  invitation ")).err().unwrap().refused().0, 401);
+    let log = world.host.read("state/audit/audit.jsonl");
+    assert!(!log.contains(&after("  invitation ")), "it is not in the log");
+    assert!(log.contains("by an invitation"), "{log}");
+    let (host, _) = world.end();
+    let again = World::up_on(host, SLEEPER);
+    assert!(!again.control.errors().contains("invitation"), "there is an admin now");
+}
+
+#[test]
+fn what_each_role_may_do_is_what_its_policy_says() {
+    let world = World::up(SLEEPER);
+    let routes: [(&str, &str, Option<Value>); 9] = [
+        ("GET", "/v1/agents", None),
+        ("GET", "/v1/agents/one/logs", None),
+        ("GET", "/v1/approvals", None),
+        ("GET", "/v1/policy", None),
+        ("GET", "/v1/audit", None),
+        ("GET", "/v1/operators", None),
+        ("POST", "/v1/reload", None),
+        ("POST", "/v1/agents/one/labels/reset", None),
+        ("POST", "/v1/enrolments", Some(json!({"operator": "eve", "roles": ["admin"]}))),
+    ];
+    for (role, may) in [
+        ("viewer", [true, false, false, false, false, false, false, false, false]),
+        ("operator", [true, true, false, true, false, false, false, false, false]),
+        ("approver", [true, false, true, false, false, false, false, false, false]),
+        ("auditor", [true, true, true, true, true, false, false, false, false]),
+        ("admin", [true; 9]),
+    ] {
+        let client = world.operator(&format!("a-{role}"), &[role]);
+        for ((method, path, body), may) in routes.iter().zip(may) {
+            let body = body.as_ref().map(Value::to_string).unwrap_or_default();
+            let answer = client.send(method, path, &[], body.as_bytes());
+            if may {
+                assert!((200..300).contains(&answer.status), "{role} {method} {path}: {answer:?}");
+            } else {
+                assert_eq!(answer.refused(), (403, "not-you".to_owned()), "{role} {method} {path}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_token_counts_instead_of_the_certificate_below_it() {
+    let world = World::up(SLEEPER);
+    let admin = world.operator("root-of-all", &["admin"]);
+    let made = admin.post("/v1/tokens", &json!({"roles": ["viewer"], "hours": 1})).good();
+    let (token, id) = (made["token"].as_str().unwrap(), made["id"].as_str().unwrap());
+    let less = admin.with_token(token);
+    assert_eq!(less.get("/v1/me").good(), json!({"name": "root-of-all", "roles": ["viewer"]}));
+    assert_eq!(less.get("/v1/operators").refused(), (403, "not-you".to_owned()));
+    // Alone it is nothing.
+    assert_eq!(world.stranger().with_token(token).get("/v1/me").refused(), (401, "not-you".to_owned()));
+    let listed = admin.get("/v1/tokens").good().to_string();
+    assert!(listed.contains(id) && !listed.contains(token), "{listed}");
+    assert_eq!(admin.delete(&format!("/v1/tokens/{id}")).status, 204);
+    assert_eq!(less.get("/v1/me").refused(), (401, "not-you".to_owned()));
+    assert_eq!(admin.delete(&format!("/v1/tokens/{id}")).refused(), (404, "not-found".to_owned()));
+    let refused = world.records(|record| record["action"] == "sign_in" && record["result"] == "denied");
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    assert_eq!(refused[1]["agent_id"], "operator:root-of-all");
+}
+
+#[test]
+fn a_password_gives_a_token_for_an_hour() {
+    let world = World::up(SLEEPER);
+    let owner = world.owner();
+    let password = "correct horse battery staple";
+    let made = owner.post("/v1/operators", &json!({"name": "bob", "roles": ["auditor"], "password": password})).good();
+    assert_eq!((&made["has_password"], &made["disabled"]), (&json!(true), &json!(false)));
+    assert_eq!(owner.post("/v1/operators", &json!({"name": "bob", "roles": ["auditor"]})).refused().0, 409);
+    let sign_in = |password: &str| world.stranger().post("/v1/sign-in", &json!({"name": "bob", "password": password}));
+    assert_eq!(sign_in("incorrect").refused(), (401, "not-you".to_owned()));
+    let signed_in = sign_in(password).good();
+    assert_eq!((&signed_in["operator"], &signed_in["roles"]), (&json!("bob"), &json!(["auditor"])));
+    let viewer = world.operator("somebody", &["viewer"]);
+    let bob = viewer.with_token(signed_in["token"].as_str().unwrap());
+    assert_eq!(bob.get("/v1/me").good()["name"], "bob");
+    owner.post("/v1/operators/bob", &json!({"disabled": true})).good();
+    assert_eq!(bob.get("/v1/me").refused().0, 401);
+    assert_eq!(sign_in(password).refused().0, 401);
+    let of_bob = world.records(|record| record["action"] == "sign_in" && record["agent_id"] == "operator:bob");
+    let results: Vec<&str> = of_bob.iter().map(|record| record["result"].as_str().unwrap()).collect();
+    assert_eq!(results, ["denied", "allowed", "denied"]);
+    let log = world.host.read("state/audit/audit.jsonl");
+    assert!(!log.contains("battery") && !log.contains("incorrect"), "no password is in the log");
+}
+
+#[test]
+fn a_revoked_certificate_is_nobodys_from_the_next_request_on() {
+    let world = World::up(SLEEPER);
+    let identity = world.identity("carol", &["admin"]);
+    let carol = world.with(&identity);
+    let certificates = carol.get("/v1/certificates").good();
+    let serial = certificates[0]["serial"].as_str().unwrap();
+    // An open connection, which was made when the certificate was good.
+    let mut open = carol.connect();
+    use std::io::{Read as _, Write as _};
+    let request = b"GET /v1/me HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    open.write_all(request).unwrap();
+    let mut answer = [0; 4096];
+    let length = open.read(&mut answer).unwrap();
+    assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
+    assert_eq!(world.owner().delete(&format!("/v1/certificates/{serial}")).status, 204);
+    open.write_all(request).unwrap();
+    let length = open.read(&mut answer).unwrap();
+    assert!(answer[..length].starts_with(b"HTTP/1.1 403"), "{}", String::from_utf8_lossy(&answer[..length]));
+}
+
+#[test]
+fn the_certificate_of_a_removed_account_is_nobodys() {
+    let world = World::up(SLEEPER);
+    let carol = world.operator("carol", &["viewer"]);
+    carol.get("/v1/me").good();
+    assert_eq!(world.owner().delete("/v1/operators/carol").status, 204);
+    // Its certificate was revoked with it, so that a new handshake fails or is answered with a refusal.
+    let names = world.owner().get("/v1/operators").good();
+    assert_eq!(names, json!([]));
+    assert_eq!(world.owner().delete("/v1/operators/carol").refused(), (404, "not-found".to_owned()));
+}
+
+#[test]
+fn a_certificate_of_another_authority_opens_nothing_and_is_on_record() {
+    let (world, other) = (World::up(SLEEPER), World::up(SLEEPER));
+    let identity = other.identity("admin", &["admin"]);
+    // It believes this server and shows what the other gave.
+    let client = Client::tls(world.address, &world.authority, Some((&identity.certificate, &identity.key)));
+    assert!(client.try_get("/v1/me").is_none());
+    let refused = crate::support::eventually("a record", || {
+        world.records(|record| record["action"] == "sign_in" && record["result"] == "denied").pop()
+    });
+    assert!(refused["reason"].as_str().unwrap().contains("the client certificate is not valid"), "{refused}");
+}
+
+#[test]
+fn a_stranger_is_told_nothing_but_who_serves() {
+    let world = World::up(SLEEPER);
+    let stranger: Client = world.stranger();
+    assert!(stranger.get("/v1/ca").text().starts_with("-----BEGIN CERTIFICATE-----"));
+    for path in ["/v1/me", "/v1/agents", "/v1/openapi.json", "/v1/nothing", "/", "/v1/agents/one"] {
+        assert_eq!(stranger.get(path).refused(), (401, "not-you".to_owned()), "{path}");
+    }
+}

@@ -1,0 +1,52 @@
+//! What a cell has read decides what it may reach, and what it may keep open.
+
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+/// Under rule-of-two; this host's own service is trusted with what is confidential, and nobody vouches for all others.
+const CONFIG: &str = r#"
+allowed_networks: ["tcp://api.bank.test:7000", "wild.test", "host-service:127.0.0.1:8080"]
+rule_sets: [rule-of-two]
+labels: { hosts: [{ name: "127.0.0.1", trust: trusted, data: confidential }] }
+"#;
+
+#[test]
+fn untrusted_confidential_and_out_do_not_come_together() {
+    let Some(world) = World::new() else { return };
+    let script = r#"
+outside = connect("api.bank.test", 7000)
+outside.sendall(b"what is new?")
+say(outside.recv(100).decode())
+say(exchange("127.0.0.1", 8080, get("127.0.0.1:8080"))[0].splitlines()[-1])
+say(rest(outside))
+say(tell(lambda: exchange("wild.test", 80, get("wild.test"))[0].split("\r\n")[0]))
+say(tell(lambda: rest(connect("api.bank.test", 7000))))
+say(exchange("127.0.0.1", 8080, get("127.0.0.1:8080"))[0].splitlines()[-1])
+"#;
+    let said = world.python_in(CONFIG, script);
+    let here = json!("here says hello to 127.0.0.1:8080");
+    let cut = json!(["", "ConnectionResetError"]);
+    let refused = json!("HTTP/1.1 403 Forbidden");
+    assert_eq!(said, [json!("what is new?"), here.clone(), cut.clone(), refused, cut, here]);
+    assert_eq!(
+        world.refusals(),
+        ["net_connect denied not-approved wild.test:80", "net_connect denied not-approved api.bank.test:7000"]
+    );
+    let records = world.host.records();
+    let rises: Vec<&Value> = records.iter().filter(|record| record["action"] == "labels_rose").collect();
+    let details: Vec<&str> = rises.iter().map(|record| record["detail"].as_str().unwrap()).collect();
+    assert_eq!(details, ["untrusted, public", "untrusted, confidential"]);
+    let ended = records.iter().find(|record| record["code"] == "no-longer-allowed").unwrap();
+    assert_eq!((&ended["result"], &ended["resource"]), (&"failed".into(), &"api.bank.test:7000".into()), "{ended:#}");
+    let reason = ended["reason"].as_str().unwrap();
+    assert!(
+        reason.contains("no longer allowed since the session's labels rose to untrusted, confidential"),
+        "{reason}"
+    );
+    let denied =
+        records.iter().find(|record| record["result"] == "denied" && record["action"] == "net_connect").unwrap();
+    assert_eq!(denied["policy_ids"], json!(["rule-of-two.connect"]), "{denied:#}");
+    let hellos = world.seen_by("http").into_iter().filter(|event| event["event"] == "request").count();
+    assert_eq!(hellos, 0, "wild.test was asked nothing");
+}
