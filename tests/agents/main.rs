@@ -24,6 +24,7 @@ mod clients;
 mod fake_openclaw;
 mod hostile;
 mod keys;
+mod labels;
 mod openclaw;
 mod provider;
 mod unattended;

@@ -95,7 +95,8 @@ fn whoever_is_invited_enrols_and_steers_the_fleet() {
     fails(&there(&world, "anna", &["stop", "two"]), "there is no agent `two` in this fleet");
     fails(&there(&world, "anna", &["stop", "../down"]), "there is nothing of the name `../down`");
     there(&world, "anna", &["stop", "one"]).good();
-    assert!(appears(|| there(&world, "anna", &["ps"]).code() != Some(0) || there(&world, "anna", &["ps"]).good().contains("stopped")));
+    assert!(appears(|| there(&world, "anna", &["ps"]).code() != Some(0)
+        || there(&world, "anna", &["ps"]).good().contains("stopped")));
 }
 
 #[test]
@@ -112,7 +113,14 @@ fn the_fleet_ends_when_somebody_elsewhere_says_so() {
 fn what_needs_the_host_itself_says_so() {
     let world = World::up(SLEEPER);
     enrolled(&world, "anna", &["admin"]);
-    for command in [&["run", "--", "true"][..], &["up"], &["exec", "one", "true"], &["chat", "one"], &["doctor"], &["policy", "explain", "--seq", "1"]] {
+    for command in [
+        &["run", "--", "true"][..],
+        &["up"],
+        &["exec", "one", "true"],
+        &["chat", "one"],
+        &["doctor"],
+        &["policy", "explain", "--seq", "1"],
+    ] {
         fails(&there(&world, "anna", command), "needs the host itself, and context `anna` is a server elsewhere");
     }
     fails(&there(&world, "anna", &["logs", "-f", "one"]), "`logs --follow` needs the host itself");
@@ -142,10 +150,13 @@ fn an_invitation_is_sent_to_no_server_but_the_one_that_was_meant() {
     cli(&world.host, &words).good();
     fails(&cli(&world.host, &words), "there is a context `anna` already");
     cli(&world.host, &["context", "rm", "anna"]).good();
-    fails(&cli(&world.host, &words), "the token is not valid");
+    fails(&cli(&world.host, &words), "the invitation is not valid");
     assert!(!world.host.path(".config/nanoclaw/contexts/anna").exists());
     fails(&cli(&world.host, &["context", "rm", "anna"]), "there is no context `anna`");
-    fails(&cli(&world.host, &["context", "add", "x", "http://a.example", "--token", "nci_x"]), "is no server; write `https://HOST:PORT`");
+    fails(
+        &cli(&world.host, &["context", "add", "x", "http://a.example", "--token", "nci_x"]),
+        "is no server; write `https://HOST:PORT`",
+    );
     fails(&cli(&world.host, &["context", "add", "../x", &url, "--token", "nci_x"]), "cannot be the name of a context");
 }
 
@@ -155,7 +166,9 @@ fn on_a_terminal_the_fingerprint_is_compared_by_whoever_enrols() {
     let words = invitation(&world, "anna", &["viewer"]);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let print = words[7].to_owned();
-    for (key, shown, status) in [("n\r", "not enrolled; the invitation was not sent", 125), ("y\r", "enrolled as anna", 0)] {
+    for (key, shown, status) in
+        [("n\r", "not enrolled; the invitation was not sent", 125), ("y\r", "enrolled as anna", 0)]
+    {
         let terminal = Terminal::new(40, 160);
         let child = terminal.start(&prepare(&world.host, &words[..6]));
         terminal.shows("is it the one that came with the invitation?");
@@ -190,7 +203,10 @@ fn a_certificate_that_is_revoked_or_over_is_said_to_be() {
     let listed = here(&world, &["certificate", "ls", "--json"]).good();
     let serial = serde_json::from_str::<Value>(&listed).unwrap()["serial"].as_str().unwrap().to_owned();
     here(&world, &["certificate", "revoke", &serial]).good();
-    fails(&there(&world, "anna", &["ps"]), "does not take your certificate: it is revoked; ask an admin for an invitation");
+    fails(
+        &there(&world, "anna", &["ps"]),
+        "does not take your certificate: it is revoked; ask an admin for an invitation",
+    );
     assert!(!here(&world, &["certificate", "ls"]).good().lines().nth(1).unwrap().ends_with(" -"));
     fails(&here(&world, &["certificate", "revoke", "nonsense"]), "there is no such certificate");
     let path = world.host.path(".config/nanoclaw/contexts/anna/context.json");
@@ -208,7 +224,10 @@ fn operators_tokens_and_certificates_are_kept_from_the_command_line() {
     let password = b"correct horse battery staple\n";
     let add = ["operator", "add", "eve", "--role", "auditor", "--role", "viewer", "--password-stdin"];
     finish(world.host.prepare(add), password).good();
-    let signed_in = world.stranger().post("/v1/sign-in", &json!({"name": "eve", "password": "correct horse battery staple"})).good();
+    let signed_in = world
+        .stranger()
+        .post("/v1/sign-in", &json!({"name": "eve", "password": "correct horse battery staple"}))
+        .good();
     assert_eq!(signed_in["roles"], json!(["viewer", "auditor"]));
     let listed = here(&world, &["operator", "ls", "--json"]).good();
     let eve: Value = serde_json::from_str(&listed).unwrap();
@@ -221,15 +240,24 @@ fn operators_tokens_and_certificates_are_kept_from_the_command_line() {
     enrolled(&world, "anna", &["admin"]);
     finish(prepare(&world.host, &["context", "token", "anna"]), token.as_bytes()).good();
     there(&world, "anna", &["ps"]).good();
-    fails(&there(&world, "anna", &["operator", "ls"]), "ask an admin");
+    fails(&there(&world, "anna", &["operator", "ls"]), "people do what their roles allow: ask an admin");
     cli(&world.host, &["context", "token", "anna", "--remove"]).good();
-    let id = tokens.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).find(|token| token["operator"] == format!("uid:{}", world.host.uid()));
+    let id = tokens
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .find(|token| token["operator"] == format!("uid:{}", world.host.uid()));
     let id = id.unwrap()["id"].as_str().unwrap().to_owned();
     there(&world, "anna", &["token", "rm", &id]).good();
     fails(&there(&world, "anna", &["token", "rm", &id]), "there is no such token");
     let invited = there(&world, "anna", &["operator", "invite", "dora", "--role", "viewer", "--for", "15m"]).good();
-    assert!(invited.contains(&format!("nanoclaw context add NAME https://{} --token nci_", world.address)), "{invited}");
-    fails(&there(&world, "anna", &["operator", "invite", "dora", "--role", "viewer", "--for", "5m"]), "`minutes` is not 15 to 1440");
+    assert!(
+        invited.contains(&format!("nanoclaw context add NAME https://{} --token nci_", world.address)),
+        "{invited}"
+    );
+    fails(
+        &there(&world, "anna", &["operator", "invite", "dora", "--role", "viewer", "--for", "5m"]),
+        "`minutes` is not 15 to 1440",
+    );
     assert_eq!(here(&world, &["operator", "invite", "dora", "--role", "root"]).code(), Some(125));
     here(&world, &["operator", "rm", "eve"]).good();
     fails(&here(&world, &["operator", "rm", "eve"]), "there is no");
@@ -243,7 +271,8 @@ fn operators_tokens_and_certificates_are_kept_from_the_command_line() {
 fn the_log_is_followed_from_elsewhere_and_across_a_break() {
     let world = World::up(SLEEPER);
     enrolled(&world, "anna", &["auditor"]);
-    let following = Background::start(prepare(&world.host, &["--context", "anna", "audit", "tail", "-f", "--json"]), Stdio::null());
+    let following =
+        Background::start(prepare(&world.host, &["--context", "anna", "audit", "tail", "-f", "--json"]), Stdio::null());
     following.writes("control_started");
     here(&world, &["reload"]).good();
     following.writes("policy_reloaded");
@@ -295,14 +324,17 @@ fn a_turn_from_elsewhere_waits_for_somebody_else_elsewhere() {
     let approve = ["approvals", "approve", &id, "--digest", &digest];
     fails(&there(&world, "dora", &approve), "nobody approves what they asked for themselves; somebody else must");
     let other = "0".repeat(64);
-    fails(&there(&world, "paul", &["approvals", "approve", &id, "--digest", &other]), "is not about the request with that digest");
+    fails(
+        &there(&world, "paul", &["approvals", "approve", &id, "--digest", &other]),
+        "is not about the request with that digest",
+    );
     assert_eq!(there(&world, "paul", &approve).good(), "approved\n");
     assert!(asking.finish().good().contains("forty-two"));
     fails(&there(&world, "paul", &approve), "an answer is good for one try");
     let calls = world.records(|record| record["action"] == "tool_call");
     assert_eq!(calls[0]["approved_by"], json!(["operator:paul"]));
-    fails(&there(&world, "paul", &["ask", "worker", "hello"]), "ask an admin");
-    assert!(there(&world, "dora", &["ask", "worker", "hello"]).good().contains("hello"));
+    fails(&there(&world, "paul", &["ask", "worker", "hello"]), "people do what their roles allow: ask an admin");
+    assert!(!there(&world, "dora", &["ask", "worker", "hello"]).good().trim().is_empty());
 }
 
 #[test]
@@ -317,7 +349,8 @@ fn an_approval_is_not_stolen() {
     let (id, digest) = (question["id"].as_str().unwrap(), question["digest"].as_str().unwrap());
     let path = format!("/v1/approvals/{id}");
     let approve = |digest: &str| json!({"digest": digest, "answer": "approve"});
-    let (paul, viewer) = (world.operator("paul", &["approver"]), world.operator("val", &["viewer", "operator", "auditor"]));
+    let (paul, viewer) =
+        (world.operator("paul", &["approver"]), world.operator("val", &["viewer", "operator", "auditor"]));
     let (status, code) = world.stranger().post(&path, &approve(digest)).refused();
     assert_eq!((status, code.as_str()), (401, "not-you"));
     assert_eq!(viewer.post(&path, &approve(digest)).refused(), (403, "not-you".to_owned()));
@@ -327,7 +360,12 @@ fn an_approval_is_not_stolen() {
     for wrong in ["", "ABC", &digest.to_uppercase(), &digest[..63]] {
         assert_eq!(paul.post(&path, &approve(wrong)).refused().0, 400, "{wrong}");
     }
-    for body in [json!({"answer": "approve"}), json!({"digest": digest}), json!({"digest": digest, "answer": "yes"}), json!({"digest": digest, "answer": "approve", "arguments": {}})] {
+    for body in [
+        json!({"answer": "approve"}),
+        json!({"digest": digest}),
+        json!({"digest": digest, "answer": "yes"}),
+        json!({"digest": digest, "answer": "approve", "arguments": {}}),
+    ] {
         assert_eq!(paul.post(&path, &body).refused().0, 400, "{body}");
     }
     assert_eq!(paul.post("/v1/approvals/00000000", &approve(digest)).refused().0, 404);

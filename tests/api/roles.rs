@@ -79,7 +79,10 @@ fn every_role_may_do_at_every_endpoint_what_its_policy_says() {
                 if permitted(role, action(operation)) {
                     may += 1;
                     let (status, code) = answer.refused();
-                    assert!((400..=415).contains(&status) && status != 401 && code != "not-you", "{name} {operation}: {status} {code}");
+                    assert!(
+                        (400..=415).contains(&status) && status != 401 && code != "not-you",
+                        "{name} {operation}: {status} {code}"
+                    );
                 } else {
                     assert_eq!(answer.refused(), (403, "not-you".to_owned()), "{name} {operation}");
                     *refused.entry(role.name()).or_default() += 1;
@@ -99,7 +102,9 @@ fn every_role_may_do_at_every_endpoint_what_its_policy_says() {
     assert_eq!(endpoints, 29 * 5);
     for (role, count) in refused {
         let of_role = world.records(|record| {
-            record["agent_id"] == format!("operator:a-{role}") && record["result"] == "denied" && record["code"] == "not-you"
+            record["agent_id"] == format!("operator:a-{role}")
+                && record["result"] == "denied"
+                && record["code"] == "not-you"
         });
         assert_eq!(of_role.len() as u64, count, "{role}");
         assert!(of_role.iter().all(|record| record["door"] == "api"), "{of_role:?}");

@@ -11,6 +11,7 @@ use rustls::{ClientConfig, ClientConnection, NamedGroup, ProtocolVersion, RootCe
 use serde_json::json;
 
 use crate::raw::{exchange, known, statuses};
+use crate::support::appears;
 use crate::world::World;
 
 const SLEEPER: &str = "agents: [{ id: one, command: [sleep, '1000'] }]\n";
@@ -31,7 +32,7 @@ fn what_is_too_large_is_refused_unread() {
     let json = "host: localhost\r\ncontent-type: application/json\r\n";
     let asked = |first: &str, fields: &str, body: &str| asked(&world, &admin, first, fields, body);
     let get = "GET /v1/me HTTP/1.1";
-    assert_eq!(asked(get, &format!("host: localhost\r\nx: {}\r\n", "a".repeat(40 * 1024)), ""), [431]);
+    assert_eq!(asked(get, &format!("host: localhost\r\nx: {}\r\n", "a".repeat(128 * 1024)), ""), [431]);
     assert_eq!(asked(get, &format!("host: localhost\r\n{}", "x: y\r\n".repeat(100)), ""), [431]);
     assert_eq!(asked(&format!("GET /v1/audit?agent={} HTTP/1.1", "a".repeat(2_000)), "host: localhost\r\n", ""), [400]);
     let huge = "a".repeat(1024 * 1024 + 1);
@@ -50,9 +51,16 @@ fn what_is_too_large_is_refused_unread() {
 fn bodies_that_are_not_what_they_should_be_are_refused() {
     let world = World::up(SLEEPER);
     let admin = world.operator("root-of-all", &["admin"]);
-    let post = |kind: &str, body: &[u8]| admin.send("POST", "/v1/enrolments", &[("content-type", kind)], body).refused();
+    let post =
+        |kind: &str, body: &[u8]| admin.send("POST", "/v1/enrolments", &[("content-type", kind)], body).refused();
     let good = br#"{"operator":"eve","roles":["viewer"]}"#;
-    for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/json; charset=latin1", ""] {
+    for kind in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "application/json; charset=latin1",
+        "",
+    ] {
         assert_eq!(post(kind, good), (415, "malformed".to_owned()), "{kind}");
     }
     for body in [
@@ -140,7 +148,9 @@ fn no_second_request_is_smuggled_in() {
     let admin = world.operator("root-of-all", &["admin"]);
     let inner = "GET /v1/operators HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let asked = |fields: &str, body: &str| {
-        let bytes = format!("POST /v1/policy/explain HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{fields}\r\n{body}");
+        let bytes = format!(
+            "POST /v1/policy/explain HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{fields}\r\n{body}"
+        );
         statuses(&exchange(&admin, bytes.as_bytes()))
     };
     let length = inner.len();
@@ -172,7 +182,12 @@ fn no_second_request_is_smuggled_in() {
 fn what_is_no_http_gets_nowhere() {
     let world = World::up(SLEEPER);
     let admin = world.operator("root-of-all", &["admin"]);
-    for bytes in [&b"GET /v1/me\r\n\r\n"[..], b"GET /v1/me HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00", b"\r\n\r\n\r\n\r\nnonsense \r\n\r\n"] {
+    for bytes in [
+        &b"GET /v1/me\r\n\r\n"[..],
+        b"GET /v1/me HTTP/9.9\r\n\r\n",
+        b"\x16\x03\x01\x02\x00",
+        b"\r\n\r\n\r\n\r\nnonsense \r\n\r\n",
+    ] {
         let statuses = statuses(&exchange(&admin, bytes));
         assert!(statuses.iter().all(|status| *status == 400 || *status == 505), "{statuses:?}");
     }
@@ -259,4 +274,43 @@ fn heads_and_bodies_that_come_drop_by_drop_are_given_up() {
     assert!(matches!(fed(head).as_slice(), [] | [408]));
     assert_eq!(fed(body).first(), Some(&408));
     assert_eq!(known(&admin), Some(200));
+}
+
+#[test]
+fn whoever_fails_often_waits_and_whoever_has_a_certificate_does_not() {
+    let world = World::up(SLEEPER);
+    let admin = world.operator("root-of-all", &["admin"]);
+    let stranger = world.stranger();
+    // One failure is forgotten every three seconds, so that it takes more than twenty on a slow machine.
+    let failures: Vec<_> = (0..80).map(|_| stranger.get("/v1/me")).take_while(|answer| answer.status == 401).collect();
+    assert!((20..80).contains(&failures.len()), "{}", failures.len());
+    let late = stranger.get("/v1/me");
+    assert_eq!(late.refused(), (429, "limit".to_owned()));
+    assert!(late.field("retry-after").is_some_and(|seconds| seconds.parse::<u64>().is_ok()));
+    assert_eq!(stranger.enrol("nci_x").err().unwrap().refused(), (429, "limit".to_owned()));
+    assert_eq!(known(&admin), Some(200));
+}
+
+#[test]
+fn connections_and_streams_have_an_end() {
+    let world = World::up(SLEEPER);
+    let owner = world.owner();
+    let mut streams: Vec<_> = (0..64).map(|_| owner.follow("GET", "/v1/events", &[], b"")).collect();
+    assert_eq!(owner.get("/v1/events").refused(), (429, "limit".to_owned()));
+    streams.clear();
+    assert!(appears(|| owner.get("/v1/agents").status == 200));
+    let mut open = Vec::new();
+    let refused = (0..400).find_map(|_| {
+        let mut connection = owner.connect();
+        connection.write_all(b"GET /v1/me HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        let mut piece = [0; 4096];
+        let length = connection.read(&mut piece).unwrap();
+        let status = statuses(&String::from_utf8_lossy(&piece[..length]))[0];
+        open.push(connection);
+        (status != 200).then_some(status)
+    });
+    assert_eq!(refused, Some(503));
+    assert!(open.len() > 200, "{}", open.len());
+    drop(open);
+    assert!(appears(|| known(&owner) == Some(200)));
 }

@@ -481,7 +481,8 @@ const NO_LOOPBACK: &str = "net.no-loopback-by-name";
 const WALLS: [&str; 4] = ["cell.not-writable", "cell.not-executable", "cell.closed-call", "net.only-tcp"];
 
 fn not_for_caller(action: &Action) -> Refusal {
-    refuse(RefusalCode::NotYou, format!("{} is not for this caller", action.name()), String::new())
+    let help = "people do what their roles allow: ask an admin for one".to_owned();
+    refuse(RefusalCode::NotYou, format!("{} is not for this caller", action.name()), help)
 }
 
 /// What cannot be decided is refused.

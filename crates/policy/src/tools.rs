@@ -49,7 +49,12 @@ const KNOWN: &[Row] = &[
         reads_files: true,
         ..OWN
     },
-    Row { names: &["file_write", "file_edit", "write", "edit", "apply_patch"], does: &[Writes], reads_files: true, ..OWN },
+    Row {
+        names: &["file_write", "file_edit", "write", "edit", "apply_patch"],
+        does: &[Writes],
+        reads_files: true,
+        ..OWN
+    },
     Row { names: &["shell", "exec", "bash", "process"], does: &[Reads, Writes, Executes], reads_files: true, ..OWN },
     Row { names: &["memory_search", "memory_get", "todo", "skill_read", "session_status", "agents_list"], ..OWN },
     Row { names: &["memory_save", "memory_delete"], does: &[Writes], ..OWN },
@@ -63,14 +68,29 @@ const KNOWN: &[Row] = &[
         names: &["browser"],
         does: &[Reads, Writes, Sends, Executes],
         destinations: &[
-            "url", "targetUrl", "request", "ref", "startRef", "endRef", "inputRef", "selector", "element", "fields", "paths",
-            "key", "fn",
+            "url",
+            "targetUrl",
+            "request",
+            "ref",
+            "startRef",
+            "endRef",
+            "inputRef",
+            "selector",
+            "element",
+            "fields",
+            "paths",
+            "key",
+            "fn",
         ],
         reads_files: true,
         ..ELSEWHERE
     },
     // What others wrote in the chats of the same OpenClaw.
-    Row { names: &["sessions_list", "sessions_history", "sessions_search"], data: DataClass::Confidential, ..ELSEWHERE },
+    Row {
+        names: &["sessions_list", "sessions_history", "sessions_search"],
+        data: DataClass::Confidential,
+        ..ELSEWHERE
+    },
     Row { names: &["sessions_send"], does: &[Sends], destinations: &["sessionKey", "label", "agentId"], ..OWN },
     // It sends into channels, and also reads, edits and deletes there.
     Row {
@@ -100,10 +120,49 @@ const NAMES: &[&str] = &["number", "sessionKey"];
 
 /// Words in their names, such as `reply_to`, `forwardTo`, `callback_url`.
 const WORDS: &[&str] = &[
-    "recipient", "recipients", "receiver", "to", "cc", "bcc", "target", "targets", "url", "urls", "uri", "endpoint", "webhook",
-    "host", "hostname", "domain", "address", "addresses", "email", "emails", "mail", "user", "users", "username",
-    "participants", "attendees", "invitees", "members", "channel", "channels", "chat", "phone", "account", "iban", "wallet",
-    "payee", "beneficiary", "owner", "repo", "repository", "remote", "bucket", "destination",
+    "recipient",
+    "recipients",
+    "receiver",
+    "to",
+    "cc",
+    "bcc",
+    "target",
+    "targets",
+    "url",
+    "urls",
+    "uri",
+    "endpoint",
+    "webhook",
+    "host",
+    "hostname",
+    "domain",
+    "address",
+    "addresses",
+    "email",
+    "emails",
+    "mail",
+    "user",
+    "users",
+    "username",
+    "participants",
+    "attendees",
+    "invitees",
+    "members",
+    "channel",
+    "channels",
+    "chat",
+    "phone",
+    "account",
+    "iban",
+    "wallet",
+    "payee",
+    "beneficiary",
+    "owner",
+    "repo",
+    "repository",
+    "remote",
+    "bucket",
+    "destination",
 ];
 
 /// What is known of `tool`.
@@ -203,10 +262,22 @@ mod tests {
 
     #[test]
     fn a_tool_that_nobody_knows_may_do_anything() {
-        for name in ["", "never-heard-of", "web__fetch", "mcp__fetch__fetch", "file_read2", "browser_x__shell", "send_money", "FILE_READ"] {
+        for name in [
+            "",
+            "never-heard-of",
+            "web__fetch",
+            "mcp__fetch__fetch",
+            "file_read2",
+            "browser_x__shell",
+            "send_money",
+            "FILE_READ",
+        ] {
             let facts = facts(&Labels::default(), name);
             assert_eq!(facts.label, WORST, "{name}");
-            assert!(facts.does.len() == ToolClass::ALL.len() && facts.reads_files && facts.destinations.is_none(), "{name}");
+            assert!(
+                facts.does.len() == ToolClass::ALL.len() && facts.reads_files && facts.destinations.is_none(),
+                "{name}"
+            );
         }
     }
 
@@ -243,9 +314,12 @@ mod tests {
         };
         let bank = allow(&["*@bank.example"]);
         assert!(bank.allows("to", "bob@bank.example") && !bank.allows("cc", "bob@bank.example"));
-        for several in
-            ["evil@x.org a@bank.example", "evil@x.org,a@bank.example", "evil@x.org\n@bank.example", "<evil@x.org> @bank.example"]
-        {
+        for several in [
+            "evil@x.org a@bank.example",
+            "evil@x.org,a@bank.example",
+            "evil@x.org\n@bank.example",
+            "<evil@x.org> @bank.example",
+        ] {
             assert!(!bank.allows("to", several), "{several}");
         }
         assert!(allow(&["*"]).allows("to", "a b, c") && allow(&["Mr. *"]).allows("to", "Mr. A, B"));
@@ -254,7 +328,19 @@ mod tests {
     #[test]
     fn arguments_that_say_where_to_are_known_by_their_usual_names() {
         let unknown = known("never-heard-of");
-        let all = ["to", "body", "reply_to", "forwardTo", "callback-url", "to2", "number", "photo", "auto", "TOTAL", "issue_number"];
+        let all = [
+            "to",
+            "body",
+            "reply_to",
+            "forwardTo",
+            "callback-url",
+            "to2",
+            "number",
+            "photo",
+            "auto",
+            "TOTAL",
+            "issue_number",
+        ];
         let found: Vec<_> = all.into_iter().filter(|name| unknown.is_destination(name, &all)).collect();
         assert_eq!(found, ["to", "reply_to", "forwardTo", "callback-url", "to2", "number"]);
         assert!(unknown.is_destination("body", &["body", "subject"]), "any may be, where none is usual");

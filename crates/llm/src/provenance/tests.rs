@@ -298,7 +298,7 @@ fn nothing_that_is_observed_lowers_a_label() {
                 3 => provenance.called(name, "x"),
                 _ => messages.clear(),
             }
-            if next(&mut state) % 3 == 0 {
+            if next(&mut state).is_multiple_of(3) {
                 look(&provenance, &engine, messages.clone());
                 let results = messages.iter().flat_map(|message| &message.parts).filter_map(|part| match part {
                     Part::Call(call) => Some(engine.label_of_result(&call.name)),

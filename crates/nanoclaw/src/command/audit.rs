@@ -89,22 +89,23 @@ async fn follow(
 ) -> Result<(), Failure> {
     let mut attempts = 0;
     loop {
-        let ended: RemoteError = match client.stream(Method::GET, &format!("/v1/events?after={seen}{agent}"), None).await {
-            Ok(mut stream) => loop {
-                match stream.next().await {
-                    Ok(Some(told)) => {
-                        attempts = 0;
-                        seen = told.id.unwrap_or(seen);
-                        if filter.wants(&told.data) {
-                            show(stdout, [Ok(told.data)], json)?;
+        let ended: RemoteError =
+            match client.stream(Method::GET, &format!("/v1/events?after={seen}{agent}"), None).await {
+                Ok(mut stream) => loop {
+                    match stream.next().await {
+                        Ok(Some(told)) => {
+                            attempts = 0;
+                            seen = told.id.unwrap_or(seen);
+                            if filter.wants(&told.data) {
+                                show(stdout, [Ok(told.data)], json)?;
+                            }
                         }
+                        Ok(None) => break RemoteError::Broken { server: client.title(), why: "it ended".to_owned() },
+                        Err(error) => break error,
                     }
-                    Ok(None) => break RemoteError::Broken { server: client.title(), why: "it ended".to_owned() },
-                    Err(error) => break error,
-                }
-            },
-            Err(error) => error,
-        };
+                },
+                Err(error) => error,
+            };
         attempts += 1;
         if !ended.may_pass() || attempts > MOST_ATTEMPTS {
             return Err(ended.into());

@@ -91,10 +91,16 @@ fn list(json: bool) -> Result<ExitCode, Failure> {
     }
     for Context { name, facts, .. } in &rows {
         if json {
-            output::line(json!({ "name": name, "server": facts.server, "operator": facts.operator, "not_after": facts.not_after }));
+            output::line(
+                json!({ "name": name, "server": facts.server, "operator": facts.operator, "not_after": facts.not_after }),
+            );
         } else {
             let until = facts.not_after.to_string();
-            output::line(format_args!("{name:width$}  {:16}  {until:30}  {}", visible(&facts.operator), visible(&facts.server)));
+            output::line(format_args!(
+                "{name:width$}  {:16}  {until:30}  {}",
+                visible(&facts.operator),
+                visible(&facts.server)
+            ));
         }
     }
     Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
@@ -106,7 +112,12 @@ fn show(context: &Context) -> Result<ExitCode, Failure> {
     let facts = &context.facts;
     output::line(visible(&format!(
         "context      {}\nserver       {}\noperator     {}\ncertificate  {}, until {}\nauthority    sha256:{authority}\nuses         {token}\ndirectory    {}",
-        context.name, facts.server, facts.operator, facts.serial, facts.not_after, context.directory.display()
+        context.name,
+        facts.server,
+        facts.operator,
+        facts.serial,
+        facts.not_after,
+        context.directory.display()
     )));
     Ok(ExitCode::SUCCESS)
 }

@@ -289,7 +289,17 @@ mod tests {
         assert_eq!(read("https://a.example:7443").as_deref(), Some("https://a.example:7443"));
         assert_eq!(read("https://a.example/").as_deref(), Some("https://a.example:443"));
         assert_eq!(read("https://[::1]:7443").as_deref(), Some("https://[::1]:7443"));
-        for wrong in ["http://a.example", "a.example:7443", "https://", "https://u@a.example", "https://a/b", "https://a?b", "https://a:0", "https://a:99999", ""] {
+        for wrong in [
+            "http://a.example",
+            "a.example:7443",
+            "https://",
+            "https://u@a.example",
+            "https://a/b",
+            "https://a?b",
+            "https://a:0",
+            "https://a:99999",
+            "",
+        ] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
         assert_eq!(Server::parse("https://[::1]:7443").unwrap().name(), "::1");

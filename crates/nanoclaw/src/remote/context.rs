@@ -236,7 +236,8 @@ impl Context {
         let bearer = match private::read(&self.directory.join("token"), MAX_FILE_BYTES)? {
             Some(token) => {
                 let text = String::from_utf8_lossy(&token).trim().to_owned();
-                let wrong = || ContextError::Damaged { path: self.directory.join("token"), why: "it is no token".into() };
+                let wrong =
+                    || ContextError::Damaged { path: self.directory.join("token"), why: "it is no token".into() };
                 Some(Secret::new(text).ok_or_else(wrong)?)
             }
             None => None,

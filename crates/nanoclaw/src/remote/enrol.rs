@@ -120,7 +120,12 @@ mod tests {
     #[test]
     fn a_fingerprint_is_compared_however_it_is_written() {
         let print = "ab".repeat(32);
-        for same in [print.clone(), format!("sha256:{print}"), format!("SHA256:{}", print.to_uppercase()), "AB:".repeat(31) + "AB"] {
+        for same in [
+            print.clone(),
+            format!("sha256:{print}"),
+            format!("SHA256:{}", print.to_uppercase()),
+            "AB:".repeat(31) + "AB",
+        ] {
             assert!(same_fingerprint(&same, &print), "{same}");
         }
         for other in ["", "sha256:", &print[..62], &"ac".repeat(32)] {

@@ -56,8 +56,6 @@ pub enum RemoteError {
     /// It was refused.
     #[error("{}", refused(.detail, .help))]
     Refused {
-        /// The HTTP status.
-        status: u16,
         /// Why.
         detail: String,
         /// What to do.
@@ -110,10 +108,8 @@ impl RemoteError {
     /// What a refusal with this status and body says.
     pub(super) fn refusal(status: u16, body: &[u8]) -> Self {
         match serde_json::from_slice::<Problem>(body) {
-            Ok(Problem { detail, help }) => Self::Refused { status, detail, help },
-            Err(_) => {
-                Self::Refused { status, detail: format!("the server answers with status {status}"), help: String::new() }
-            }
+            Ok(Problem { detail, help }) => Self::Refused { detail, help },
+            Err(_) => Self::Refused { detail: format!("the server answers with status {status}"), help: String::new() },
         }
     }
 

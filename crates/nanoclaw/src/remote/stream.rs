@@ -96,10 +96,7 @@ mod tests {
                 all.extend(read(&text));
             }
         }
-        assert_eq!(
-            all,
-            [Told { id: Some(7), data: "{\"a\":\"é\"}".into() }, Told { id: None, data: "{}".into() }]
-        );
+        assert_eq!(all, [Told { id: Some(7), data: "{\"a\":\"é\"}".into() }, Told { id: None, data: "{}".into() }]);
         assert!(come.is_empty());
     }
 }

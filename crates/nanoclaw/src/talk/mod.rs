@@ -163,8 +163,11 @@ mod tests {
             drop(theirs);
             ours.set_nonblocking(true).unwrap();
             let stream = BufReader::new(UnixStream::from_std(ours).unwrap());
-            let mut events =
-                Events { source: Source::Socket { stream, line: Vec::new() }, session: Some("the one:asked for".into()), ended: false };
+            let mut events = Events {
+                source: Source::Socket { stream, line: Vec::new() },
+                session: Some("the one:asked for".into()),
+                ended: false,
+            };
             let mut all = Vec::new();
             loop {
                 let event = events.next().await;

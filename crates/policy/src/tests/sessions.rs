@@ -37,7 +37,7 @@ const TEXTS: [&str; 13] = [
     r#"ask forbid(principal, action == Action::"net_resolve", resource) when { context.session.untrusted };"#,
     r#"ask forbid(principal, action == Action::"tool_call", resource)
        when { !context.vouched && context.session.untrusted };"#,
-    r#"ask forbid(principal, action == Action::"model_call", resource) when { context.said like "*x*" };"#,
+    r#"ask forbid(principal, action == Action::"tool_call", resource) when { context.said like "*x*" };"#,
 ];
 
 /// What becomes of the policies that ask.
@@ -60,20 +60,23 @@ struct Made {
 
 impl Made {
     fn generation(&self, asking: Asking) -> Generation {
-        let written = self.texts.iter().enumerate().filter_map(|(number, text)| match (text.strip_prefix("ask "), asking) {
-            (Some(_), Asking::LeftOut) => None,
-            (Some(text), Asking::Asks) => Some(format!("@id(\"p{number}\")\n@ask(\"sure?\")\n{text}")),
-            (Some(text), Asking::Forbids) => Some(format!("@id(\"p{number}\")\n{text}")),
-            (None, _) => Some(format!("@id(\"p{number}\")\n{text}")),
-        });
+        let written =
+            self.texts.iter().enumerate().filter_map(|(number, text)| match (text.strip_prefix("ask "), asking) {
+                (Some(_), Asking::LeftOut) => None,
+                (Some(text), Asking::Asks) => Some(format!("@id(\"p{number}\")\n@ask(\"sure?\")\n{text}")),
+                (Some(text), Asking::Forbids) => Some(format!("@id(\"p{number}\")\n{text}")),
+                (None, _) => Some(format!("@id(\"p{number}\")\n{text}")),
+            });
         let plain = |text: String| {
             let lines = text.lines().filter(|line| !line.starts_with("@ask"));
             lines.map(|line| line.replace("@id(\"", "@id(\"own-")).collect::<Vec<_>>().join("\n")
         };
-        let of_sets = self.sets.iter().filter(|_| asking == Asking::Forbids).flat_map(|set| rule_set_texts(*set)).map(plain);
+        let of_sets =
+            self.sets.iter().filter(|_| asking == Asking::Forbids).flat_map(|set| rule_set_texts(*set)).map(plain);
         let text = written.chain(of_sets).collect::<Vec<_>>().join("\n");
         assert!(asking == Asking::Asks || !text.contains("@ask"), "{text}");
-        let written = Written::read([(Path::new("p.cedar"), text.as_str())]).unwrap_or_else(|errors| panic!("{errors:?}"));
+        let written =
+            Written::read([(Path::new("p.cedar"), text.as_str())]).unwrap_or_else(|errors| panic!("{errors:?}"));
         let labels = if self.labelled { LABELS.clone() } else { Labels::default() };
         let sets = if asking == Asking::Asks { self.sets.clone() } else { Vec::new() };
         let models = self.models.then(|| ModelAccess { allow: vec!["main/*".to_owned()], ..ModelAccess::default() });
@@ -111,8 +114,13 @@ fn made() -> impl Strategy<Value = Made> {
     let texts = subsequence(TEXTS.to_vec(), 0..TEXTS.len());
     let sets = subsequence(RuleSet::ALL.to_vec(), 0..=RuleSet::ALL.len());
     let networks = vec(select(&NET_RULES[..]), 0..5);
-    (texts, sets, networks, any::<bool>(), any::<bool>())
-        .prop_map(|(texts, sets, networks, models, labelled)| Made { texts, sets, networks, models, labelled })
+    (texts, sets, networks, any::<bool>(), any::<bool>()).prop_map(|(texts, sets, networks, models, labelled)| Made {
+        texts,
+        sets,
+        networks,
+        models,
+        labelled,
+    })
 }
 
 fn label() -> impl Strategy<Value = Label> {
@@ -131,8 +139,10 @@ fn action() -> impl Strategy<Value = Action> {
     let origin = select(&[Origin::User, Origin::Trusted, Origin::Unknown, Origin::Untrusted][..]);
     let traced = (property::action(), origin).prop_map(|(action, origin)| match action {
         Action::ToolCall(call) => {
-            let of = |(argument, value): &(String, String)| {
-                Traced { argument: argument.clone(), value: value.clone(), origin }
+            let of = |(argument, value): &(String, String)| Traced {
+                argument: argument.clone(),
+                value: value.clone(),
+                origin,
             };
             let traced = call.arguments.iter().flatten().map(of).collect();
             Action::ToolCall(ProposedCall { traced, ..call })

@@ -43,7 +43,7 @@ const PACE: Duration = Duration::from_millis(200);
 /// How long the head of a request may take to come, from when the connection is free for it.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Longest head of a request, in bytes.
-const MAX_HEAD_BYTES: usize = 32 * 1024;
+pub(super) const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// Most fields in it.
 const MAX_FIELDS: usize = 64;
 

@@ -13,6 +13,7 @@ use hyper::{StatusCode, Uri};
 use nanoclaw_request::{RefusalCode, Stage};
 
 use super::answer::Fault;
+use super::connection::MAX_HEAD_BYTES;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -34,6 +35,18 @@ pub(super) fn check(uri: &Uri, headers: &HeaderMap, names: &[String]) -> Result<
         None | Some("same-origin" | "none") => Ok(()),
         Some(_) => Err(foreign("the request comes from a page of another site")),
     }
+}
+
+/// Refuses a head that is too long. The HTTP library stops reading a head somewhat above that; this is exact.
+pub(super) fn check_size(uri: &Uri, headers: &HeaderMap) -> Result<(), Fault> {
+    let fields = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    if path + fields.sum::<usize>() <= MAX_HEAD_BYTES {
+        return Ok(());
+    }
+    let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    let reason = format!("the head of the request is longer than {MAX_HEAD_BYTES} bytes");
+    Err(Fault::of(status, Stage::Inspect, RefusalCode::Malformed, reason, "send less"))
 }
 
 /// Refuses a body that is not JSON by its field.

@@ -209,6 +209,7 @@ impl Api {
 
     async fn answered(&self, peer: &Peer, request: Request<Incoming>) -> Result<Answer, Fault> {
         let (head, body) = request.into_parts();
+        guard::check_size(&head.uri, &head.headers)?;
         if matches!(peer.way, Way::Remote { .. })
             && let Err(fault) = guard::check(&head.uri, &head.headers, &self.names)
         {

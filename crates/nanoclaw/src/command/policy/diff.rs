@@ -15,8 +15,8 @@ use crate::comparison;
 use crate::output::{self, Failure};
 use crate::terminal::visible;
 
-/// Longest time for one proof.
-const LONGEST_PROOF: Duration = Duration::from_secs(10);
+/// Longest time for one proof about a change: there is one for each action of each agent that differs.
+const LONGEST_CHANGE_PROOF: Duration = Duration::from_secs(10);
 
 /// Compares; ends as `diff` does, for what is newly allowed.
 pub fn main(old: &Path, new: &Path, json: bool) -> Result<ExitCode, Failure> {
@@ -39,7 +39,7 @@ pub fn main(old: &Path, new: &Path, json: bool) -> Result<ExitCode, Failure> {
 
 /// Has a solver look for anything that is newly allowed, says what it found, and whether it found something.
 fn refuted(old: (&Loaded, &Generation), new: (&Loaded, &Generation), comparison: &Comparison) -> bool {
-    let mut prover = match Prover::new(None, LONGEST_PROOF) {
+    let mut prover = match Prover::new(None, LONGEST_CHANGE_PROOF) {
         Ok(prover) => prover,
         Err(error) => {
             output::line(format_args!("not proven: {error}"));
