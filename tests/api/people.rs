@@ -156,6 +156,21 @@ fn a_certificate_of_another_authority_opens_nothing_and_is_on_record() {
 }
 
 #[test]
+fn a_token_and_an_invitation_do_not_last_for_ever() {
+    let world = World::up(SLEEPER);
+    let owner = world.owner();
+    for hours in [0, 24 * 366 + 1] {
+        assert_eq!(owner.post("/v1/tokens", &json!({"roles": ["viewer"], "hours": hours})).refused().0, 400, "{hours}");
+    }
+    for minutes in [14, 24 * 60 + 1] {
+        let body = json!({"operator": "eve", "roles": ["viewer"], "minutes": minutes});
+        assert_eq!(owner.post("/v1/enrolments", &body).refused().0, 400, "{minutes}");
+    }
+    owner.post("/v1/tokens", &json!({"roles": ["viewer"], "hours": 24 * 366})).good();
+    owner.post("/v1/enrolments", &json!({"operator": "eve", "roles": ["viewer"], "minutes": 15})).good();
+}
+
+#[test]
 fn a_stranger_is_told_nothing_but_who_serves() {
     let world = World::up(SLEEPER);
     let stranger: Client = world.stranger();

@@ -15,6 +15,7 @@ mod actions;
 mod configuration;
 mod descriptors;
 mod exit;
+mod guide;
 mod learn;
 mod limits;
 mod mounts;

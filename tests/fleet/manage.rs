@@ -327,6 +327,26 @@ fn an_ordinary_user_has_a_fleet_too() {
     assert_eq!(done.code(), Some(0), "{done:?}");
 }
 
+// Without privilege nobody can look into a program on its way to becoming one, so the door must know which one it is.
+#[test]
+fn programs_that_are_asked_for_at_once_all_run_and_are_on_record_as_themselves() {
+    let fleet =
+        Fleet::up_on(Host::rootless(), "agents: [{ id: one, command: [sh, -c, 'echo ready; exec sleep 1000'] }]\n");
+    fleet.phase("one", "running");
+    let done: Vec<_> = std::thread::scope(|scope| {
+        let ask = |number: usize| fleet.ask(&["exec", "one", "--", "/bin/echo", &number.to_string()]).good();
+        let asked: Vec<_> = (0..12).map(|number| scope.spawn(move || ask(number))).collect();
+        asked.into_iter().map(|asked| asked.join().unwrap()).collect()
+    });
+    assert_eq!(done, (0..12).map(|number| format!("{number}\n")).collect::<Vec<_>>());
+    let log = fleet.ask(&["audit", "tail", "--json"]).good();
+    for number in 0..12 {
+        let detail = format!("\"detail\":\"/bin/echo {number}\"");
+        let started = |line: &&str| line.contains("\"action\":\"exec\"") && line.contains(&detail);
+        assert_eq!(log.lines().filter(started).count(), 1, "{number}: {log}");
+    }
+}
+
 #[test]
 fn nobody_else_can_steer_a_fleet() {
     let Some(host) = Host::root() else { return };

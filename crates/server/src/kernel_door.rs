@@ -32,6 +32,11 @@ impl Starting {
         *self.program.lock().unwrap_or_else(PoisonError::into_inner) = program;
     }
 
+    /// Whether a program is being started.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.program().is_some()
+    }
+
     fn program(&self) -> Option<Vec<String>> {
         self.program.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -159,9 +159,9 @@ fn what_is_too_much_to_look_at_counts_as_from_the_worst() {
     let read = conversation(user("mail bob@x.com").into_iter().chain(called("1", "page", "{}", "hello")));
     assert_eq!(origins(&read, &padded).last(), Some(&("to".to_owned(), String::new(), Origin::Untrusted)));
 
-    let long = "x ".repeat(MOST_SEARCHED / 64);
+    let long = "x ".repeat(MOST_SEARCHED / 256);
     let said = conversation(user("mail bob@x.com").into_iter().chain(called("1", "page", "{}", &long)));
-    let many: Vec<String> = (0..40).map(|number| format!("a{number}")).collect();
+    let many: Vec<String> = (0..150).map(|number| format!("a{number}")).collect();
     assert_eq!(origin(&said, json!("bob@x.com")), Origin::User);
     let traced = origins(&said, &json!({ "pad": many, "to": "bob@x.com" }));
     assert_eq!(traced.last(), Some(&("to".to_owned(), "bob@x.com".to_owned(), Origin::Untrusted)));

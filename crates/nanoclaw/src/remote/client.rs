@@ -47,9 +47,9 @@ impl Server {
         let uri: Uri = url.parse().map_err(|_| wrong())?;
         let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(wrong)?;
         let plain = uri.scheme_str() == Some("https") && matches!(uri.path(), "" | "/") && uri.query().is_none();
-        let port = match authority.port() {
-            Some(port) => port.as_str().parse().map_err(|_| wrong())?,
-            None => 443,
+        let port = match authority.as_str().strip_prefix(authority.host()) {
+            Some("") => 443,
+            rest => rest.and_then(|rest| rest.strip_prefix(':')?.parse().ok()).ok_or_else(wrong)?,
         };
         if !plain || port == 0 || authority.host().is_empty() {
             return Err(wrong());

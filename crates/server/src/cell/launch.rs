@@ -1,5 +1,6 @@
 //! From an order to a running command.
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -213,6 +214,7 @@ async fn start(
         init,
         doors,
         starting,
+        waiting: VecDeque::new(),
         directives,
         programs: Programs::default(),
         dials: Dials::default(),

@@ -1,5 +1,6 @@
 //! Watching over a running cell until it is gone.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::doors::Doors;
 use crate::kernel_door::Starting;
 use crate::launcher::LaunchEvent;
 use crate::plane::Plane;
-use crate::program::Programs;
+use crate::program::{Programs, RunOrder};
 use crate::{disk, memory, say};
 
 /// How long a command has to end after its time is up.
@@ -33,6 +34,8 @@ pub(super) struct Watch {
     pub(super) init: AsyncFd<InitHandle>,
     pub(super) doors: Doors,
     pub(super) starting: Starting,
+    /// Programs that are to be started when the one before them is.
+    pub(super) waiting: VecDeque<RunOrder>,
     pub(super) directives: mpsc::UnboundedReceiver<Directive>,
     pub(super) programs: Programs,
     pub(super) dials: Dials,
@@ -115,6 +118,7 @@ impl Watch {
         self.directives.close();
         while self.directives.try_recv().is_ok() {}
         self.dials = Dials::default();
+        self.waiting.clear();
         // Init's last words may still be on their way to us when it is gone already.
         while let Ok(Some(event)) = self.init.get_ref().event() {
             match event {
@@ -138,13 +142,14 @@ impl Watch {
     async fn program_event(&mut self, event: InitEvent) -> Result<(), AuditError> {
         let ended = match event {
             InitEvent::Started { n, terminal } => {
-                self.starting.set(None);
                 self.programs.started(n, terminal);
+                self.start_next();
                 None
             }
             InitEvent::NotStarted { n, errno } => {
-                self.starting.set(None);
-                self.programs.not_started(n, errno)
+                let ended = self.programs.not_started(n, errno);
+                self.start_next();
+                ended
             }
             InitEvent::Exited { n, status } => self.programs.exited(n, status),
             InitEvent::Dialled { n, socket } => {
@@ -168,10 +173,21 @@ impl Watch {
             Directive::Signal(n, signal) => self.signal(n, signal),
             Directive::Kill => self.kill(),
             Directive::Run(order) => {
-                self.starting.set(Some(order.program.command.clone()));
-                self.programs.start(self.init.get_ref(), *order);
+                self.waiting.push_back(*order);
+                if !self.starting.is_busy() {
+                    self.start_next();
+                }
             }
             Directive::Dial(port, asker) => self.dials.start(self.init.get_ref(), port, asker),
+        }
+    }
+
+    /// Starts the next program that waits. One at a time: the system call door must know which one it is.
+    fn start_next(&mut self) {
+        let next = self.waiting.pop_front();
+        self.starting.set(next.as_ref().map(|order| order.program.command.clone()));
+        if let Some(order) = next {
+            self.programs.start(self.init.get_ref(), order);
         }
     }
 
