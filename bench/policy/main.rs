@@ -61,7 +61,9 @@ fn cpu() -> Duration {
 fn row(agents: usize, sets: &[RuleSet], questions: usize) -> Result<()> {
     let mut generation = Generation::new(Arc::new(Written::default()), Labels::default(), sets.to_vec());
     let mut policies = 0;
-    let ids = (0..agents).map(|number| CellId::parse(&format!("agent-{number}"))).collect::<std::result::Result<Vec<_>, _>>()?;
+    let ids = (0..agents)
+        .map(|number| CellId::parse(&format!("agent-{number}")))
+        .collect::<std::result::Result<Vec<_>, _>>()?;
     for id in &ids {
         let rules = rules(id)?;
         policies += compile(id, &rules.networks, rules.models.as_ref()).len();
@@ -105,7 +107,8 @@ fn row(agents: usize, sets: &[RuleSet], questions: usize) -> Result<()> {
 fn plain() -> Result<()> {
     let id = CellId::parse("agent-0")?;
     let rules = rules(&id)?;
-    let texts: Vec<String> = compile(&id, &rules.networks, rules.models.as_ref()).into_iter().map(|policy| policy.text).collect();
+    let texts: Vec<String> =
+        compile(&id, &rules.networks, rules.models.as_ref()).into_iter().map(|policy| policy.text).collect();
     let set: PolicySet = texts.concat().parse()?;
     let uid = |text: &str| text.parse::<EntityUid>();
     let authorizer = Authorizer::new();
@@ -133,7 +136,9 @@ fn quantiles(times: &mut [Duration]) -> (f64, f64) {
 
 fn rules(id: &CellId) -> Result<CellRules> {
     let networks = (0..NETWORKS)
-        .map(|number| parse_net_rule(&format!("agents.{id}.allowed_networks[{number}]"), &format!("*.host-{number}.example.com")))
+        .map(|number| {
+            parse_net_rule(&format!("agents.{id}.allowed_networks[{number}]"), &format!("*.host-{number}.example.com"))
+        })
         .collect::<std::result::Result<Vec<_>, _>>()?;
     let tool = |number: usize| ToolRule {
         id: format!("agents.{id}.tools.allow[{number}]"),

@@ -29,8 +29,11 @@ say(exchange("127.0.0.1", 8080, get("127.0.0.1:8080"))[0].splitlines()[-1])
     let cut = json!(["", "ConnectionResetError"]);
     let refused = json!("HTTP/1.1 403 Forbidden");
     assert_eq!(said, [json!("what is new?"), here.clone(), cut, refused, json!("ConnectionResetError"), here]);
+    // A client that sees the reset while it connects tries the next address of the name.
+    let mut refusals = world.refusals();
+    refusals.dedup();
     assert_eq!(
-        world.refusals(),
+        refusals,
         ["net_connect denied not-approved wild.test:80", "net_connect denied not-approved api.bank.test:7000"]
     );
     let records = world.host.records();

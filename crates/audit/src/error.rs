@@ -35,7 +35,9 @@ pub enum AuditError {
         source: Arc<io::Error>,
     },
     /// What a cell has read cannot be remembered.
-    #[error("`{path}`, where it is kept what an agent has read, cannot be written: {source}; nothing is allowed until it can")]
+    #[error(
+        "`{path}`, where it is kept what an agent has read, cannot be written: {source}; nothing is allowed until it can"
+    )]
     Unremembered {
         /// The file.
         path: PathBuf,

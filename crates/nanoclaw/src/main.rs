@@ -27,9 +27,8 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         cli::Command::Operator(operators) => command::people::Api::of(state_dir, elsewhere.as_ref())
             .and_then(|api| command::people::operators(&api, operators)),
-        cli::Command::Token(tokens) => {
-            command::people::Api::of(state_dir, elsewhere.as_ref()).and_then(|api| command::people::tokens(&api, tokens))
-        }
+        cli::Command::Token(tokens) => command::people::Api::of(state_dir, elsewhere.as_ref())
+            .and_then(|api| command::people::tokens(&api, tokens)),
         cli::Command::Certificate(certificates) => command::people::Api::of(state_dir, elsewhere.as_ref())
             .and_then(|api| command::people::certificates(&api, certificates)),
         command if let Some(context) = &elsewhere => command::elsewhere::main(context, command),

@@ -97,7 +97,12 @@ impl Asker<'_> {
         match action {
             Action::Resolve(resolve) => {
                 let name = resolve.name.as_str();
-                one(language.host.of(name), name, self.host(&Host::Name(resolve.name.clone()), name, resolve.port, &[]), Pairs::new())
+                one(
+                    language.host.of(name),
+                    name,
+                    self.host(&Host::Name(resolve.name.clone()), name, resolve.port, &[]),
+                    Pairs::new(),
+                )
             }
             Action::Connect(connect) => {
                 self.reading(&connect.destination.host, &connect.addresses).connect(action.name(), connect)
@@ -297,7 +302,10 @@ impl Asker<'_> {
             let now = self.now.to_zoned(TimeZone::UTC);
             let long = |value: i8| RestrictedExpression::new_long(value.into());
             let weekday = long(now.weekday().to_monday_one_offset());
-            context.push(("now", record(vec![("weekday", weekday), ("hour", long(now.hour())), ("minute", long(now.minute()))])?));
+            context.push((
+                "now",
+                record(vec![("weekday", weekday), ("hour", long(now.hour())), ("minute", long(now.minute()))])?,
+            ));
         }
         let context = context.into_iter().map(|(key, value)| (key.to_owned(), value));
         Context::from_pairs(context).map_err(|error| unaskable(&error))
@@ -324,7 +332,8 @@ fn is_vouched(call: &ProposedCall, facts: &ToolFacts) -> bool {
 /// The arguments all of whose texts a trusted user said.
 fn from_user(call: &ProposedCall) -> Vec<&str> {
     let traced: BTreeSet<&str> = call.traced.iter().map(|traced| traced.argument.as_str()).collect();
-    let others = |name: &&str| call.traced.iter().any(|traced| traced.argument == *name && traced.origin != Origin::User);
+    let others =
+        |name: &&str| call.traced.iter().any(|traced| traced.argument == *name && traced.origin != Origin::User);
     traced.into_iter().filter(|name| !others(name)).collect()
 }
 

@@ -224,7 +224,9 @@ impl Engine {
             Ok(Would { asking: Some(Asking { policies, why }), .. }) => {
                 Err(Box::new(Asked { proposal, policies, why }))
             }
-            Ok(Would { policies, .. }) => Ok(Verdict::Allowed(Permit { proposal, rules: policies, approved: Vec::new() })),
+            Ok(Would { policies, .. }) => {
+                Ok(Verdict::Allowed(Permit { proposal, rules: policies, approved: Vec::new() }))
+            }
             Err(refused) => Ok(refused.verdict(proposal)),
         }
     }

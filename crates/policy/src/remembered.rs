@@ -55,7 +55,9 @@ fn comes_again(action: &Action) -> bool {
         Action::Connect(connect) => connect.addresses.len() <= 16,
         Action::Http(http) => http.method.len() + http.path.len() <= LONGEST,
         Action::FileWrite(write) => write.path.len() <= LONGEST,
-        Action::Exec(exec) => exec.path.len() + exec.command.iter().map(|word| word.len() + 8).sum::<usize>() <= LONGEST,
+        Action::Exec(exec) => {
+            exec.path.len() + exec.command.iter().map(|word| word.len() + 8).sum::<usize>() <= LONGEST
+        }
         Action::Syscall(call) => call.detail.len() <= LONGEST,
         Action::Datagram(_)
         | Action::CallModel(_)
@@ -83,7 +85,9 @@ mod tests {
         let (remembered, mut asked) = (Remembered::default(), 0);
         let public = Label { trust: Trust::Trusted, data: DataClass::Public };
         let tainted = Label { trust: Trust::Untrusted, ..public };
-        for (label, path, expected) in [(public, "/a", 1), (public, "/a", 1), (public, "/b", 2), (tainted, "/a", 3), (public, "/a", 4)] {
+        for (label, path, expected) in
+            [(public, "/a", 1), (public, "/a", 1), (public, "/b", 2), (tainted, "/a", 3), (public, "/a", 4)]
+        {
             remembered.or_ask(label, &write(path.to_owned()), || asked += 1);
             assert_eq!(asked, expected, "{path} {label:?}");
         }

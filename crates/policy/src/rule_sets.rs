@@ -16,8 +16,7 @@ const fn text(set: RuleSet) -> &'static str {
 /// The policies of a rule set, known by their `@id`. The error is a defect of this program; whoever has it refuses
 /// everything.
 pub(crate) fn policies(set: RuleSet) -> Result<&'static PolicySet, String> {
-    static READ: LazyLock<[Result<PolicySet, String>; 3]> =
-        LazyLock::new(|| RuleSet::ALL.map(read));
+    static READ: LazyLock<[Result<PolicySet, String>; 3]> = LazyLock::new(|| RuleSet::ALL.map(read));
     let [rule_of_two, trusted_action, value_provenance] = &*READ;
     let read = match set {
         RuleSet::RuleOfTwo => rule_of_two,

@@ -143,7 +143,8 @@ impl Slices {
         // Questions are built in one place, after the schema; a test checks each kind of them against it.
         let request = Request::new(principal.uid.clone(), action.clone(), question.resource, question.context, None)
             .map_err(|error| error.to_string())?;
-        let fitting = slice.named.iter().filter(|(names, _)| glob::matches(names, &question.name)).map(|(_, alone)| alone);
+        let fitting =
+            slice.named.iter().filter(|(names, _)| glob::matches(names, &question.name)).map(|(_, alone)| alone);
         let authorizer = Authorizer::new();
         let mut heard = Heard::default();
         for policies in std::iter::once(&slice.always).filter(|always| !always.is_empty()).chain(fitting) {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use nanoclaw_config::RuleSet;
 use cedar_policy::{Effect, Policy, PolicyId, PolicySet, ValidationMode, Validator};
+use nanoclaw_config::RuleSet;
 
 use crate::engine::Mentions;
 use crate::language::{Language, schema};

@@ -49,18 +49,11 @@ impl Doors {
         let listener = Listener::new(seccomp).map_err(|error| StepError::new("listen to system calls", error, ""))?;
         let (gone, _) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let kernel =
-            kernel_door::serve(listener, view, starting.clone(), sockets.clone(), gate.clone());
+        let kernel = kernel_door::serve(listener, view, starting.clone(), sockets.clone(), gate.clone());
         tasks.spawn(async { Ok(kernel.await?) });
         let services = match (&plane.models, models) {
             (Some(all), Some(access)) => {
-                let door = ModelDoor::new(
-                    all,
-                    cell.0.clone(),
-                    access.clone(),
-                    sockets.clone(),
-                    gate.clone(),
-                );
+                let door = ModelDoor::new(all, cell.0.clone(), access.clone(), sockets.clone(), gate.clone());
                 vec![model_door::service(door).map_err(|error| StepError::new("open the model door", error, ""))?]
             }
             (None, _) | (_, None) => Vec::new(),

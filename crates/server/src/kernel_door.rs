@@ -61,9 +61,7 @@ pub(crate) async fn serve(
     loop {
         let Ok(mut ready) = listener.readable().await else { return Ok(()) };
         match ready.try_io(|listener| listener.get_ref().receive()) {
-            Ok(Ok(Event::Call(call))) => {
-                decide(listener.get_ref(), &call, &view, &starting, &sockets, &gate).await?
-            }
+            Ok(Ok(Event::Call(call))) => decide(listener.get_ref(), &call, &view, &starting, &sockets, &gate).await?,
             Ok(Ok(Event::Vanished)) | Err(_) => {}
             // The cell is gone.
             Ok(Ok(Event::Over) | Err(_)) => return Ok(()),

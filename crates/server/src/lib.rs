@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod agents;
-pub mod api;
 pub mod announce;
+pub mod api;
 pub mod cell;
 pub mod clock;
 pub mod control;

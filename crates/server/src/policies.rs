@@ -87,7 +87,8 @@ pub fn access(config: &Config, agent: &Agent) -> Option<ModelAccess> {
 /// What `config` and the policies of its files amount to in a fleet that runs as `started` says: its agents keep asking for
 /// the models that they were told of.
 pub(crate) fn generation_beside(config: &Config, written: Arc<Written>, started: &Config) -> Generation {
-    let own = |id: &CellId| started.agents.iter().find(|agent| agent.id == *id).and_then(|agent| access(started, agent));
+    let own =
+        |id: &CellId| started.agents.iter().find(|agent| agent.id == *id).and_then(|agent| access(started, agent));
     let empty = Generation::new(written, config.labels.clone(), config.rule_sets.clone());
     config.agents.iter().fold(empty, |generation, agent| {
         let mut rules = rules(config, agent);

@@ -39,8 +39,7 @@ pub enum ProofError {
 pub async fn trial(plane: &Plane) -> Result<(), ProofError> {
     let spec = spec("doctor-trial", vec!["/nanoclaw".to_owned(), "--version".to_owned()], Rootfs::Minimal)?;
     let null = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from);
-    let mut cell =
-        launch(plane, Order { spec, rules: CellRules::default() }, vec![null()?, null()?, null()?]).await?;
+    let mut cell = launch(plane, Order { spec, rules: CellRules::default() }, vec![null()?, null()?, null()?]).await?;
     match cell.wait().await.status {
         0 => Ok(()),
         status => Err(io::Error::other(format!("its program ended with {status}")).into()),

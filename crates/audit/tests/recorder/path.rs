@@ -38,7 +38,7 @@ fn the_promised_example_stands_in_the_log_field_for_field() {
             r#""path":"/tmp/test.txt","result":"denied","reason":"Security policy violation: "#,
             r#"open of /tmp/test.txt is outside the places that this cell may write","#,
             r#""seq":1,"session_id":"07070707070707070707070707070707","door":"kernel","stage":"authorise","#,
-            r#""code":"read-only","help":"to allow it, add "#,
+            r#""code":"read-only","policy_ids":["cell.not-writable"],"help":"to allow it, add "#,
             r#"`mounts: [{ source: HOST_DIR, target: /tmp, mode: rw }]` to agent nano-001","#,
             r#""severity":"medium","errno":30,"detail":"open"}"#,
             "\n"
@@ -261,7 +261,11 @@ fn a_caller_who_cannot_be_identified_is_on_record() {
     let arrived = Arrived::now(Door::Control, Action::Manage(Manage::Down));
     let refusal = identify_operator(arrived, 1001, 1000).unwrap_err();
     recorder
-        .note_blocking(Note::of_control(Fact::CallerRefused { door: Door::Control, who: Some("uid:1001".to_owned()), refusal }))
+        .note_blocking(Note::of_control(Fact::CallerRefused {
+            door: Door::Control,
+            who: Some("uid:1001".to_owned()),
+            refusal,
+        }))
         .unwrap();
     recorder.flush_blocking().unwrap();
     let record = &records(dir.path())[0];

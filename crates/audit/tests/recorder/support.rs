@@ -1,7 +1,9 @@
 //! Verdicts made the way a door makes them, and the log read without the crate's own reader.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use nanoclaw_audit::{Flood, Options, Recorded, Recorder, Warrant};
 use nanoclaw_config::{NetRule, NetTarget};
@@ -18,13 +20,22 @@ pub fn id(cell: &str) -> CellId {
     CellId::parse(cell).unwrap()
 }
 
+/// What decides for a cell: made once for each, as what is in its rules is compiled then.
+fn engine(cell: &str, rules: Vec<NetRule>) -> Arc<Engine> {
+    type Made = HashMap<(String, usize), Arc<Engine>>;
+    static MADE: LazyLock<Mutex<Made>> = LazyLock::new(Mutex::default);
+    let mut made = MADE.lock().unwrap();
+    let key = (cell.to_owned(), rules.len());
+    made.entry(key).or_insert_with(|| Arc::new(Engine::new(id(cell), rules))).clone()
+}
+
 /// What policy says when the cell asks.
 pub fn ask(cell: &str, arrived: Arrived<Action>) -> Verdict {
     let service = NetTarget::HostService { address: "127.0.0.1:8080".parse().unwrap() };
     let rule =
         NetRule { id: "allowed_networks[0]".into(), text: "host-service:127.0.0.1:8080".into(), target: service };
     let proposal = CellSockets::of(id(cell), SESSION).identify(arrived).propose(Ok);
-    Engine::new(id(cell), vec![rule]).decide(proposal)
+    engine(cell, vec![rule]).decide(proposal)
 }
 
 pub fn write_to(path: &str, obstacle: Option<i32>) -> Action {
@@ -57,7 +68,7 @@ pub fn launch(cell: &str, command: &[&str]) -> Action {
 /// What policy says when the operator asks.
 pub fn operate(cell: &str, uid: u32, arrived: Arrived<Action>) -> Verdict {
     let proposal = identify_operator(arrived, uid, uid).unwrap().propose(Ok);
-    Engine::new(id(cell), Vec::new()).decide(proposal)
+    engine(cell, Vec::new()).decide(proposal)
 }
 
 /// The warrant for what is allowed.

@@ -192,8 +192,11 @@ pub(crate) const HEALTH: Level =
 
 pub(crate) const LABELS: Level = Level { name: "`labels`", keys: &["tools", "hosts", "paths", "users"], later: &[] };
 
-pub(crate) const TOOL_LABEL: Level =
-    Level { name: "a label of tools", keys: &["name", "trust", "data", "does", "destinations", "allow", "vouches"], later: &[] };
+pub(crate) const TOOL_LABEL: Level = Level {
+    name: "a label of tools",
+    keys: &["name", "trust", "data", "does", "destinations", "allow", "vouches"],
+    later: &[],
+};
 
 pub(crate) const HOST_LABEL: Level = Level { name: "a label of hosts", keys: &["name", "trust", "data"], later: &[] };
 

@@ -57,7 +57,8 @@ pub(super) fn tools(r: &mut Reader<'_>, field: &Field<'_>) -> Vec<ToolLabel> {
     labels
 }
 
-const DESTINATIONS: &str = "write a list of the tool's arguments such as `[recipients, cc]`, or `[]` where none says where to";
+const DESTINATIONS: &str =
+    "write a list of the tool's arguments such as `[recipients, cc]`, or `[]` where none says where to";
 const VOUCHES: &str = "write a list of fields of the tool's results such as `[sender, participants]`";
 
 /// Reads names of arguments or fields.

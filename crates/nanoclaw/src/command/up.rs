@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use nanoclaw_audit::{Fact, Note};
-use nanoclaw_policy::Policies;
 use nanoclaw_gate::Desk;
 use nanoclaw_identity::operators::Operators;
+use nanoclaw_policy::Policies;
 use nanoclaw_server::announce::announce;
 use nanoclaw_server::control::Control;
 use nanoclaw_server::fleet::Fleet;

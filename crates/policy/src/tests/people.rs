@@ -32,11 +32,8 @@ fn under(sets: &[RuleSet]) -> Engine {
         label(1, "note", &[ToolClass::Writes], &[], &[]),
         label(2, "look", &[ToolClass::Reads], &[], &[]),
     ];
-    let rules = CellRules {
-        models: Some(ModelAccess::default()),
-        rule_sets: Some(sets.to_vec()),
-        ..CellRules::default()
-    };
+    let rules =
+        CellRules { models: Some(ModelAccess::default()), rule_sets: Some(sets.to_vec()), ..CellRules::default() };
     engine_of(Arc::new(Written::default()), Labels { tools, ..Labels::default() }, rules)
 }
 
@@ -107,7 +104,8 @@ fn what_is_asked_is_decided_again_and_good_for_one() {
     let engine = under(&[RuleSet::TrustedAction]);
     engine.session().read(UNTRUSTED);
     let sockets = CellSockets::of(cell(), SessionId::from_random([0; 16]));
-    let propose = || sockets.identify(Arrived::now(Door::Model, ())).propose(|()| Ok(Action::ToolCall(tool("note", Some(&[])))));
+    let propose =
+        || sockets.identify(Arrived::now(Door::Model, ())).propose(|()| Ok(Action::ToolCall(tool("note", Some(&[])))));
     let Verdict::Refused(declined) = engine.decide(propose()) else { panic!("nobody agreed") };
     assert_eq!(declined.refusal().code, RefusalCode::NotApproved);
     assert_eq!(declined.policies(), ["trusted-action.tool"]);

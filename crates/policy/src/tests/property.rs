@@ -12,8 +12,8 @@ use proptest::prelude::*;
 
 use super::{cell, decide, ip, oracle, rules};
 use crate::Engine;
-use crate::ask::Asker;
 use crate::NOTHING_READ;
+use crate::ask::Asker;
 use crate::engine::Mentions;
 use crate::language::schema;
 

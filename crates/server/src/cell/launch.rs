@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use nanoclaw_audit::{AuditError, Outcome, Recorded, Ticket, Warrant};
 use nanoclaw_config::{Limits, MountMode, Rootfs, SandboxMode};
-use nanoclaw_identity::identify_operator;
 use nanoclaw_gate::Gate;
+use nanoclaw_identity::identify_operator;
 use nanoclaw_policy::Engine;
 use nanoclaw_request::{Action, Arrived, CellId, Door, Launch, Refusal, RefusalCode, SessionId, Stage};
 use nanoclaw_sandbox::plan::LaunchPlan;

@@ -133,17 +133,16 @@ impl Control {
     }
 
     /// Walks the path: who, what, whether, and on record.
-    async fn decide(
-        &self,
-        request: &Request,
-        beside: &Beside,
-        uid: u32,
-    ) -> Result<Warrant, Refusal> {
+    async fn decide(&self, request: &Request, beside: &Beside, uid: u32) -> Result<Warrant, Refusal> {
         let owner = rustix::process::geteuid().as_raw();
         let identified = match identify_operator(Arrived::now(Door::Control, request), uid, owner) {
             Ok(identified) => identified,
             Err(refusal) => {
-                let fact = Fact::CallerRefused { door: Door::Control, who: Some(format!("uid:{uid}")), refusal: refusal.clone() };
+                let fact = Fact::CallerRefused {
+                    door: Door::Control,
+                    who: Some(format!("uid:{uid}")),
+                    refusal: refusal.clone(),
+                };
                 self.plane.recorder.note(Note::of_control(fact)).await.map_err(unrecordable)?;
                 return Err(refusal);
             }
@@ -173,7 +172,9 @@ impl Control {
                 return match beside {
                     Beside::Answer(Ok(said)) => approvals::propose(&self.plane.desk, id, digest, said),
                     Beside::Answer(Err(why)) => Err((Action::Manage(Manage::Approvals), unreadable(why))),
-                    Beside::Order(_) | Beside::Nothing => Err((Action::Manage(Manage::Approvals), unreadable("there is none"))),
+                    Beside::Order(_) | Beside::Nothing => {
+                        Err((Action::Manage(Manage::Approvals), unreadable("there is none")))
+                    }
                 };
             }
         };

@@ -114,7 +114,8 @@ async fn start(plane: &Plane, networks: Vec<NetRule>, script: &str, ports: &[u16
     let (mut errors, error_writer) = io::pipe().unwrap();
     std::thread::spawn(move || io::copy(&mut errors, &mut io::stderr()));
     let stdio: Vec<OwnedFd> = vec![File::open("/dev/null").unwrap().into(), writer.into(), error_writer.into()];
-    let cell = launch(plane, Order { spec, rules: CellRules { networks, ..CellRules::default() } }, stdio).await.unwrap();
+    let cell =
+        launch(plane, Order { spec, rules: CellRules { networks, ..CellRules::default() } }, stdio).await.unwrap();
     let said = tokio::task::spawn_blocking(move || {
         let mut line = String::new();
         BufReader::new(reader).read_line(&mut line).map(|_| line)
