@@ -110,9 +110,53 @@ impl Gate {
     /// # Errors
     /// It cannot be recorded, or not be remembered. The door must close.
     pub async fn read(&self, cell: &CellId, session: SessionId, label: Label) -> Result<(), AuditError> {
-        let _reading = self.reading.lock().await;
-        let Some(risen) = self.engine.session().read(label) else { return Ok(()) };
-        self.memory.keep(self.engine.session()).await?;
-        self.recorder.note(Note::of_cell(cell.clone(), session, Fact::LabelsRose(risen))).await
+        let reading = self.reading.lock().await;
+        let before = self.engine.session().label();
+        if before.join(label) == before {
+            return Ok(());
+        }
+        drop(reading);
+        // By a task of its own: whoever reads may leave in the middle, and what it read must be remembered all the same.
+        let (gate, cell) = (self.clone(), cell.clone());
+        let remembered = tokio::spawn(async move {
+            let _reading = gate.reading.lock().await;
+            let Some(risen) = gate.engine.session().read(label) else { return Ok(()) };
+            gate.memory.keep(gate.engine.session()).await?;
+            gate.recorder.note(Note::of_cell(cell, session, Fact::LabelsRose(risen))).await
+        });
+        remembered.await.unwrap_or(Err(AuditError::Stopped))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use nanoclaw_audit::Options;
+    use nanoclaw_config::{DataClass, Trust};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_read_is_remembered_though_the_reader_leaves() {
+        let directory = tempfile::tempdir().unwrap();
+        let recorder = Recorder::open(Options::new(directory.path().join("log"))).unwrap();
+        let cell = CellId::parse("a").unwrap();
+        let memory = Memory::at(directory.path().join("a.json"));
+        let engine = Arc::new(Engine::new(cell.clone(), Vec::new()));
+        let gate = Gate::new(engine, recorder, Desk::closed(), memory.clone());
+        let label = Label { trust: Trust::Untrusted, data: DataClass::Secret };
+        let session = SessionId::from_random([0; 16]);
+        tokio::select! {
+            biased;
+            _ = gate.read(&cell, session, label) => {}
+            () = tokio::task::yield_now() => {}
+        }
+        let log = directory.path().join("log/audit.jsonl");
+        while !std::fs::read_to_string(&log).unwrap_or_default().contains("labels_rose") {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(memory.resume().unwrap().label(), label);
+        assert_eq!(gate.engine().session().label(), label);
     }
 }
