@@ -6,7 +6,6 @@
 
 mod claims;
 mod keys;
-mod strict;
 
 use std::collections::BTreeSet;
 
@@ -14,6 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use nanoclaw_config::Oidc;
+use nanoclaw_request::json;
 use nanoclaw_vault::jws::Algorithm;
 use serde_json::{Map, Value};
 
@@ -184,11 +184,14 @@ fn decode(text: &str) -> Result<Vec<u8>, OidcError> {
 }
 
 /// Reads an object in which every name stands once.
-fn object(json: &[u8], most: usize) -> Result<Map<String, Value>, OidcError> {
-    if json.len() > most {
+fn object(text: &[u8], most: usize) -> Result<Map<String, Value>, OidcError> {
+    if text.len() > most {
         return Err(OidcError::TooLong(most));
     }
-    strict::object(json).ok_or(OidcError::Form("it is not a JSON object in which each name stands once"))
+    match json::strict(text) {
+        Some(Value::Object(object)) => Ok(object),
+        _ => Err(OidcError::Form("it is not a JSON object in which each name stands once")),
+    }
 }
 
 fn text<'v>(object: &'v Map<String, Value>, name: &str) -> Option<&'v str> {

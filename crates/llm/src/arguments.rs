@@ -1,10 +1,7 @@
-//! The arguments of a call, read in one way or not at all: where a key stands twice, one reader takes the first and another
-//! the last.
+//! The arguments of a call, read in one way or not at all.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use nanoclaw_request::json;
+use serde_json::Value;
 
 /// Most arguments of one call that are looked at one by one; a call with more cannot be read in one way only.
 const MOST_ARGUMENTS: usize = 256;
@@ -16,98 +13,9 @@ pub(crate) fn read(text: &str) -> Option<Vec<(String, Value)>> {
     if text.trim().is_empty() {
         return Some(Vec::new());
     }
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let pairs = reader.deserialize_map(Pairs).ok()?;
-    reader.end().ok()?;
-    Some(pairs)
-}
-
-/// Any JSON; `None` also where a key stands twice in it.
-pub(crate) fn json(text: &str) -> Option<Value> {
-    serde_json::from_str::<Once>(text).ok().map(|Once(value)| value)
-}
-
-struct Pairs;
-
-impl<'de> Visitor<'de> for Pairs {
-    type Value = Vec<(String, Value)>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut pairs: Vec<(String, Value)> = Vec::new();
-        while let Some((key, Once(value))) = map.next_entry::<String, Once>()? {
-            if pairs.len() == MOST_ARGUMENTS || pairs.iter().any(|(seen, _)| *seen == key) {
-                return Err(A::Error::custom("too many arguments, or one twice"));
-            }
-            pairs.push((key, value));
-        }
-        Ok(pairs)
-    }
-}
-
-/// A value in which no key stands twice.
-struct Once(Value);
-
-impl<'de> Deserialize<'de> for Once {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Value;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
-
-            fn visit_unit<E: Error>(self) -> Result<Value, E> {
-                Ok(Value::Null)
-            }
-
-            fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
-                Ok(value.into())
-            }
-
-            fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
-                Ok(value.into())
-            }
-
-            fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
-                Ok(value.into())
-            }
-
-            fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-                Ok(value.into())
-            }
-
-            fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
-                Ok(value.into())
-            }
-
-            fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
-                Ok(value.into())
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
-                let mut items = Vec::new();
-                while let Some(Once(item)) = list.next_element()? {
-                    items.push(item);
-                }
-                Ok(Value::Array(items))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-                let mut fields = Map::new();
-                while let Some((key, Once(value))) = map.next_entry::<String, Once>()? {
-                    if fields.insert(key, value).is_some() {
-                        return Err(A::Error::custom("a key stands twice"));
-                    }
-                }
-                Ok(Value::Object(fields))
-            }
-        }
-        deserializer.deserialize_any(Any).map(Once)
+    match json::strict(text.as_bytes())? {
+        Value::Object(fields) if fields.len() <= MOST_ARGUMENTS => Some(fields.into_iter().collect()),
+        _ => None,
     }
 }
 
@@ -140,6 +48,9 @@ mod tests {
         ] {
             assert_eq!(read(text), None, "{text}");
         }
-        assert_eq!((json(r#"[{"a": 1, "a": 2}]"#), json(r#"[{"a": 1}]"#)), (None, Some(json!([{ "a": 1 }]))));
+        let many =
+            |count: usize| json!((0..count).map(|n| (n.to_string(), json!(n))).collect::<serde_json::Map<_, _>>());
+        assert_eq!(read(&many(MOST_ARGUMENTS).to_string()).map(|pairs| pairs.len()), Some(MOST_ARGUMENTS));
+        assert_eq!(read(&many(MOST_ARGUMENTS + 1).to_string()), None);
     }
 }

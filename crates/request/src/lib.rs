@@ -9,6 +9,7 @@
 mod action;
 mod host;
 mod ids;
+pub mod json;
 mod refusal;
 
 pub use action::{

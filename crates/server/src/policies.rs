@@ -65,14 +65,17 @@ fn unreadable(path: &Path, error: &io::Error) -> WrittenError {
 /// What `config` and the policies of its files amount to.
 pub fn generation(config: &Config, written: Arc<Written>) -> Generation {
     let empty = Generation::new(written, config.labels.clone(), config.rule_sets.clone());
-    config.agents.iter().fold(empty, |generation, agent| generation.with_cell(agent.id.clone(), rules(config, agent)))
+    config
+        .agents
+        .iter()
+        .fold(empty, |generation, agent| generation.with_cell(agent.id.clone(), rules(agent, access(config, agent))))
 }
 
-/// What `config` says about an agent of it.
-fn rules(config: &Config, agent: &Agent) -> CellRules {
+/// What the cell of `agent`, which may do `models` with models, is decided on by.
+pub(crate) fn rules(agent: &Agent, models: Option<ModelAccess>) -> CellRules {
     CellRules {
         networks: agent.allowed_networks.clone(),
-        models: access(config, agent),
+        models,
         rule_sets: agent.rule_sets.clone(),
         mounts: agent.mounts.iter().map(|mount| mount.target.clone()).collect(),
     }
@@ -91,11 +94,11 @@ pub(crate) fn generation_beside(config: &Config, written: Arc<Written>, started:
         |id: &CellId| started.agents.iter().find(|agent| agent.id == *id).and_then(|agent| access(started, agent));
     let empty = Generation::new(written, config.labels.clone(), config.rule_sets.clone());
     config.agents.iter().fold(empty, |generation, agent| {
-        let mut rules = rules(config, agent);
-        if let (Some(access), Some(own)) = (&mut rules.models, own(&agent.id)) {
+        let mut models = access(config, agent);
+        if let (Some(access), Some(own)) = (&mut models, own(&agent.id)) {
             access.model = own.model;
         }
-        generation.with_cell(agent.id.clone(), rules)
+        generation.with_cell(agent.id.clone(), rules(agent, models))
     })
 }
 

@@ -1,9 +1,7 @@
 //! Arguments of tools, read so that nobody can read them in another way.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use nanoclaw_request::json;
+use serde_json::{Map, Value};
 
 /// The first whole number that a reader with floating-point numbers may take for another one.
 const UNSAFE_INTEGER: f64 = 9_007_199_254_740_992.0;
@@ -15,79 +13,18 @@ pub(super) fn canonical(text: &str) -> Option<Value> {
     if text.trim().is_empty() {
         return Some(Value::Object(Map::new()));
     }
-    let Strict(mut value) = serde_json::from_str(text).ok()?;
+    let mut value = json::strict(text.as_bytes())?;
     value.sort_all_objects();
-    value.is_object().then_some(value)
+    (value.is_object() && numbers_are_safe(&value)).then_some(value)
 }
 
-/// A value that can be read in one way only.
-struct Strict(Value);
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader).map(Strict)
+fn numbers_are_safe(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.as_f64().is_some_and(|number| number.abs() < UNSAFE_INTEGER),
+        Value::Array(items) => items.iter().all(numbers_are_safe),
+        Value::Object(fields) => fields.values().all(numbers_are_safe),
+        _ => true,
     }
-}
-
-struct Reader;
-
-impl<'de> Visitor<'de> for Reader {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON that can be read in one way only")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
-        safe(value as f64).map(|()| value.into())
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
-        safe(value as f64).map(|()| value.into())
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        safe(value)?;
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("no finite number"))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut array = Vec::new();
-        while let Some(Strict(item)) = items.next_element()? {
-            array.push(item);
-        }
-        Ok(Value::Array(array))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some((key, Strict(value))) = fields.next_entry::<String, _>()? {
-            if object.insert(key, value).is_some() {
-                return Err(A::Error::custom("a key stands there twice"));
-            }
-        }
-        Ok(Value::Object(object))
-    }
-}
-
-fn safe<E: Error>(value: f64) -> Result<(), E> {
-    if value.abs() < UNSAFE_INTEGER { Ok(()) } else { Err(E::custom("a number that not every reader can hold")) }
 }
 
 #[cfg(test)]

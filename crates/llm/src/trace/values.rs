@@ -1,8 +1,7 @@
 //! The texts in a value.
 
+use nanoclaw_request::json;
 use serde_json::Value;
-
-use crate::arguments;
 
 /// How often a text that is JSON itself is looked into, one in the other.
 const MOST_NESTING: usize = 4;
@@ -48,7 +47,7 @@ fn gather(value: &Value, nesting: usize, leaves: &mut Vec<Leaf>) {
 fn inner(text: &str) -> Option<Value> {
     let text = text.trim();
     let holds = text.starts_with(['{', '[']) && text.ends_with(['}', ']']);
-    holds.then(|| arguments::json(text)).flatten()
+    holds.then(|| json::strict(text.as_bytes())).flatten()
 }
 
 /// Whether a key only names a field. Anything else may be an address.

@@ -133,8 +133,8 @@ fn policies_of_files_are_probed_with_what_they_name() {
             "a exec /usr/bin/nc deny allow",
         ),
         (
-            r#"forbid(principal, action == Action::"file_write", resource) when { resource.path like "/work/secret/*" };"#,
-            "a file_write /work/secret/x deny allow",
+            r#"forbid(principal, action == Action::"file_write", resource) when { resource.path like "/srv/secret/*" };"#,
+            "a file_write /srv/secret/x deny allow",
         ),
         (
             r#"@ask("is this meant?") forbid(principal, action == Action::"tool_call", resource == Tool::"pay");"#,

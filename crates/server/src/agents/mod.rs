@@ -11,12 +11,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use nanoclaw_config::{Agent, AgentKind, Config, Mount, MountMode, SandboxMode};
-use nanoclaw_policy::CellRules;
 use nanoclaw_sandbox::{CellSpec, Fittings};
 
 use crate::cell::{Order, host_services};
 use crate::model_door;
 use crate::plane::Plane;
+use crate::policies;
 use crate::state::State;
 
 /// Where an agent works.
@@ -133,13 +133,7 @@ pub(crate) fn fit(plane: &Plane, agent: &Agent, mode: SandboxMode) -> Result<Fit
     };
     // What the configuration says has the last word.
     spec.env.extend(agent.env.clone());
-    let rules = CellRules {
-        networks: agent.allowed_networks.clone(),
-        models,
-        rule_sets: agent.rule_sets.clone(),
-        mounts: agent.mounts.iter().map(|mount| mount.target.clone()).collect(),
-    };
-    Ok(Fitted { order: Order { spec, rules }, speech })
+    Ok(Fitted { order: Order { spec, rules: policies::rules(agent, models) }, speech })
 }
 
 /// Makes the order for the cell of an agent that is not spoken to.

@@ -92,7 +92,7 @@ fn attacks_and_what_a_policy_forbids_are_never_proposed() {
         refusal(5, "net_connect", "db.example.com:5432", "protocol-not-allowed", ""),
         refusal(6, "tool_call", "forbidden_by_file", "tool-not-allowed", ""),
         refusal(7, "syscall", "mount", "syscall-not-allowed", ""),
-        refusal(8, "exec", "/work/x", "exec-not-allowed", ""),
+        refusal(8, "exec", "/srv/x", "exec-not-allowed", ""),
         refusal(9, "net_datagram", "8.8.8.8:53", "datagram-not-allowed", ""),
         refusal(10, "model_call", "elsewhere/model", "model-not-allowed", ""),
     ];
