@@ -118,3 +118,48 @@ fn an_agent_is_told_in_words_what_ran_out() {
     assert!(error.contains("tokens_per_month of agent `worker` is used up"), "{events:#?}");
     assert!(provider.requests().is_empty());
 }
+
+#[test]
+fn a_policy_sees_what_is_left_of_a_budget() {
+    let (host, provider) = (Host::new(), Provider::start());
+    host.write(
+        "p.cedar",
+        r#"@id("frugal") @help("wait for tomorrow")
+        forbid(principal, action == Action::"model_call", resource) when { context.budget_left < 70 };"#,
+    );
+    host.write("three.py", THREE);
+    let config = provider.configure(
+        &host,
+        "policies: [./p.cedar]
+agents:
+  - { id: asker, command: [python3, /opt/three.py], model: main/some-model, budget: { tokens_per_month: 1000 }, mounts: [{ source: ./three.py, target: /opt/three.py }] }
+",
+    );
+    host.write("c.yaml", config);
+    let finished = host.nanoclaw(["run", "-c", "c.yaml", "--name", "asker"]);
+    let output = finished.good();
+    let results: Vec<&str> = output.lines().collect();
+    // Each uses 150; what it reserves for its own answer counts too.
+    assert_eq!(results.len(), 3, "{results:#?}");
+    assert_eq!(results[..2], ["ok", "ok"], "{results:#?}");
+    assert!(results[2].starts_with("403 ") && results[2].contains("wait for tomorrow"), "{results:#?}");
+    assert_eq!(provider.requests().len(), 2, "what is refused is never sent");
+    let refused = host.records_of("model_call").into_iter().rfind(|record| record["result"] == "denied").unwrap();
+    assert_eq!(refused["policy_ids"], serde_json::json!(["frugal"]), "{refused:#}");
+}
+
+/// Asks three times, one after another, and prints how each went.
+const THREE: &str = r#"
+import json, urllib.error, urllib.request
+for _ in range(3):
+    body = json.dumps({"model": "default", "max_tokens": 50,
+                       "messages": [{"role": "user", "content": "TOKENS 100 50\nSAY x"}]}).encode()
+    request = urllib.request.Request("http://llm.nanoclaw.internal/v1/chat/completions", body,
+                                     {"content-type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            json.load(answer)
+            print("ok")
+    except urllib.error.HTTPError as error:
+        print(error.code, json.load(error)["error"]["message"])
+"#;

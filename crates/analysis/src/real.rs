@@ -51,10 +51,13 @@ const NOT_PUBLIC: &[&str] = &[
     "ff00::/8",
 ];
 
+const BUDGET: &str = "context.budget_left >= 0 && context.budget_left <= 100";
+
 const MODEL: &[&str] = &[
     r#"["chat", "responses", "messages", "embeddings", "count-tokens", "list"].contains(context.operation)"#,
     r#"context.operation != "list" || resource.name == """#,
     "context.messages >= 0 && context.reserved_tokens >= 0",
+    BUDGET,
 ];
 
 /// Conditions that hold for every question about `action` that is ever asked.
@@ -77,6 +80,7 @@ pub(crate) fn always(action: &str) -> Vec<String> {
             vec![port, "resource.literal".to_owned(), "context.protocol >= 0 && context.protocol <= 255".to_owned()]
         }
         "model_call" => MODEL.iter().map(|&text| text.to_owned()).collect(),
+        "tool_call" => vec![BUDGET.to_owned()],
         _ => Vec::new(),
     };
     let host = is_about_hosts(action).then(|| HOST.iter().map(|&text| text.to_owned()));
@@ -115,9 +119,11 @@ pub(crate) fn askable(action: &str) -> &'static [&'static str] {
         "exec" => &[r#"context.executable && resource.path like "/*""#],
         "syscall" => &[r#"resource.name != """#],
         "model_call" => &[
+            "context.budget_left == 100",
             r#"context.operation == "chat" && !context.stream && context.messages == 1 && context.reserved_tokens == 0 && resource.name != "" && resource.name != "default""#,
         ],
         "tool_call" => &[
+            "context.budget_left == 100",
             r#"resource.readable && resource.name != "" && context.from_user.isEmpty() && context.from_untrusted.isEmpty()"#,
         ],
         _ => &[],

@@ -92,6 +92,8 @@ impl ModelDoor {
     /// A door for the cell that `cell` identifies, at `gate`. `access` is what it may do, with its own
     /// model filled in ([`Models::access`]).
     pub fn new(models: &Models, id: CellId, access: ModelAccess, cell: CellSockets, gate: Gate) -> Self {
+        let (budgets, spender) = (models.shared.budgets.clone(), id.clone());
+        gate.engine().session().spends(move || budgets.left(&spender));
         Self {
             door: Arc::new(Door {
                 shared: Arc::clone(&models.shared),

@@ -298,6 +298,9 @@ impl Asker<'_> {
             let untrusted = truth(label.trust == Trust::Untrusted);
             context.push(("session", record(vec![("untrusted", untrusted), ("data", data(label))])?));
         }
+        if self.mentions.budget && matches!(action, "model_call" | "tool_call") {
+            context.push(("budget_left", RestrictedExpression::new_long(self.session.budget_left().into())));
+        }
         if self.mentions.now {
             let now = self.now.to_zoned(TimeZone::UTC);
             let long = |value: i8| RestrictedExpression::new_long(value.into());

@@ -100,6 +100,8 @@ pub(crate) struct Mentions {
     pub(crate) now: bool,
     /// What users said.
     pub(crate) said: bool,
+    /// How much is left of budgets.
+    pub(crate) budget: bool,
     /// Where the texts in the arguments of calls come from.
     pub(crate) values: bool,
 }
@@ -112,6 +114,7 @@ impl Mentions {
             labels: ["session", "trusted", "data"].iter().any(|word| text.contains(word)),
             now: text.contains("now"),
             said: text.contains("said"),
+            budget: text.contains("budget_left"),
             values: ["vouched", "from_user", "from_untrusted"].iter().any(|word| text.contains(word)),
         }
     }
@@ -122,6 +125,7 @@ impl Mentions {
             labels: self.labels || other.labels,
             now: self.now || other.now,
             said: self.said || other.said,
+            budget: self.budget || other.budget,
             values: self.values || other.values,
         }
     }

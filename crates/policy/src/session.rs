@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use nanoclaw_config::{DataClass, Label, Trust};
 use tokio::sync::watch;
@@ -21,6 +22,16 @@ pub const NOTHING_READ: Label = Label { trust: Trust::Trusted, data: DataClass::
 pub struct Session {
     label: watch::Sender<Label>,
     state: Mutex<State>,
+    purse: OnceLock<Purse>,
+}
+
+/// Who knows what is left of the cell's budgets.
+struct Purse(Box<dyn Fn() -> u8 + Send + Sync>);
+
+impl fmt::Debug for Purse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Purse")
+    }
 }
 
 #[derive(Debug, Default)]
@@ -40,7 +51,7 @@ impl Default for Session {
 impl Session {
     /// One that has read so much in earlier runs.
     pub fn resumed(label: Label) -> Self {
-        Self { label: watch::Sender::new(label), state: Mutex::default() }
+        Self { label: watch::Sender::new(label), state: Mutex::default(), purse: OnceLock::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -106,6 +117,17 @@ impl Session {
             said = if said.is_empty() { words } else { format!("{words}\n{said}") };
         }
         said
+    }
+
+    /// Says who knows how much is left of the budgets that the cell spends from, in percent of the scarcest. Only the first
+    /// who says so is asked.
+    pub fn spends(&self, left: impl Fn() -> u8 + Send + Sync + 'static) {
+        self.purse.get_or_init(|| Purse(Box::new(left)));
+    }
+
+    /// How much is left, in percent of the scarcest; all of it where there is no budget.
+    pub(crate) fn budget_left(&self) -> u8 {
+        self.purse.get().map_or(100, |Purse(left)| left())
     }
 
     /// `who` has a turn under way until what this gives is dropped.

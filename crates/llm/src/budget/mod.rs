@@ -171,6 +171,22 @@ impl Budgets {
         limits.into_iter().any(bounds)
     }
 
+    /// What is left of the budgets of `cell`, in percent of the scarcest of their limits on tokens and money, rounded down;
+    /// what is reserved is used.
+    pub fn left(&self, cell: &CellId) -> u8 {
+        self.left_at(cell, Timestamp::now())
+    }
+
+    fn left_at(&self, cell: &CellId, now: Timestamp) -> u8 {
+        let mut book = self.book();
+        let (now, concerned) = (now.max(book.latest), book.concerned(cell));
+        let left = book.accounts_mut(&concerned).map(|account| {
+            account.used.advance(now);
+            account.left()
+        });
+        left.min().unwrap_or(100)
+    }
+
     /// Reserves what a call of `cell` may use at most. `model` is for the message.
     ///
     /// # Errors
@@ -291,6 +307,25 @@ fn bring_back(changes: &mut [Change], now: Timestamp) -> Option<String> {
 }
 
 impl Account {
+    /// In percent of the scarcest limit on tokens and money.
+    fn left(&self) -> u8 {
+        let Budget { tokens_per_minute, tokens_per_hour, tokens_per_day, tokens_per_month, .. } = self.limits;
+        let Budget { usd_per_hour, usd_per_day, usd_per_month, .. } = self.limits;
+        let used = &self.used;
+        let (minute, hour, day, month) = (used.minute().count, used.hour().count, used.day().count, used.month().count);
+        let tokens = [
+            (tokens_per_minute, minute.tokens()),
+            (tokens_per_hour, hour.tokens()),
+            (tokens_per_day, day.tokens()),
+            (tokens_per_month, month.tokens()),
+        ];
+        let money = [(usd_per_hour, hour.money()), (usd_per_day, day.money()), (usd_per_month, month.money())];
+        let money = money.map(|(limit, used)| (limit.map(|limit| limit.0), used));
+        let percent = |most: u64, used: u64| u128::from(most.saturating_sub(used)) * 100 / u128::from(most.max(1));
+        let left = tokens.into_iter().chain(money).filter_map(|(most, used)| Some(percent(most?, used)));
+        left.min().and_then(|left| u8::try_from(left).ok()).unwrap_or(100)
+    }
+
     fn check(&self, needs: Count, priced: bool, model: &str) -> Result<(), Exhausted> {
         let limits = &self.limits;
         let money = [limits.usd_per_hour, limits.usd_per_day, limits.usd_per_month].iter().any(Option::is_some);

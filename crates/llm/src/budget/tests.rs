@@ -70,6 +70,22 @@ fn what_was_not_used_is_given_back_and_what_was_used_stays() {
 }
 
 #[test]
+fn what_is_left_is_that_of_the_scarcest_limit() {
+    let directory = tempfile::tempdir().unwrap();
+    let fleet = Budget { usd_per_month: Some(NanoUsd(1000)), ..Budget::default() };
+    let own = Budget { tokens_per_hour: Some(300), requests_per_minute: Some(1), ..Budget::default() };
+    let budgets = open(directory.path(), fleet, Budget::default(), own);
+    let left = |cell_id: &str, at_time: &str| budgets.left_at(&cell(cell_id), at(at_time));
+    assert_eq!((left("a", NOON), left("nobody", NOON)), (100, 100));
+    let estimate = Estimate { tokens: 100, cost: Some(NanoUsd(100)) };
+    budgets.reserve_at(&cell("a"), estimate, "m", at(NOON)).unwrap().settle(101, NanoUsd(250));
+    assert_eq!((left("a", NOON), left("nobody", NOON)), (66, 75));
+    assert_eq!(left("a", "2126-05-05T13:00:00Z"), 75, "another hour, the same month");
+    budgets.reserve_at(&cell("a"), estimate, "m", at("2126-05-05T13:00:00Z")).unwrap().settle(900, NanoUsd(250));
+    assert_eq!(left("a", "2126-05-05T13:00:00Z"), 0);
+}
+
+#[test]
 fn a_clock_that_is_put_back_gives_nothing_back() {
     let directory = tempfile::tempdir().unwrap();
     let own = Budget { tokens_per_minute: Some(10), ..Budget::default() };
