@@ -168,7 +168,13 @@ fn action(number: usize) -> Result<Action> {
         }),
         3..=5 => {
             let path = format!("/v1/things/{number}");
-            Action::Http(HttpRequest { connection: destination.clone(), host: destination, method: text("GET"), path })
+            Action::Http(HttpRequest {
+                connection: destination.clone(),
+                host: destination,
+                method: text("GET"),
+                path,
+                query: None,
+            })
         }
         6..=7 => Action::ToolCall(ProposedCall {
             tool: format!("tool-{}", number % (TOOLS + 4)),

@@ -3,9 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::fleet::Fleet;
 use crate::provider::Provider;
-use crate::support::{Finished, Host};
+use crate::support::{Finished, Host, finish};
 
 /// Asks a model for a call of the tool `look`, and says the status, the code of a refusal, and the calls.
 const TRY: &str = r#"
@@ -88,23 +87,54 @@ agents:
 #[test]
 fn people_steer_agents_where_no_policy_forbids_it() {
     let host = Host::new();
-    host.write(
-        "p.cedar",
-        "@id(\"keep\") forbid(principal, action == Action::\"agent_manage\", resource == Agent::\"one\") when { context.operation == \"stop\" };",
-    );
-    let fleet = Fleet::up_on(
+    let verbs = ["logs", "exec", "turn", "sessions", "reset-labels", "stop"];
+    let forbid = |verb: &str| {
+        format!(
+            "@id(\"no-{verb}\") forbid(principal, action == Action::\"agent_manage\", resource == Agent::\"one\") when {{ context.operation == \"{verb}\" }};\n"
+        )
+    };
+    host.write("p.cedar", verbs.map(forbid).concat());
+    let provider = Provider::start();
+    let fleet = provider.fleet(
         host,
-        "policies: [./p.cedar]\nagents: [{ id: one, command: [sleep, '1000'] }, { id: two, command: [sleep, '1000'] }]\n",
+        "policies: [./p.cedar]\nagents: [{ id: one, kind: builtin, tools: { allow: [] } }, { id: two, kind: builtin, tools: { allow: [] } }]\n",
     );
     fleet.phase("one", "running");
     fleet.phase("two", "running");
-    let refused = fleet.ask(&["stop", "one"]);
-    assert_ne!(refused.code(), Some(0), "{refused:?}");
-    assert!(refused.stderr.contains("is denied by keep"), "{refused:?}");
-    fleet.ask(&["exec", "one", "--", "true"]).good();
-    fleet.ask(&["stop", "two"]).good();
+    let steer = |verb: &str, agent: &str| match verb {
+        "exec" => fleet.ask(&["exec", agent, "--", "true"]),
+        "turn" => fleet.ask(&["ask", agent, "SAY hello"]),
+        "sessions" => finish(fleet.host.prepare(["chat", agent]), b"/sessions\n"),
+        "reset-labels" => fleet.ask(&["labels", "reset", agent]),
+        verb => fleet.ask(&[verb, agent]),
+    };
+    for verb in verbs {
+        let refused = steer(verb, "one");
+        assert!(refused.stderr.contains(&format!("is denied by no-{verb}")), "{verb}: {refused:?}");
+        steer(verb, "two").good();
+    }
     let denied: Vec<Value> =
         fleet.host.records_of("agent_manage").into_iter().filter(|record| record["result"] == "denied").collect();
-    assert_eq!(denied.len(), 1, "{denied:#?}");
-    assert_eq!(denied[0]["policy_ids"], json!(["keep"]), "{:#}", denied[0]);
+    let by: Vec<Value> = denied.iter().map(|record| record["policy_ids"].clone()).collect();
+    assert_eq!(by, verbs.map(|verb| json!([format!("no-{verb}")])), "{denied:#?}");
+}
+
+/// What stands in the configuration to start by itself asks too, and whoever set it up hears what became of it.
+#[test]
+fn turns_start_by_themselves_where_no_policy_forbids_it() {
+    let host = Host::new();
+    host.write(
+        "p.cedar",
+        "@id(\"quiet\") forbid(principal == Trigger::\"agents.one.schedule[0]\", action == Action::\"agent_manage\", resource);",
+    );
+    let agent = |id: &str| {
+        format!("{{ id: {id}, kind: builtin, tools: {{ allow: [] }}, schedule: [{{ every: 1s, prompt: SAY tick }}] }}")
+    };
+    let provider = Provider::start();
+    let fleet = provider.fleet(host, &format!("policies: [./p.cedar]\nagents: [{}, {}]\n", agent("one"), agent("two")));
+    fleet.logs("two", "[agents.two.schedule[0]] tick");
+    fleet.logs("one", "[agents.one.schedule[0]] refused: ");
+    assert!(!fleet.ask(&["logs", "one"]).text().contains("tick"));
+    let denied = fleet.host.records_of("agent_manage").into_iter().find(|record| record["result"] == "denied");
+    assert_eq!(denied.unwrap()["policy_ids"], json!(["quiet"]));
 }

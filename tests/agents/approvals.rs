@@ -193,15 +193,15 @@ fn what_is_denied_or_not_answered_in_time_is_not_done_and_the_agent_hears_why() 
 
 #[test]
 fn four_eyes_are_those_of_two_people() {
-    let Some(desk) = Desk::new("{ wait: 5m, people: 2 }", AGENTS) else { return };
-    let waiting = desk.pays("clerk", ARGUMENTS);
+    // It asks by itself: whoever has it ask is none of them.
+    let command = json!(["python3", "-c", ASK, ARGUMENTS]);
+    let clerk = format!("agents: [{{ id: clerk, command: {command}, model: fast, tools: {{ allow: [pay] }} }}]\n");
+    let Some(desk) = Desk::new("{ wait: 5m, people: 2 }", &clerk) else { return };
     let (id, digest) = desk.question();
     let approve = ["approve", &id, "--digest", &digest];
     assert_eq!(desk.owner(&approve).good(), "counted; 1 more must approve\n");
     fails(&desk.owner(&approve), &format!("`uid:{NOBODY}` has approved question `{id}` already"));
-    assert_eq!(waiting.text(), "");
     assert_eq!(desk.root(&approve).good(), "approved\n");
-    assert_eq!(decided(waiting), json!({ "allowed": true }));
     let call = &desk.records("tool_call", 1)[0];
     assert_eq!(call["approved_by"], json!([format!("operator:{NOBODY}"), "operator:0"]));
 }
@@ -220,6 +220,58 @@ fn whoever_asked_for_a_turn_approves_nothing_in_it() {
     assert_eq!(desk.root(&approve).good(), "approved\n");
     assert!(asking.finish().good().contains("forty-two"));
     assert!(desk.provider.requests().len() >= 2, "the model heard what came of it");
+}
+
+#[test]
+fn whoever_runs_a_program_in_an_agent_approves_nothing_that_it_asks_for() {
+    let Some(desk) = Desk::new("{ wait: 5m }", AGENTS) else { return };
+    let waiting = desk.pays("clerk", ARGUMENTS);
+    let (id, digest) = desk.question();
+    let approve = ["approve", &id, "--digest", &digest];
+    fails(&desk.owner(&approve), "nobody approves what they asked for themselves; somebody else must");
+    assert_eq!(desk.root(&approve).good(), "approved\n");
+    assert_eq!(decided(waiting), json!({ "allowed": true }));
+    // Whoever sets something going and leaves has asked for it too.
+    let left = ["exec", "clerk", "--", "sh", "-c", "python3 -c \"$0\" \"$1\" > /tmp/said 2>&1 &", ASK, ARGUMENTS];
+    desk.fleet.ask(&left).good();
+    let (id, digest) = desk.question();
+    fails(&desk.owner(&["approve", &id, "--digest", &digest]), "nobody approves what they asked for themselves");
+    desk.root(&["deny", &id]).good();
+}
+
+#[test]
+fn a_person_alone_approves_what_they_asked_for_where_the_configuration_says_so() {
+    let Some(desk) = Desk::new("{ wait: 5m, own: true }", AGENTS) else { return };
+    let waiting = desk.pays("clerk", ARGUMENTS);
+    let (id, digest) = desk.question();
+    assert_eq!(desk.owner(&["approve", &id, "--digest", &digest]).good(), "approved\n");
+    assert_eq!(decided(waiting), json!({ "allowed": true }));
+    let asked = &desk.records("approval_asked", 1)[0];
+    assert!(text(asked, "detail").ends_with(&format!("for uid:{NOBODY}")), "{asked}");
+}
+
+#[test]
+fn what_was_denied_is_not_asked_again_at_once() {
+    let Some(desk) = Desk::new("{ wait: 5m }", AGENTS) else { return };
+    let waiting = desk.pays("clerk", ARGUMENTS);
+    let (id, _) = desk.question();
+    desk.root(&["deny", &id]).good();
+    assert_eq!(decided(waiting)["allowed"], false);
+    let reason = text(&decided(desk.pays("clerk", r#"{ "amount": 10, "to": "DE02" }"#)), "reason");
+    assert_eq!(reason, "payments need a person; `uid:0` has denied the same, and nobody is asked again so soon");
+    for amount in 1..5 {
+        let waiting = desk.pays("clerk", &format!("{{\"amount\": {amount}}}"));
+        let (id, _) = desk.question();
+        desk.root(&["deny", &id]).good();
+        assert_eq!(decided(waiting)["allowed"], false);
+    }
+    let told = decided(desk.pays("clerk", r#"{"amount": 5}"#));
+    assert!(text(&told, "reason").contains("5 questions of agent clerk in a row were denied"), "{told}");
+    assert_eq!(desk.records("approval_asked", 5).len(), 5);
+    let other = desk.pays("other", ARGUMENTS);
+    let (id, digest) = desk.question();
+    desk.root(&["approve", &id, "--digest", &digest]).good();
+    assert_eq!(decided(other), json!({ "allowed": true }));
 }
 
 #[test]
@@ -345,6 +397,31 @@ fn on_a_terminal_the_question_is_shown_before_it_is_approved() {
         assert_eq!(terminal.wait(child), Some(status), "{}", terminal.text());
     }
     assert_eq!(decided(waiting), json!({ "allowed": true }));
+}
+
+#[test]
+fn all_that_waits_is_answered_one_after_the_other() {
+    let Some(desk) = Desk::new("{ wait: 5m }", AGENTS) else { return };
+    fails(&desk.root(&["answer"]), "nobody is there to be asked");
+    let first = desk.pays("clerk", &json!({ "note": "x".repeat(200), "to": "DE02" }).to_string());
+    desk.questions(1);
+    let second = desk.pays("other", ARGUMENTS);
+    desk.questions(2);
+    let terminal = Terminal::new(60, 80);
+    let child = terminal.start(&desk.prepare_root(&["answer"]));
+    terminal.shows("anything else leaves it");
+    let screen = terminal.text();
+    assert!(screen.contains("          … xxx"), "what is broken is marked: {screen}");
+    terminal.type_keys("d\r");
+    terminal.shows("why, for the agent and the log");
+    terminal.type_keys("not today\r");
+    terminal.shows("denied");
+    terminal.shows("tool_call pay\r\n            \"amount\": 10");
+    terminal.type_keys("y\r");
+    terminal.shows("nothing else waits");
+    assert_eq!(terminal.wait(child), Some(0), "{}", terminal.text());
+    assert_eq!(text(&decided(first), "reason"), "payments need a person; `uid:0` denied it: not today");
+    assert_eq!(decided(second), json!({ "allowed": true }));
 }
 
 #[test]

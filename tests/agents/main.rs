@@ -18,6 +18,7 @@ mod fleet;
 
 mod actions;
 mod approvals;
+mod asked;
 mod budgets;
 mod builtin;
 mod clients;

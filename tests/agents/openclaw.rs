@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::builtin::{answer, of, turn};
-use crate::fleet::children;
+use crate::fleet::{Fleet, children};
 use crate::keys::{descendants, holds};
 use crate::provider::{KEY, Provider};
 use crate::support::{Host, skip};
@@ -108,4 +108,45 @@ fn openclaw_and_the_builtin_agent_work_side_by_side() {
     }
     let status = fleet.until("claw", |status| status["phase"] == "running");
     assert!(status["memory_bytes"].as_u64().unwrap() > 0);
+}
+
+/// Otherwise OpenClaw calls most of its tools through one, and policies would see only that one's name.
+#[test]
+fn openclaw_calls_each_tool_by_its_own_name_where_policies_speak_of_tools() {
+    let Some(host) = Host::limited() else { return };
+    let Some(directory) = installation(&host) else { return };
+    let provider = Provider::start();
+    let agents = format!(
+        "agents: [{{ id: claw, kind: openclaw, openclaw: {}, model: main/some-model }}]\n",
+        directory.display()
+    );
+    let policy =
+        "@id(\"no-fetch\") forbid(principal, action == Action::\"tool_call\", resource == Tool::\"web_fetch\");";
+    host.write("p.cedar", policy);
+    let governed = provider.configure(&host, &format!("policies: [./p.cedar]\n{agents}"));
+    let (direct, through) = (
+        "CALL web_fetch {\"url\": \"http://a.test/\"}",
+        "CALL tool_call {\"id\": \"web_fetch\", \"args\": {\"url\": \"http://a.test/\"}}",
+    );
+
+    // Nothing speaks of tools, until a policy comes: then those that came without it may not be gone around.
+    let fleet = provider.fleet(host, &agents);
+    assert_eq!(of(&turn(&fleet, "claw", through, &[]), "tool_call").len(), 1);
+    fleet.host.write("fleet.yaml", &governed);
+    let said = fleet.ask(&["reload"]).good();
+    assert!(said.contains("tools (by which names they are called)"), "{said}");
+    let refused = turn(&fleet, "claw", through, &[]);
+    assert!(of(&refused, "tool_call").is_empty(), "{refused:#?}");
+    let reason = of(&refused, "refused")[0]["reason"].as_str().unwrap();
+    assert!(reason.contains("is denied by agents.claw.tools.each-by-its-own-name"), "{reason}");
+    fleet.ask(&["down"]).good();
+    let (host, _) = fleet.end();
+
+    // From its next start it calls them so.
+    let fleet = Fleet::up_on(host, &governed);
+    let refused = turn(&fleet, "claw", direct, &[]);
+    let reason = of(&refused, "refused")[0]["reason"].as_str().unwrap();
+    assert!(reason.contains("is denied by no-fetch"), "{reason}");
+    let refused = turn(&fleet, "claw", through, &[]);
+    assert!(of(&refused, "tool_call").is_empty() && of(&refused, "refused").len() == 1, "{refused:#?}");
 }

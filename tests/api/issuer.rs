@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::support::Host;
+use crate::provider::Provider;
+use crate::support::{Host, appears, eventually};
 use crate::world::World;
 
 /// Base64 of RFC 7515, appendix C.
@@ -107,13 +108,17 @@ impl Issuer {
         issuer
     }
 
-    fn world(&self) -> World {
-        let host = Host::new();
-        let oidc = format!(
+    /// The issuer of a fleet.
+    fn configuration(&self) -> String {
+        format!(
             "operators: {{ oidc: {{ issuer: \"{}\", audience: nanoclaw, roles: {{ auditors: [auditor], bosses: [admin] }} }} }}\n",
             self.url
-        );
-        World::up_on(host, &format!("{oidc}agents: [{{ id: one, command: [sleep, '1000'] }}]\n"))
+        )
+    }
+
+    fn world(&self) -> World {
+        let agents = "agents: [{ id: one, command: [sleep, '1000'] }]\n";
+        World::up_on(Host::new(), &format!("{}{agents}", self.configuration()))
     }
 
     /// What a good token says.
@@ -185,4 +190,50 @@ fn an_issuer_that_does_not_answer_lets_nobody_in() {
     let below = world.operator("somebody", &["viewer"]);
     let refused = below.with_token(&key.sign(&issuer.claims("u", &["bosses"]))).get("/v1/me").refused();
     assert_eq!(refused, (503, "not-you".to_owned()));
+}
+
+#[test]
+fn a_person_with_a_certificate_and_an_issuers_token_is_one() {
+    let key = Key::new("one");
+    let (issuer, provider, host) = (Issuer::start(&[&key]), Provider::start(), Host::new());
+    let asks = "@id(\"shell-asks\")\n@ask(\"programs need a person\")\nforbid(principal, action == Action::\"tool_call\", resource == \
+                Tool::\"shell\");\n";
+    host.write("asks.cedar", asks);
+    let more = "policies: [./asks.cedar]\napprovals: { people: 2 }\n\
+                agents: [{ id: worker, kind: builtin, model: fast, tools: { allow: [shell] } }]\n";
+    let configuration = provider.configure(&host, &format!("{}{more}", issuer.configuration()));
+    let world = World::up_on(host, &configuration);
+    let owner = world.owner();
+    assert!(appears(|| owner.get("/v1/agents/worker").good()["phase"] == "running"));
+    let two = |name: &str| {
+        let alone = world.operator(name, &["operator", "approver"]);
+        let both = alone.with_token(&key.sign(&issuer.claims(&format!("u-{name}"), &["bosses"])));
+        (alone, both)
+    };
+    let ((alice, also_alice), (bert, also_bert)) = (two("alice"), two("bert"));
+    let other = world.operator("otto", &["approver"]);
+    let ask = |who: &Client, number: u8| {
+        // Each time something else: what was denied is not asked again so soon.
+        let body = json!({"prompt": format!("CALL shell {{\"command\": \"echo {number}\"}}")}).to_string();
+        let events = who.follow("POST", "/v1/agents/worker/turns", &[], body.as_bytes());
+        let question = eventually("a question", || owner.get("/v1/approvals").good().get(0).cloned());
+        (events, question)
+    };
+    let answer = |who: &Client, question: &Value, answer: &str| {
+        let path = format!("/v1/approvals/{}", question["id"].as_str().unwrap());
+        who.post(&path, &json!({"digest": question["digest"], "answer": answer}))
+    };
+    for (number, asks, answers) in [(1, &alice, &also_alice), (2, &also_alice, &alice)] {
+        let (mut events, question) = ask(asks, number);
+        assert_eq!(answer(answers, &question, "approve").refused().0, 403, "nobody approves what they asked for");
+        assert_eq!(answer(answers, &question, "deny").good()["outcome"], "denied");
+        while events.next().is_some() {}
+    }
+    for (number, first, second) in [(3, &bert, &also_bert), (4, &also_bert, &bert)] {
+        let (mut events, question) = ask(&owner, number);
+        assert_eq!(answer(first, &question, "approve").good()["outcome"], "counted");
+        assert_eq!(answer(second, &question, "approve").refused().0, 409, "nobody is two people");
+        assert_eq!(answer(&other, &question, "approve").good()["outcome"], "approved");
+        while events.next().is_some() {}
+    }
 }

@@ -18,6 +18,7 @@ mod fleet;
 #[expect(dead_code, reason = "the tests of agents use more of it")]
 mod provider;
 
+mod asked;
 mod attacks;
 mod client;
 mod fuzzed;

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::support::Host;
 use crate::world::World;
 
 const SLEEPER: &str = "agents: [{ id: one, command: [sleep, '1000'] }]\n";
@@ -16,6 +17,9 @@ fn the_first_admin_comes_in_with_what_the_start_printed() {
         line.split_whitespace().last().unwrap().to_owned()
     };
     assert_eq!(after("  server "), format!("https://{}", world.address));
+    let print = after("  CA fingerprint ");
+    let line = format!("  nanoclaw context add NAME https://{} --ca-fingerprint sha256:{print}\n", world.address);
+    assert!(said.contains(&line), "{said}");
     let identity = world.stranger().enrol(&after("  invitation ")).expect("a certificate");
     let admin = world.with(&identity);
     assert_eq!(admin.get("/v1/me").good(), json!({"name": "admin", "roles": ["admin"]}));
@@ -128,6 +132,8 @@ fn a_revoked_certificate_is_nobodys_from_the_next_request_on() {
     open.write_all(request).unwrap();
     let length = open.read(&mut answer).unwrap();
     assert!(answer[..length].starts_with(b"HTTP/1.1 403"), "{}", String::from_utf8_lossy(&answer[..length]));
+    // And it has no connection either.
+    while open.read(&mut answer).is_ok_and(|length| length > 0) {}
 }
 
 #[test]
@@ -178,4 +184,108 @@ fn a_stranger_is_told_nothing_but_who_serves() {
     for path in ["/v1/me", "/v1/agents", "/v1/openapi.json", "/v1/nothing", "/", "/v1/agents/one"] {
         assert_eq!(stranger.get(path).refused(), (401, "not-you".to_owned()), "{path}");
     }
+}
+
+#[test]
+fn what_people_are_given_stands_on_record() {
+    let world = World::up(SLEEPER);
+    let owner = world.owner();
+    let password = "correct horse battery staple";
+    owner.post("/v1/operators", &json!({"name": "bob", "roles": ["viewer"], "password": password})).good();
+    owner.post("/v1/operators/bob", &json!({"roles": ["admin", "auditor"], "disabled": true})).good();
+    owner.post("/v1/operators/bob", &json!({"password": format!("{password}!")})).good();
+    owner.post("/v1/tokens", &json!({"roles": ["viewer"], "hours": 1})).good();
+    owner.post("/v1/enrolments", &json!({"operator": "eve", "roles": ["approver"], "minutes": 15})).good();
+    let allowed = world.records(|record| record["action"] == "agent_manage" && record["result"] == "allowed");
+    let told = |name: &str| -> Vec<String> {
+        let of_them = allowed.iter().filter(|record| record["resource"] == name);
+        of_them.map(|record| record["detail"].as_str().unwrap().to_owned()).collect()
+    };
+    let expected = [
+        "operator-create: roles viewer; a password",
+        "operator-change: roles auditor, admin; disabled",
+        "operator-change: a password",
+    ];
+    assert_eq!(told("bob"), expected);
+    assert_eq!(told("eve"), ["enrolment-create: roles approver; for 15 minutes"]);
+    let token = told(&format!("uid:{}", world.host.uid()));
+    assert!(token[0].starts_with("token-create: roles viewer; until 2"), "{token:?}");
+    assert!(!world.host.read("state/audit/audit.jsonl").contains("battery"));
+}
+
+#[test]
+fn an_invitation_is_listed_and_goes_with_whoever_made_it() {
+    let world = World::up(SLEEPER);
+    let owner = world.owner();
+    let invite = |client: &Client| {
+        let made = client.post("/v1/enrolments", &json!({"operator": "ghost", "roles": ["admin"]})).good();
+        made["token"].as_str().unwrap().to_owned()
+    };
+    let refused = |invitation: &str| world.stranger().enrol(invitation).err().unwrap().refused().0;
+    let listed = || -> Vec<Value> {
+        let all = owner.get("/v1/enrolments").good();
+        all.as_array().unwrap().iter().filter(|one| one["operator"] == "ghost").cloned().collect()
+    };
+    for (name, change) in
+        [("mallory", None), ("malcolm", Some(json!({"roles": ["viewer"]}))), ("mara", Some(json!({"disabled": true})))]
+    {
+        let invitation = invite(&world.operator(name, &["admin"]));
+        assert_eq!(listed()[0]["maker"], name);
+        assert!(!listed()[0].to_string().contains(&invitation));
+        match &change {
+            None => assert_eq!(owner.delete(&format!("/v1/operators/{name}")).status, 204),
+            Some(change) => drop(owner.post(&format!("/v1/operators/{name}"), change).good()),
+        }
+        assert_eq!(refused(&invitation), 401, "{name}");
+        assert!(listed().is_empty(), "{name}");
+    }
+    let invitation = invite(&owner);
+    let id = listed()[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(owner.delete(&format!("/v1/tokens/{id}")).status, 204);
+    assert_eq!(refused(&invitation), 401);
+    // Those of earlier starts are of no use either.
+    let (host, _) = world.end();
+    let world = World::up_on(host, SLEEPER);
+    let admins = world.owner().get("/v1/enrolments").good();
+    assert_eq!((admins.as_array().unwrap().len(), &admins[0]["maker"]), (1, &json!("system:nanoclaw")));
+}
+
+#[test]
+fn whoever_sees_to_accounts_makes_nobody_more_than_they_are() {
+    let host = Host::new();
+    let policy = "@id(\"helpdesk\")\npermit(principal in Role::\"operator\", action == Action::\"agent_manage\", resource)\n\
+                  when { context.operation == \"operators\" };\n";
+    host.write("helpdesk.cedar", policy);
+    let world = World::up_on(host, &format!("policies: [./helpdesk.cedar]\n{SLEEPER}"));
+    let owner = world.owner();
+    let helper = world.operator("helper", &["operator"]);
+    owner.post("/v1/operators", &json!({"name": "boss", "roles": ["admin"]})).good();
+    helper.post("/v1/operators", &json!({"name": "new", "roles": ["operator"]})).good();
+    let (request, _) = nanoclaw_identity::ca::new_request().unwrap();
+    let more = (403, "not-you".to_owned());
+    for (path, body) in [
+        ("/v1/operators", json!({"name": "eve", "roles": ["admin"]})),
+        ("/v1/operators/new", json!({"roles": ["operator", "admin"]})),
+        ("/v1/operators/helper", json!({"roles": ["admin"]})),
+        ("/v1/operators/boss", json!({"password": "correct horse battery staple"})),
+        ("/v1/operators/boss", json!({"disabled": true})),
+        ("/v1/certificates", json!({"operator": "boss", "request": request})),
+    ] {
+        assert_eq!(helper.post(path, &body).refused(), more, "{path} {body}");
+    }
+    assert_eq!(helper.delete("/v1/operators/boss").refused(), more);
+    assert_eq!(helper.delete("/v1/operators/new").status, 204);
+}
+
+#[test]
+fn a_certificate_is_renewed_by_whoever_shows_it_and_only_in_time() {
+    let world = World::up(SLEEPER);
+    let admin = world.operator("root-of-all", &["admin"]);
+    let (request, _) = nanoclaw_identity::ca::new_request().unwrap();
+    let renew = |client: &Client| client.post("/v1/me/certificate", &json!({ "request": request })).refused().0;
+    let made = admin.post("/v1/tokens", &json!({"roles": ["admin"], "hours": 1})).good();
+    assert_eq!(renew(&admin), 409, "it is new");
+    assert_eq!(renew(&admin.with_token(made["token"].as_str().unwrap())), 409);
+    assert_eq!(renew(&world.owner()), 409, "there is none");
+    assert_eq!(admin.post("/v1/me/certificate", &json!({"request": "x"})).refused().0, 400);
 }

@@ -4,6 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
+use jiff::{SignedDuration, Timestamp};
+use nanoclaw_identity::operators::Operators;
+use nanoclaw_identity::{OperatorName, Role};
 use serde_json::{Value, json};
 
 use crate::client::Client;
@@ -46,21 +49,26 @@ fn fails(finished: &Finished, why: &str) {
     assert!(finished.stderr.contains(why), "{}", finished.stderr);
 }
 
-/// What `operator invite` says somebody has to run, as words.
+/// What `operator invite` says somebody has to run, as words, with the invitation among them.
 fn invitation(world: &World, name: &str, roles: &[&str]) -> Vec<String> {
     let url = format!("https://{}", world.address);
     let mut arguments = vec!["operator", "invite", name, "--server", &url];
     arguments.extend(roles.iter().flat_map(|role| ["--role", role]));
     let said = here(world, &arguments).good();
     let line = said.lines().find(|line| line.contains("context add")).unwrap_or_else(|| panic!("{said}"));
-    line.split_whitespace().skip(1).map(|word| word.replace("NAME", name)).collect()
+    let token = said.lines().next().unwrap().split_whitespace().nth(1).unwrap();
+    let mut words: Vec<String> = line.split_whitespace().skip(1).map(|word| word.replace("NAME", name)).collect();
+    assert!(!words.iter().any(|word| word == token), "others on the machine see what is run: {said}");
+    words.splice(4..4, ["--token".to_owned(), token.to_owned()]);
+    words
 }
 
 /// Enrols, in a context of the operator's name.
 fn enrolled(world: &World, name: &str, roles: &[&str]) {
-    let words = invitation(world, name, roles);
+    let mut words = invitation(world, name, roles);
+    let token: String = words.drain(4..6).nth(1).unwrap();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let said = cli(&world.host, &words).good();
+    let said = finish(prepare(&world.host, &words), format!("{token}\n").as_bytes()).good();
     assert!(said.starts_with(&format!("enrolled as {name} until ")), "{said}");
 }
 
@@ -209,7 +217,7 @@ fn a_certificate_that_is_revoked_or_over_is_said_to_be() {
         "does not take your certificate: it is revoked; ask an admin for an invitation",
     );
     assert!(!here(&world, &["certificate", "ls"]).good().lines().nth(1).unwrap().ends_with(" -"));
-    fails(&here(&world, &["certificate", "revoke", "nonsense"]), "there is no such certificate");
+    fails(&here(&world, &["certificate", "revoke", "nonsense"]), "there is no certificate `nonsense`");
     let path = world.host.path(".config/nanoclaw/contexts/anna/context.json");
     let mut facts: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     facts["not_after"] = json!("2020-01-01T00:00:00Z");
@@ -217,6 +225,82 @@ fn a_certificate_that_is_revoked_or_over_is_said_to_be() {
     fails(&there(&world, "anna", &["ps"]), "was valid until 2020-01-01T00:00:00Z; ask an admin for an invitation");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     assert_eq!(there(&world, "anna", &["ps"]).code(), Some(125), "others could have read the key beside it");
+}
+
+#[test]
+fn a_certificate_is_renewed_before_it_is_over_and_revoked_with_the_one_before() {
+    let host = Host::new();
+    let state = host.directory("state");
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
+    let then = Timestamp::now() - SignedDuration::from_hours(24 * 61);
+    let (old, key) = {
+        let operators = Operators::open(&state, then).unwrap();
+        let anna = OperatorName::parse("anna").unwrap();
+        operators.accounts().add(&anna, &[Role::Viewer].into(), None, then).unwrap();
+        operators.authority().operator_with_key(&anna, then).unwrap()
+    };
+    let world = World::up_on(host, SLEEPER);
+    let serial = old.serial.to_string();
+    let server = format!("https://{}", world.address);
+    let facts = json!({"server": server, "operator": "anna", "serial": serial, "not_after": old.not_after});
+    let place = |file: &str| format!(".config/nanoclaw/contexts/anna/{file}");
+    for (file, text) in [
+        ("ca.pem", world.authority.as_str()),
+        ("certificate.pem", &old.pem),
+        ("key.pem", &key.dangerously_expose_pem()),
+        ("context.json", &facts.to_string()),
+    ] {
+        fs::create_dir_all(world.host.path(&place(""))).unwrap();
+        let path = world.host.write(&place(file), text);
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let known = || -> Value { serde_json::from_str(&world.host.read(&place("context.json"))).unwrap() };
+    let said = there(&world, "anna", &["ps"]);
+    assert_eq!(said.stderr, "", "{said:?}");
+    said.good();
+    let next = known();
+    assert_ne!(next["serial"], serial);
+    let until: Timestamp = next["not_after"].as_str().unwrap().parse().unwrap();
+    assert!(until > Timestamp::now() + SignedDuration::from_hours(24 * 89));
+    assert_ne!(world.host.read(&place("certificate.pem")), old.pem);
+    there(&world, "anna", &["ps"]).good();
+    assert_eq!(known(), next, "it is renewed when it is time, and not before");
+    let got = world.records(|record| record["action"] == "sign_in" && record["agent_id"] == "operator:anna");
+    assert_eq!(got.len(), 1, "{got:?}");
+    assert!(got[0]["detail"].as_str().unwrap().contains("in the place of the one before"), "{got:?}");
+    // Whoever had the old one may have got the next with it.
+    here(&world, &["certificate", "revoke", &serial]).good();
+    fails(&there(&world, "anna", &["ps"]), "does not take your certificate: it is revoked");
+}
+
+#[test]
+fn accounts_are_changed_and_invitations_seen_from_the_command_line() {
+    let world = World::up(SLEEPER);
+    enrolled(&world, "anna", &["admin"]);
+    enrolled(&world, "dora", &["viewer"]);
+    fails(&there(&world, "dora", &["operator", "ls"]), "people do what their roles allow: ask an admin");
+    there(&world, "anna", &["operator", "set", "dora", "--role", "viewer", "--role", "admin"]).good();
+    let listed = there(&world, "dora", &["operator", "ls"]).good();
+    assert!(listed.lines().any(|line| line.starts_with("dora ") && line.contains("viewer,admin")), "{listed}");
+    let set = ["operator", "set", "dora", "--password-stdin", "--disable"];
+    finish(world.host.prepare(set), b"correct horse battery staple\n").good();
+    let listed = here(&world, &["operator", "ls"]).good();
+    assert!(listed.lines().any(|line| line.starts_with("dora ") && line.contains(" yes ")), "{listed}");
+    assert!(listed.contains(" disabled "), "{listed}");
+    assert_eq!(there(&world, "dora", &["ps"]).code(), Some(125));
+    here(&world, &["operator", "set", "dora", "--enable"]).good();
+    there(&world, "dora", &["ps"]).good();
+    for wrong in [&["operator", "set", "dora"][..], &["operator", "set", "dora", "--enable", "--disable"]] {
+        assert_eq!(here(&world, wrong).code(), Some(125), "{wrong:?}");
+    }
+    fails(&here(&world, &["operator", "set", "eve", "--disable"]), "there is no account `eve`");
+    there(&world, "anna", &["operator", "invite", "eve", "--role", "viewer"]).good();
+    let invitations = here(&world, &["operator", "invitations", "--json"]).good();
+    let of_eve = invitations.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let of_eve = of_eve.filter(|one| one["operator"] == "eve").collect::<Vec<_>>();
+    assert_eq!((of_eve.len(), &of_eve[0]["maker"]), (1, &json!("anna")));
+    here(&world, &["token", "rm", of_eve[0]["id"].as_str().unwrap()]).good();
+    assert!(!here(&world, &["operator", "invitations"]).good().contains("eve "));
 }
 
 #[test]
@@ -241,7 +325,8 @@ fn operators_tokens_and_certificates_are_kept_from_the_command_line() {
     enrolled(&world, "anna", &["admin"]);
     finish(prepare(&world.host, &["context", "token", "anna"]), token.as_bytes()).good();
     there(&world, "anna", &["ps"]).good();
-    fails(&there(&world, "anna", &["operator", "ls"]), "people do what their roles allow: ask an admin");
+    let refused = "`operators` is not for this caller; people do what their roles allow: ask an admin for one that may";
+    fails(&there(&world, "anna", &["operator", "ls"]), refused);
     cli(&world.host, &["context", "token", "anna", "--remove"]).good();
     let id = tokens
         .lines()
@@ -249,15 +334,17 @@ fn operators_tokens_and_certificates_are_kept_from_the_command_line() {
         .find(|token| token["operator"] == format!("uid:{}", world.host.uid()));
     let id = id.unwrap()["id"].as_str().unwrap().to_owned();
     there(&world, "anna", &["token", "rm", &id]).good();
-    fails(&there(&world, "anna", &["token", "rm", &id]), "there is no such token");
+    fails(&there(&world, "anna", &["token", "rm", &id]), &format!("there is no token `{id}`"));
+    fails(&there(&world, "anna", &["token", "rm", token.trim()]), "that is not the id of a token");
+    assert!(!world.host.read("state/audit/audit.jsonl").contains(token.trim()), "it may be one, and is not in the log");
     let invited = there(&world, "anna", &["operator", "invite", "dora", "--role", "viewer", "--for", "15m"]).good();
     assert!(
-        invited.contains(&format!("nanoclaw context add NAME https://{} --token nci_", world.address)),
+        invited.contains(&format!("nanoclaw context add NAME https://{} --ca-fingerprint sha256:", world.address)),
         "{invited}"
     );
     fails(
         &there(&world, "anna", &["operator", "invite", "dora", "--role", "viewer", "--for", "5m"]),
-        "`minutes` is not 15 to 1440",
+        "an invitation of 5 minutes: `minutes` is 15 to 1440",
     );
     assert_eq!(here(&world, &["operator", "invite", "dora", "--role", "root"]).code(), Some(125));
     here(&world, &["operator", "rm", "eve"]).good();

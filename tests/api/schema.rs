@@ -92,6 +92,7 @@ fn answers_are_what_the_document_says() {
     check("GET", "/v1/tokens", "/v1/tokens", None);
     check("POST", "/v1/tokens", "/v1/tokens", Some(json!({"roles": ["viewer"], "hours": 2})));
     check("GET", "/v1/certificates", "/v1/certificates", None);
+    check("GET", "/v1/enrolments", "/v1/enrolments", None);
     check("POST", "/v1/enrolments", "/v1/enrolments", Some(json!({"operator": "fay", "roles": ["viewer"]})));
     check("POST", "/v1/reload", "/v1/reload", None);
     let (request, _) = nanoclaw_identity::ca::new_request().unwrap();

@@ -1,5 +1,7 @@
 //! What operators do about a fleet through the API.
 
+use std::io::Write as _;
+
 use serde_json::json;
 
 use crate::support::{appears, eventually};
@@ -94,6 +96,12 @@ fn events_come_as_they_are_written_and_go_on_where_they_ended() {
     let mut again = owner.follow("GET", "/v1/events", &[("last-event-id", &last)], b"");
     let (next, _) = again.next().expect("an event");
     assert_eq!(next, Some(id.unwrap() + 1), "nothing is left out");
+    let read = world.records(|record| record["action"] == "audit_read" && record["result"] == "allowed");
+    let what = |record: &serde_json::Value| record["detail"].as_str().unwrap().to_owned();
+    assert_eq!(what(&read[0]), format!("what is written from now on of `operator:{}`", world.host.uid()));
+    assert_eq!(what(&read[1]), format!("what is written after {last}"), "the field counts as what it is");
+    let never = owner.send("GET", "/v1/events", &[("last-event-id", "18446744073709551615")], b"");
+    assert_eq!(never.refused().0, 400);
     let mut of_one = owner.follow("GET", "/v1/events?agent=one&after=0", &[], b"");
     for _ in 0..2 {
         assert_eq!(of_one.next().expect("an event").1["agent_id"], "one");
@@ -159,10 +167,35 @@ fn a_program_that_cannot_be_spoken_to_says_so() {
     let mut events = owner.follow("POST", "/v1/agents/one/turns", &[], br#"{"prompt":"hello"}"#);
     assert_eq!(events.next().expect("an event").1["event"], "failed");
     assert!(events.next().is_none());
-    assert_eq!(owner.get("/v1/agents/one/sessions").refused().0, 503);
+    assert_eq!(owner.get("/v1/agents/one/sessions").refused().0, 409);
     let turns = world.records(|record| {
         record["action"] == "agent_manage" && record["detail"].as_str().is_some_and(|detail| detail.starts_with("turn"))
     });
     assert_eq!(turns.len(), 1);
     assert_eq!(turns[0]["door"], "api");
+}
+
+#[test]
+fn what_was_begun_is_done_and_recorded_though_its_client_leaves() {
+    let world = World::up(SLEEPER);
+    let leave = |path: &str, body: &str| {
+        let mut connection = world.owner().connect();
+        let fields = format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
+        write!(connection, "POST {path} HTTP/1.1\r\nhost: localhost\r\n{fields}\r\n{body}").unwrap();
+        let begun = || {
+            let records = world.host.records();
+            records.iter().rev().find(|record| record["result"] == "allowed" && record["door"] == "api").cloned()
+        };
+        let what = if path.ends_with("reload") { "reload" } else { "operator-create" };
+        let starts = |record: &serde_json::Value| record["detail"].as_str().unwrap_or_default().starts_with(what);
+        // It is allowed, and takes a while longer.
+        let seq = eventually("it begins", || begun().filter(starts))["seq"].as_u64();
+        drop(connection);
+        eventually("its end", || world.host.records().into_iter().find(|record| record["request_seq"].as_u64() == seq))
+    };
+    let password = json!({"name": "bob", "roles": ["auditor"], "password": "correct horse battery staple"});
+    assert_eq!(leave("/v1/operators", &password.to_string())["result"], "done");
+    assert_eq!(world.owner().get("/v1/operators").good()[0]["name"], "bob");
+    assert_eq!(leave("/v1/reload", "")["result"], "done");
+    assert_eq!(world.owner().get("/v1/policy").good()["generation"], 2);
 }

@@ -108,3 +108,22 @@ fn a_question_is_answered_by_somebody_else_than_who_asked() {
     assert_eq!(approver.get("/v1/approvals").good(), json!([]));
     assert_eq!(approver.post("/v1/approvals/00000000", &answer(digest)).refused().0, 404);
 }
+
+#[test]
+fn a_turn_ends_when_its_asker_may_ask_no_more() {
+    let talk = Talk::new("");
+    let owner = talk.world.owner();
+    for (number, change) in [json!({"disabled": true}), json!({"roles": ["viewer"]})].iter().enumerate() {
+        let name = format!("alice-{number}");
+        let alice = talk.world.operator(&name, &["operator"]);
+        let mut events = talk.turn(&alice, &format!("LATENCY 600000\nSAY {number}"));
+        events.next().expect("an event");
+        owner.post(&format!("/v1/operators/{name}"), change).good();
+        while let Some((_, event)) = events.next() {
+            assert_ne!(event["event"], "done", "{event}");
+        }
+        let ended = || talk.ends().into_iter().find(|end| end["agent_id"] == format!("operator:{name}"));
+        let end = eventually("its end", ended);
+        assert_eq!(end["result"], "failed", "{end}");
+    }
+}

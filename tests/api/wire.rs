@@ -289,6 +289,52 @@ fn whoever_fails_often_waits_and_whoever_has_a_certificate_does_not() {
     assert!(late.field("retry-after").is_some_and(|seconds| seconds.parse::<u64>().is_ok()));
     assert_eq!(stranger.enrol("nci_x").err().unwrap().refused(), (429, "limit".to_owned()));
     assert_eq!(known(&admin), Some(200));
+    // Nor does a token on top of one, until it has failed often itself.
+    let made = admin.post("/v1/tokens", &json!({"roles": ["viewer"], "hours": 1})).good();
+    assert_eq!(known(&admin.with_token(made["token"].as_str().unwrap())), Some(200));
+    let guesser = admin.with_token("ncl_guess");
+    let guesses = (0..80).map(|_| guesser.get("/v1/me").status).take_while(|status| *status == 401).count();
+    assert!((20..80).contains(&guesses), "{guesses}");
+    assert_eq!(guesser.get("/v1/me").refused(), (429, "limit".to_owned()));
+    assert_eq!(known(&admin), Some(200));
+}
+
+#[test]
+fn many_from_one_place_push_out_their_own_and_nobody_else() {
+    let world = World::up(SLEEPER);
+    let admin = world.operator("root-of-all", &["admin"]);
+    let mut waiting = world.owner().connect();
+    let many: Vec<TcpStream> = (0..200).map(|_| TcpStream::connect(world.address).unwrap()).collect();
+    // Whoever comes behind them is served when they have been.
+    assert_eq!(known(&admin), Some(200));
+    waiting.write_all(b"GET /v1/me HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let mut piece = [0; 4096];
+    let length = waiting.read(&mut piece).unwrap();
+    assert_eq!(statuses(&String::from_utf8_lossy(&piece[..length])), [200]);
+    drop(many);
+}
+
+#[test]
+fn nobody_takes_the_connections_and_streams_of_others() {
+    let world = World::up(SLEEPER);
+    let (one, other) = (world.operator("one", &["auditor"]), world.operator("other", &["auditor"]));
+    let streams: Vec<_> = (0..16).map(|_| one.follow("GET", "/v1/events", &[], b"")).collect();
+    assert_eq!(one.get("/v1/events").refused(), (429, "limit".to_owned()));
+    drop(other.follow("GET", "/v1/events", &[], b""));
+    let mut open = Vec::new();
+    let refused = (0..100).find_map(|_| {
+        let mut connection = one.connect();
+        connection.write_all(b"GET /v1/me HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        let mut piece = [0; 4096];
+        let length = connection.read(&mut piece).unwrap();
+        let status = statuses(&String::from_utf8_lossy(&piece[..length]))[0];
+        open.push(connection);
+        (status != 200).then_some(status)
+    });
+    assert_eq!((refused, open.len()), (Some(503), 64 - 16 + 1));
+    assert_eq!((known(&other), known(&world.owner())), (Some(200), Some(200)));
+    drop((open, streams));
+    assert!(appears(|| known(&one) == Some(200)));
 }
 
 #[test]

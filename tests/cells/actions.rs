@@ -9,7 +9,8 @@
 //! | `net_connect`, `http_request` | tests/network/policies.rs: `each_step_to_a_host_is_asked_by_itself` and the others there |
 //! | `model_call`, `tool_call` | tests/agents/actions.rs |
 //! | `cell_launch` | here: `a_cell_starts_where_no_policy_forbids_it` |
-//! | `agent_manage` | tests/agents/actions.rs: `people_steer_agents_where_no_policy_forbids_it` |
+//! | `agent_manage` | each verb: tests/agents/actions.rs: `people_steer_agents_where_no_policy_forbids_it` (command line), tests/api/asked.rs: `each_way_of_steering_is_asked_by_itself` (API) and roles.rs; schedules: `turns_start_by_themselves_where_no_policy_forbids_it` |
+//! | `approve`, `audit_read` | tests/api/asked.rs: `each_way_of_steering_is_asked_by_itself`, and roles.rs |
 
 use serde_json::{Value, json};
 

@@ -72,6 +72,7 @@ fn rules_are_learnt_from_what_a_cell_was_refused_and_hold_only_when_written_down
         .map(|line| line.split("  #").next().unwrap())
         .collect();
     assert_eq!(list.len(), 3, "{text}");
+    assert!(text.contains("#   - { source: HOST_DIRECTORY, target: \"/data/out\", mode: rw }  # refused "), "{text}");
     host.write("new.yaml", format!("agents: [{{ id: a, command: [x], allowed_networks: [{}] }}]\n", list.join(", ")));
     let explain = |config: &str, place: &str| {
         host.nanoclaw(["policy", "explain", "-c", config, "a", "net_connect", place]).code()
@@ -93,4 +94,48 @@ fn rules_are_learnt_from_what_a_cell_was_refused_and_hold_only_when_written_down
     let only =
         host.nanoclaw(["policy", "learn", "-c", "old.yaml", "a", "--kinds", "tool_call", "-o", "out.yaml"]).good();
     assert_eq!((only.as_str(), host.read("out.yaml").lines().count()), ("", 1));
+    let over = host.nanoclaw(["policy", "learn", "-c", "old.yaml", "a", "-o", "old.yaml"]);
+    assert_eq!(over.code(), Some(125), "{over:?}");
+    assert!(over.stderr.contains("`old.yaml` is there already; name another file"), "{}", over.stderr);
+}
+
+#[test]
+fn a_difference_says_what_else_differs_and_proves_nothing_about_it() {
+    let host = Host::new();
+    let config = |more: &str, keys: &str| {
+        format!(
+            "policies: [p.cedar]\n{more}models: {{ providers: [{{ name: p, kind: openai, base_url: \"https://models.example/v1\" }}], aliases: {{ fast: [p/m] }} }}\n\
+             agents: [{{ id: a, command: [x], model: fast{keys} }}]\n"
+        )
+    };
+    host.write("p.cedar", "");
+    host.write("old.yaml", config("approvals: { people: 2 }\n", ""));
+    let diff = |text: &str| {
+        host.write("new.yaml", text);
+        let json: serde_json::Value =
+            serde_json::from_str(&host.nanoclaw(["policy", "diff", "--json", "old.yaml", "new.yaml"]).text()).unwrap();
+        (host.nanoclaw(["policy", "diff", "old.yaml", "new.yaml"]), json["proof"]["proven"] == true)
+    };
+    let (same, proven) = diff(&config("approvals: { people: 2 }\n", ""));
+    assert_eq!((same.good().as_str(), proven), ("policies: the same as before\n", true));
+    let (fewer, proven) = diff(&config("", ""));
+    assert_eq!((fewer.code(), proven), (Some(1), false), "{fewer:?}");
+    assert!(fewer.text().contains("  ~ approvals.people: 1 instead of 2\n"), "{fewer:?}");
+    host.directory("work");
+    let (beside, proven) = diff(&config(
+        "sandbox_mode: standard\napprovals: { people: 2 }\n",
+        ", mounts: [{ source: work, target: /data, mode: rw }]",
+    ));
+    assert!(proven, "policies are the same: {beside:?}");
+    let expected = "beside what policy decides:\n  agent a: mounts\n  the fleet: sandbox_mode\n";
+    assert!(beside.good().contains(expected), "{beside:?}");
+    if std::process::Command::new("cvc5").arg("--version").output().is_err() {
+        return skip("cvc5 is not installed");
+    }
+    let (moved, proven) = diff(&config("approvals: { people: 2 }\n", "").replace("[p/m]", "[p/n]"));
+    assert!(!proven && moved.text().contains("not proven: a, model_call: alias `fast`"), "{moved:?}");
+    host.write("q.cedar", "permit(principal is Operator, action == Action::\"approve\", resource);\n");
+    let (people, proven) = diff(&config("approvals: { people: 2 }\n", "").replace("p.cedar", "q.cedar"));
+    assert!(!proven && people.text().contains("not proven: what people may do"), "{people:?}");
+    assert!(!people.text().contains("proven: nothing"), "{people:?}");
 }

@@ -21,6 +21,7 @@ mod limits;
 mod mounts;
 mod policy;
 mod policy_proofs;
+mod questions;
 mod rootfs;
 mod rootless;
 mod state;

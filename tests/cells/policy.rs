@@ -158,3 +158,122 @@ agents: [{ id: clerk, command: ['true'], model: any/m, tools: { deny: [shell] } 
     assert!(done.stderr.contains("broken:2: "), "{}", done.stderr);
     assert_eq!(host.nanoclaw(["policy", "replay", "-c", "c.yaml", "nobody", "sessions"]).code(), Some(125));
 }
+
+#[test]
+fn what_is_no_file_or_nests_without_end_is_refused_at_once() {
+    let host = host("");
+    std::fs::remove_file(host.path("bank.cedar")).unwrap();
+    assert_eq!(host.host_sh("mkfifo bank.cedar").code(), Some(0));
+    let check = || host.nanoclaw(["config", "check", "c.yaml"]);
+    let done = check();
+    assert!(done.code() == Some(125) && done.stderr.contains("it is no regular file"), "{done:?}");
+    std::fs::remove_file(host.path("bank.cedar")).unwrap();
+    for (before, after) in [("(", ")"), ("if true then true else ", ""), ("resource.path == \"x\" || ", "")] {
+        let condition = [&before.repeat(3000), "true", &after.repeat(3000)].concat();
+        host.write(
+            "bank.cedar",
+            format!("forbid(principal, action == Action::\"exec\", resource)\nwhen {{ {condition} }};\n"),
+        );
+        let done = check();
+        assert!(done.code() == Some(125) && done.stderr.contains("bank.cedar:2:"), "{before}: {done:?}");
+    }
+}
+
+#[test]
+fn whom_a_policy_speaks_of_and_nobody_is_called_is_told() {
+    let host = host(
+        "@id(\"typo\")\nforbid(principal == Agent::\"telller\", action == Action::\"exec\", resource);\n\
+         @id(\"never\")\nforbid(principal == Agent::\"teller\", action == Action::\"exec\", resource) when { false };\n",
+    );
+    let done = host.nanoclaw(["config", "check", "c.yaml"]);
+    assert_eq!(done.code(), Some(0), "{done:?}");
+    let expected = "policy `typo` speaks of agent `telller`, and there is no such agent";
+    assert!(done.stderr.contains(expected) && done.stderr.contains("impossible"), "{done:?}");
+    assert!(!done.stderr.contains("`teller`"), "{done:?}");
+}
+
+/// Each refusal that proposes a rule is lifted by that rule, and by nothing else that it says.
+#[test]
+fn the_rule_that_is_proposed_allows_what_was_refused_or_none_is() {
+    let host = Host::new();
+    let config = |networks: &str, models: &str, tools: &str| {
+        format!(
+            "models: {{ providers: [{{ name: p, kind: openai, base_url: \"https://models.example/v1\" }}] }}\n\
+             agents: [{{ id: teller, command: ['true'], allowed_networks: [{networks}], model: p/m, models: {{ allow: [{models}] }}, tools: {{ allow: [{tools}] }} }}]\n"
+        )
+    };
+    host.write("c.yaml", config("", "", ""));
+    let explain = |words: &[&str]| host.nanoclaw([&["policy", "explain", "-c", "c.yaml"], words].concat());
+    for words in [
+        ["teller", "net_connect", "api.example.com:443"],
+        ["teller", "net_connect", "10.0.0.1:8443"],
+        ["teller", "net_connect", "[fd00::1]:443"],
+        ["teller", "net_connect", "127.0.0.1:80"],
+        ["teller", "net_connect", "[::1]:80"],
+        ["teller", "net_resolve", "api.example.com"],
+        ["teller", "http_request", "api.example.com:80"],
+        ["teller", "model_call", "p/other"],
+        ["teller", "tool_call", "shell"],
+    ] {
+        host.write("c.yaml", config("", "", ""));
+        let done = explain(&words);
+        assert_eq!(done.code(), Some(1), "{done:?}");
+        let text = done.text();
+        let mut quoted = text.lines().nth(1).unwrap().split(['"', '`']).skip(1);
+        let rule = match words[1] {
+            "model_call" => words[2],
+            _ => quoted.next().unwrap(),
+        };
+        assert!(text.contains(&format!("\"{rule}\"")) || text.contains(&format!("`{rule}`")), "{text}");
+        let rule = format!("\"{rule}\"");
+        host.write(
+            "c.yaml",
+            match words[1] {
+                "model_call" => config("", &rule, ""),
+                "tool_call" => config("", "", &rule),
+                _ => config(&rule, "", ""),
+            },
+        );
+        assert!(explain(&words).good().starts_with("allowed"), "{words:?}: {rule}");
+    }
+    host.write("c.yaml", config("", "", "ls"));
+    for (action, name) in
+        [("tool_call", "*"), ("tool_call", "a\", \"*"), ("model_call", "p/*"), ("model_call", "p/m\"], deny: [\"")]
+    {
+        let done = explain(&["teller", action, name]);
+        assert_eq!(done.code(), Some(1), "{done:?}");
+        assert!(done.text().contains("its name is no plain one") && !done.text().contains("to allow it"), "{done:?}");
+    }
+}
+
+#[test]
+fn a_file_does_not_leave_a_place_by_another_name() {
+    let host = host(
+        "@id(\"keep\")\nforbid(principal, action == Action::\"file_write\", resource)\n\
+         when { resource.path == \"/workspace/keep\" || resource.path like \"/workspace/keep/*\" };\n",
+    );
+    let place = host.directory("place");
+    std::fs::set_permissions(&place, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    host.directory("place/keep");
+    std::fs::set_permissions(host.path("place/keep"), std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    host.write("place/keep/a", "a");
+    host.write("place/b", "b");
+    let mount = format!("{}:/workspace", place.display());
+    let script = "cd /workspace; mv keep/a c; echo $?; ln keep/a d; echo $?; mv keep e; echo $?; mv b keep/b; echo $?; mv b f; echo $?";
+    let run =
+        host.nanoclaw(["run", "-c", "c.yaml", "--name", "teller", "--rw", &mount, "--", "sh", "-c", script]).good();
+    assert_eq!(run.lines().collect::<Vec<_>>(), ["1", "1", "1", "1", "0"]);
+    let names = |result: &str| {
+        let records = host.records_of("file_write").into_iter().filter(|record| record["result"] == result);
+        records
+            .map(|record| format!("{} {}", record["detail"].as_str().unwrap(), record["path"].as_str().unwrap()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names("allowed"), ["rename /workspace/b", "rename /workspace/f"]);
+    let denied = names("denied");
+    for name in
+        ["rename /workspace/keep/a", "link /workspace/keep/a", "rename /workspace/keep", "rename /workspace/keep/b"]
+    {
+        assert!(denied.iter().any(|line| line == name), "{name}: {denied:?}");
+    }
+}

@@ -20,6 +20,14 @@ try:
 except OSError as error:
     print(type(error).__name__, flush=True)";
 
+/// Does that twice at once, and when both have ended once more.
+const THRICE: &str = "import subprocess, sys, time
+hello = [sys.executable, '-c', *sys.argv[1:]]
+for one in [subprocess.Popen(hello) for _ in range(2)]:
+    one.wait()
+subprocess.run(hello)
+time.sleep(1000)";
+
 /// A service on this machine.
 fn service() -> (TcpListener, u16) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -75,7 +83,10 @@ fn a_connection_waits_for_people_and_whoever_gives_up_asks_no_more() {
     let (listener, port) = service();
     let host = Host::new();
     host.write("p.cedar", "@id(\"first\") @ask(\"services need a person\") forbid(principal, action == Action::\"net_connect\", resource);");
-    let fleet = Fleet::up_on(host, &format!("policies: [./p.cedar]\n{}", fleet_of(port)));
+    // Whoever has a program run in the agent cannot approve what it does, so the agent begins by itself.
+    let command = json!(["python3", "-c", THRICE, HELLO, port.to_string()]).to_string();
+    let fleet = fleet_of(port).replace("[sleep, '1000']", &command);
+    let fleet = Fleet::up_on(host, &format!("policies: [./p.cedar]\n{fleet}"));
     fleet.phase("one", "running");
     let questions = |count: usize| {
         eventually(&format!("{count} questions"), || {
@@ -84,7 +95,6 @@ fn a_connection_waits_for_people_and_whoever_gives_up_asks_no_more() {
             (list.len() == count).then_some(list)
         })
     };
-    let mut waiting = vec![says_hello(&fleet, port), says_hello(&fleet, port)];
     let asked = questions(2);
     for question in &asked {
         assert_eq!(
@@ -101,21 +111,46 @@ fn a_connection_waits_for_people_and_whoever_gives_up_asks_no_more() {
     let mut connection = listener.accept().expect("a connection").0;
     hears_hello(&mut connection);
     eventually("one reset and one answer", || {
-        let said: Vec<String> = waiting.iter().map(Background::text).collect();
-        (said.contains(&"ConnectionResetError\n".to_owned()) && said.contains(&"welcome\n".to_owned())).then_some(())
+        let said = fleet.ask(&["logs", "one"]).good();
+        (said.contains("ConnectionResetError\n") && said.contains("welcome\n")).then_some(())
     });
     let allowed =
         fleet.host.records_of("net_connect").into_iter().find(|record| record["result"] == "allowed").unwrap();
     assert_eq!(allowed["policy_ids"], json!(["agents.one.allowed_networks[0]", "first"]), "{allowed:#}");
     assert!(allowed["approved_by"][0].as_str().is_some_and(|who| who.starts_with("operator:")), "{allowed:#}");
 
-    waiting.push(says_hello(&fleet, port));
+    drop(connection);
     questions(1);
-    let script =
-        "for p in /proc/[0-9]*; do if grep -q create_connectio[n] $p/cmdline; then kill -KILL ${p#/proc/}; fi; done";
+    let script = "for p in /proc/[0-9]*; do
+        if grep -q create_connectio[n] $p/cmdline && ! grep -q Pope[n] $p/cmdline; then kill -KILL ${p#/proc/}; fi
+    done";
     fleet.ask(&["exec", "one", "--", "sh", "-c", script]);
     questions(0);
     eventually("the record of the withdrawal", || {
         (!fleet.host.records_of("approval_withdrawn").is_empty()).then_some(())
     });
+}
+
+#[test]
+fn what_the_disk_does_not_take_is_read_by_no_later_run_either() {
+    let (listener, port) = service();
+    let fleet = Fleet::up(&fleet_of(port).replace("command:", "restart: always, command:"));
+    fleet.phase("one", "running");
+    std::fs::create_dir(fleet.host.path("state/labels/one.new")).expect("a directory in the way");
+    for run in 1..=2 {
+        says_hello(&fleet, port).finish();
+        eventually("the next run", || {
+            let ended = fleet.host.records_of("cell_exited").len() == run;
+            (ended && fleet.ask(&["ps"]).good().lines().any(|line| line.contains("running"))).then_some(())
+        });
+    }
+    listener.set_nonblocking(true).expect("non-blocking");
+    assert!(listener.accept().is_err(), "nothing was dialled");
+    listener.set_nonblocking(false).expect("blocking");
+    std::fs::remove_dir(fleet.host.path("state/labels/one.new")).expect("an empty directory");
+    let talking = says_hello(&fleet, port);
+    hears_hello(&mut listener.accept().expect("a connection").0);
+    assert!(talking.finish().good().contains("welcome"));
+    assert!(fleet.host.read("state/labels/one.json").contains("untrusted"));
+    assert_eq!(fleet.host.records_of("labels_rose").len(), 1);
 }

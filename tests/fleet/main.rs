@@ -14,6 +14,7 @@ mod support;
 
 mod connections;
 mod crash;
+mod errand;
 mod fleet;
 mod manage;
 mod records;

@@ -1,11 +1,12 @@
 //! ps, logs, exec, stop, down.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
-use crate::fleet::{Fleet, marker, wait_for};
-use crate::support::{Background, Host, Terminal, appears, finish, marked};
+use crate::fleet::{Fleet, children, marker, wait_for};
+use crate::support::{Background, Host, Terminal, appears, eventually, finish, marked, skip};
 
 const SLEEPER: &str = "agents: [{ id: one, command: [sh, -c, 'echo ready; exec sleep 1000'] }]\n";
 
@@ -52,6 +53,17 @@ fn a_reader_that_leaves_early_is_no_failure() {
         r#"("$NANOCLAW" ps; echo "status $?" >&2) | true; ("$NANOCLAW" ps --json; echo "status $?" >&2) | true"#,
     );
     assert_eq!(done.stderr, "status 0\nstatus 0\n");
+}
+
+#[test]
+fn a_reader_of_a_long_log_may_leave_early_too() {
+    let fleet = Fleet::up("agents: [{ id: one, command: [sh, -c, 'seq 1 200000; exec sleep 1000'] }]\n");
+    fleet.logs("one", "200000\n");
+    for follow in ["", "--follow"] {
+        let script = format!(r#"("$NANOCLAW" logs {follow} one; echo "status $?" >&2) | head -n 1"#);
+        let done = fleet.host.host_sh(&script);
+        assert_eq!((done.text().as_str(), done.stderr.as_str()), ("1\n", "status 0\n"), "{follow}");
+    }
 }
 
 #[test]
@@ -312,6 +324,51 @@ fn without_a_fleet_clients_say_so() {
         );
         assert_eq!(done.stderr, expected, "{arguments:?}");
     }
+    let tail = host.nanoclaw(["audit", "tail"]);
+    assert!(tail.code() == Some(125) && tail.stderr.contains("there is no audit log in"), "{tail:?}");
+    assert!(!host.path("state").exists(), "whoever looks makes nothing");
+}
+
+#[test]
+fn root_steers_the_fleet_of_another_user_and_leaves_nothing_of_his_own_there() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("needs root: the fleet is another user's");
+    }
+    let agents = "agents: [{ id: one, command: [sh, -c, 'echo ready; exec sleep 1000'] }, { id: two, command: [sleep, '1000'] }]\n";
+    let fleet = Fleet::up_on(Host::rootless(), agents);
+    fleet.logs("one", "ready");
+    let root = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_nanoclaw"));
+        command.args(arguments).env("NANOCLAW_STATE_DIR", fleet.host.path("state")).current_dir(fleet.host.path(""));
+        finish(command, b"")
+    };
+    assert_eq!(root(&["ps", "--json"]).good().lines().count(), 2);
+    assert_eq!(root(&["logs", "one"]).good(), "ready\n");
+    assert_eq!(root(&["exec", "one", "echo", "hello"]).good(), "hello\n");
+    assert!(root(&["audit", "tail"]).good().contains("control_started"));
+    for arguments in [
+        &["labels"][..],
+        &["labels", "reset", "one"],
+        &["reload"],
+        &["policy", "explain", "-c", "fleet.yaml", "--seq", "1"],
+        &["policy", "learn", "-c", "fleet.yaml", "one"],
+        &["approvals"],
+        &["operator", "ls"],
+        &["stop", "two"],
+    ] {
+        root(arguments).good();
+    }
+    let mut of_root = Command::new("find");
+    of_root.arg(fleet.host.path("state")).args(["-uid", "0"]);
+    assert_eq!(finish(of_root, b"").good(), "");
+    root(&["down"]).good();
+    // A place of one's own is still needed to start something.
+    let (host, _) = fleet.end();
+    let mut own = Command::new(env!("CARGO_BIN_EXE_nanoclaw"));
+    own.args(["run", "--", "true"]).env("NANOCLAW_STATE_DIR", host.path("state"));
+    let done = finish(own, b"");
+    assert_eq!(done.code(), Some(125), "{done:?}");
+    assert!(done.stderr.contains("belongs to another user; run `nanoclaw` as that user"), "{}", done.stderr);
 }
 
 #[test]
@@ -364,4 +421,35 @@ fn nobody_else_can_steer_a_fleet() {
     command.args(["-c", &script]);
     let done = finish(command, b"");
     assert!(done.stderr.contains("PermissionError"), "{done:?}");
+}
+
+/// A cell can stop the process that is to become the program; here the whole of its init is stopped.
+#[test]
+fn what_cannot_start_is_not_waited_for_and_does_not_start_later() {
+    let fleet = Fleet::up(SLEEPER);
+    fleet.logs("one", "ready");
+    let init = Pid::from_raw(children(fleet.launcher())[0]).unwrap();
+    kill_process(init, Signal::STOP).unwrap();
+    let marker = marker("late");
+    let order = |program: &[&str]| {
+        let arguments = [&["exec", "one", "--"], program].concat();
+        Background::start(fleet.host.prepare(arguments), Stdio::null())
+    };
+    let begun = order(&["sh", "-c", "sleep 1000; true", &marker]);
+    let is_asked = |record: &Value| record["detail"].as_str().is_some_and(|detail| detail.contains(&marker));
+    eventually("the first order", || fleet.host.records_of("agent_manage").iter().any(is_asked).then_some(()));
+    let waits = order(&["id"]);
+    for order in [begun, waits] {
+        let done = order.finish();
+        assert_eq!(done.code(), Some(125), "{done:?}");
+        assert!(done.stderr.contains("it did not start within 10 s"), "{}", done.stderr);
+    }
+    kill_process(init, Signal::CONT).unwrap();
+    assert_eq!(fleet.ask(&["exec", "one", "--", "echo", "well"]).good(), "well\n");
+    assert!(appears(|| marked(&marker).is_empty()), "nobody is there to see it");
+    let programs = fleet.host.records_of("exec");
+    assert!(!programs.iter().any(|record| record["path"].as_str().unwrap().ends_with("/id")), "{programs:#?}");
+    let manage = fleet.host.records_of("agent_manage");
+    let failed = manage.iter().filter(|r| r["reason"].as_str().is_some_and(|why| why.contains("did not start within")));
+    assert_eq!(failed.count(), 1, "{manage:#?}");
 }

@@ -79,6 +79,7 @@ fn a_mistake_changes_nothing_and_is_named_with_its_place() {
     let done = reload(&fleet, "agents:\n  - { id: one, command: [sleep], alowed_networks: [] }\n");
     assert_eq!((done.code(), done.text().as_str()), (Some(125), ""), "{done:?}");
     assert!(done.stderr.contains("fleet.yaml:2:34"), "{}", done.stderr);
+    assert!(done.stderr.ends_with("\nnothing has changed\n"), "{}", done.stderr);
     assert!(resolves(&fleet, "kept.example.com"));
     fleet.host.write(
         "p.cedar",
@@ -238,4 +239,57 @@ fn without_a_fleet_there_is_nothing_to_reload() {
         assert_eq!((done.code(), done.text().as_str()), (Some(125), ""), "{arguments:?}");
         assert!(done.stderr.contains("no fleet is running from state directory"), "{done:?}");
     }
+}
+
+#[test]
+fn a_policy_that_nests_without_end_ends_nothing() {
+    let fleet = started(&fleet_of("[kept.example.com]"));
+    let condition = ["(".repeat(3000), "true".to_owned(), ")".repeat(3000)].concat();
+    fleet
+        .host
+        .write("p.cedar", format!("forbid(principal, action == Action::\"exec\", resource) when {{ {condition} }};\n"));
+    let done = reload(&fleet, &format!("policies: [p.cedar]\n{}", fleet_of("[]")));
+    assert!(done.code() == Some(125) && done.stderr.contains("nests deeper"), "{done:?}");
+    std::fs::remove_file(fleet.host.path("p.cedar")).unwrap();
+    assert_eq!(fleet.host.host_sh("mkfifo p.cedar").code(), Some(0));
+    let done = fleet.ask(&["reload"]);
+    assert!(done.code() == Some(125) && done.stderr.contains("no regular file"), "{done:?}");
+    assert!(resolves(&fleet, "kept.example.com"));
+    // As deep as may be, on the stacks that reload and decide.
+    let condition = "resource.path != \"x\" && ".repeat(95);
+    fleet.host.write(
+        "deep.cedar",
+        format!("@id(\"deep\") forbid(principal, action == Action::\"exec\", resource) when {{ {condition} true }};\n"),
+    );
+    let said = reload(&fleet, &format!("policies: [deep.cedar]\n{}", fleet_of("[]"))).good();
+    assert!(said.contains("(allow before, deny now)"), "{said}");
+    assert_eq!(fleet.ask(&["exec", "one", "--", "id"]).code(), Some(126));
+}
+
+#[test]
+fn how_people_approve_is_told_and_a_past_decision_is_not_explained_by_what_came_later() {
+    let with = |networks: &str, people: u8| format!("approvals: {{ people: {people} }}\n{}", fleet_of(networks));
+    let fleet = started(&with("[first.example.com, kept.example.com]", 2));
+    assert!(resolves(&fleet, "kept.example.com"));
+    let seq = fleet.host.records_of("net_resolve")[0]["seq"].to_string();
+    let explain = || fleet.ask(&["policy", "explain", "-c", "fleet.yaml", "--seq", &seq]).good();
+    assert!(!explain().contains("read again since"), "{}", explain());
+    let said = reload(&fleet, &with("[other.example.com, another.example.com]", 1)).good();
+    assert!(said.contains("  ~ approvals.people: 1 instead of 2\n"), "{said}");
+    assert!(explain().contains("// the configuration was read again since, with record "), "{}", explain());
+    let said = reload(&fleet, &with("[other.example.com, another.example.com]", 1)).good();
+    assert!(said.contains("policies: the same as before"), "{said}");
+}
+
+#[test]
+fn a_dry_run_says_what_a_reload_would_change_and_changes_nothing() {
+    let fleet = started(&fleet_of("[]"));
+    fleet.host.write("fleet.yaml", fleet_of("[new.example.com]"));
+    let said = fleet.ask(&["reload", "--dry-run"]).good();
+    assert!(said.starts_with("generation 2 would be in force, sha256 "), "{said}");
+    assert!(said.contains("  one net_connect new.example.com:443  (deny before, allow now)\n"), "{said}");
+    assert!(!resolves(&fleet, "new.example.com"));
+    assert_eq!(fleet.host.records_of("policy_reloaded").len(), 0);
+    fleet.host.write("fleet.yaml", "agents: [\n");
+    assert_eq!(fleet.ask(&["reload", "--dry-run"]).code(), Some(125));
 }

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::support::finish;
+use crate::world::{World, queried};
 
 /// Under rule-of-two; this host's own service is trusted with what is confidential, and nobody vouches for all others.
 const CONFIG: &str = r#"
@@ -34,7 +35,7 @@ say(exchange("127.0.0.1", 8080, get("127.0.0.1:8080"))[0].splitlines()[-1])
     refusals.dedup();
     assert_eq!(
         refusals,
-        ["net_connect denied not-approved wild.test:80", "net_connect denied not-approved api.bank.test:7000"]
+        ["net_resolve denied not-approved wild.test:80", "net_resolve denied not-approved api.bank.test:7000"]
     );
     let records = world.host.records();
     let rises: Vec<&Value> = records.iter().filter(|record| record["action"] == "labels_rose").collect();
@@ -48,8 +49,52 @@ say(exchange("127.0.0.1", 8080, get("127.0.0.1:8080"))[0].splitlines()[-1])
         "{reason}"
     );
     let denied =
-        records.iter().find(|record| record["result"] == "denied" && record["action"] == "net_connect").unwrap();
+        records.iter().find(|record| record["result"] == "denied" && record["action"] == "net_resolve").unwrap();
     assert_eq!(denied["policy_ids"], json!(["rule-of-two.connect"]), "{denied:#}");
     let hellos = world.seen_by("http").into_iter().filter(|event| event["event"] == "request").count();
     assert_eq!(hellos, 0, "wild.test was asked nothing");
+}
+
+/// No model and no tool is asked: the label of a place counts for every program that could have read it.
+#[test]
+fn what_a_program_reads_from_a_labelled_mount_does_not_leave() {
+    let Some(world) = World::new() else { return };
+    world.host.write("patients/one", "a secret");
+    let config = "allowed_networks: [wild.test]
+rule_sets: [rule-of-two]
+labels: { paths: [{ path: /data/patients, data: secret }] }
+";
+    let patients = format!("{}:/data/patients", world.host.at("patients"));
+    let script = "from client import *
+say(tell(lambda: exchange('wild.test', 80, get('wild.test'))[0].split('\\r\\n')[0]))";
+    let run = |options: &[&str]| {
+        let done = finish(world.prepare(config, options, &["python3", "-c", script]), b"");
+        serde_json::from_str::<Value>(&done.good()).unwrap()
+    };
+    assert_eq!(run(&[]), "HTTP/1.1 200 OK");
+    let hellos = || world.seen_by("http").into_iter().filter(|event| event["event"] == "request").count();
+    assert_eq!(hellos(), 1);
+    assert_ne!(run(&["--ro", &patients]), "HTTP/1.1 200 OK");
+    assert_eq!(hellos(), 1, "it was asked nothing more");
+}
+
+/// A lookup goes to a server of the name's owner, and the cell chooses names that a pattern describes.
+#[test]
+fn a_name_carries_nothing_out_of_a_tainted_session() {
+    let Some(world) = World::new() else { return };
+    let config = CONFIG.replace("\"wild.test\"", "\"**.wild.test\"");
+    let script = r#"
+say(exchange("a.wild.test", 80, get("a.wild.test"))[0].split("\r\n")[0])
+say(exchange("127.0.0.1", 8080, get("127.0.0.1:8080"))[0].split("\r\n")[0])
+say(exchange("the-secret.wild.test", 80, get("the-secret.wild.test"))[0].split("\r\n")[0])
+say(through_proxy("CONNECT the-secret.wild.test:80 HTTP/1.1\r\n\r\n")[1].split("\r\n")[0])
+"#;
+    let said = world.python_in(&config, script);
+    let (ok, refused) = ("HTTP/1.1 200 OK", "HTTP/1.1 403 Forbidden");
+    assert_eq!(said, [ok, ok, refused, refused]);
+    assert_eq!(world.refusals(), ["net_resolve denied not-approved the-secret.wild.test:80"; 2]);
+    assert_eq!(queried(&world.seen()), ["a.wild.test"]);
+    let records = world.host.records();
+    let denied = records.iter().find(|r| r["action"] == "net_resolve" && r["result"] == "denied").unwrap();
+    assert_eq!(denied["policy_ids"], json!(["rule-of-two.connect"]), "{denied:#}");
 }

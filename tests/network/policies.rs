@@ -94,3 +94,32 @@ say(tell(lambda: exchange("wild.test", 80, get("wild.test"))[0].split("\r\n")[0]
     assert_eq!(world.python_in(&config(&world, "[]", &all), script), [OK]);
     assert_eq!(requests(), 1);
 }
+
+#[test]
+fn a_request_is_decided_on_in_every_way_in_which_servers_read_it() {
+    let Some(world) = World::new() else { return };
+    let policies = "@id(\"no\") forbid(principal, action == Action::\"http_request\", resource)\n\
+        when { context.path like \"/admin*\" || context.method == \"DELETE\" };\n\
+        @id(\"files\") forbid(principal, action == Action::\"http_request\", resource)\n\
+        when { resource.name == \"other.test\" } unless { context.path like \"/files/*\" };\n";
+    let script = r#"
+for path in "/%61dmin", "//admin/x", "/x/../admin", "/x/%2e%2E/admin", "/x%2f..%2fadmin", "/%2561dmin", r"/x\..\admin", "/;a/admin", "/administer":
+    say(exchange("api.bank.test", 80, get("api.bank.test", path))[0].split("\r\n")[0])
+say(exchange("api.bank.test", 80, get("api.bank.test").replace("GET", "delete"))[0].split("\r\n")[0])
+for path in "/files/../x", "/files/..;/x", "/files%2f..%2f../x":
+    say(exchange("other.test", 80, get("other.test", path))[0].split("\r\n")[0])
+for host, path in ("api.bank.test", "/a%20b//c;d=e/adm%69n?q=/admin"), ("other.test", "/files/a/../b"):
+    say(exchange(host, 80, get(host, path))[0].split("\r\n")[0])
+"#;
+    let said = world.python_in(&config(&world, r#"["api.bank.test", "other.test"]"#, policies), script);
+    let refused = "HTTP/1.1 403 Forbidden";
+    assert_eq!(said, [vec![refused; 13], vec![OK; 2]].concat());
+    let seen = world.seen_by("http");
+    let lines: Vec<&Value> =
+        seen.iter().filter(|event| event["event"] == "request").map(|event| &event["line"]).collect();
+    assert_eq!(
+        lines,
+        ["GET /a%20b//c;d=e/adm%69n?q=/admin HTTP/1.1", "GET /files/a/../b HTTP/1.1"],
+        "as they were written"
+    );
+}

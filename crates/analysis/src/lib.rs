@@ -20,7 +20,6 @@ use cedar_policy_symcc::CompiledPolicySet;
 use nanoclaw_policy::Case;
 use serde_json::{Value, json};
 
-pub use question::line;
 pub use solver::{LONGEST_PROOF, Prover, ProverError};
 pub use statement::{ACTIONS, MAX_STATEMENT, Never, Statement, StatementError, Who};
 pub use subject::Subject;

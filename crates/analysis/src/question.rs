@@ -140,17 +140,6 @@ fn text(value: EvalResult) -> Option<String> {
     }
 }
 
-/// The words as a person types them.
-pub fn line(words: &[String]) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    let typed = |word: &String| match (word.chars().all(plain) && !word.is_empty(), word.contains('\'')) {
-        (true, _) => word.clone(),
-        (false, false) => format!("'{word}'"),
-        (false, true) => format!("\"{word}\""),
-    };
-    words.iter().map(typed).collect::<Vec<_>>().join(" ")
-}
-
 impl std::fmt::Display for Example<'_> {
     /// The request, and what its resource is like.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use nanoclaw_config::{ToolClass, Trust};
+use nanoclaw_config::{HostSet, ToolClass, Trust};
 use nanoclaw_policy::Engine;
 use nanoclaw_request::{Destination, DnsName, Host};
 
@@ -167,10 +167,18 @@ fn fact(action: &str, name: &str, engine: &Engine) -> Option<String> {
             let host = DnsName::parse(name).ok()?;
             // Names are asked about in this spelling only.
             let labels = host.as_str().split('.').count();
+            // A connection has the labels of the addresses too that the name leads to, and nobody knows them here.
+            let by_address = |target: &HostSet| matches!(target, HostSet::Net(_));
+            let current = engine.policies().current();
+            if action == "net_connect" && current.labels().hosts.iter().any(|label| by_address(&label.target)) {
+                return Some(format!("!resource.literal && resource.labels == {labels}"));
+            }
             let label = engine.label_of_host(&Destination { host: Host::Name(host), port: 443 });
             let trusted = if label.trust == Trust::Trusted { "" } else { "!" };
             let data = label.data as u8;
-            Some(format!("resource.labels == {labels} && {trusted}resource.trusted && resource.data == {data}"))
+            Some(format!(
+                "!resource.literal && resource.labels == {labels} && {trusted}resource.trusted && resource.data == {data}"
+            ))
         }
         _ => None,
     }

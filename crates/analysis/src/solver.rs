@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ pub const LONGEST_PROOF: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(1);
 /// The stack of the thread that proves, in bytes: formulas nest as deeply as there are policies.
 const STACK: usize = 256 * 1024 * 1024;
+/// Most memory that a solver may take, in bytes; then it ends, and nothing is proven.
+const MOST_MEMORY: u64 = 4 * 1024 * 1024 * 1024;
 /// The variable that names a solver.
 const VARIABLE: &str = "CVC5";
 /// The solver, and the package that has it.
@@ -57,6 +60,19 @@ pub(crate) enum Found {
     Unknown(String),
 }
 
+/// Where a program is, as a shell finds it.
+fn find(program: &Path) -> io::Result<PathBuf> {
+    let everywhere = std::env::var_os("PATH").unwrap_or_default();
+    let here = program.components().count() > 1;
+    let mut places = std::env::split_paths(&everywhere).map(|place| place.join(program));
+    let found = if here { Some(program.to_path_buf()) } else { places.find(|place| place.is_file()) };
+    let found = found.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+    if std::fs::metadata(&found)?.permissions().mode() & 0o111 == 0 {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    Ok(found)
+}
+
 impl Prover {
     /// One that asks the program `chosen`; else what the variable `CVC5` names; else `cvc5` where programs are. It takes at
     /// most `limit` for one question.
@@ -79,9 +95,12 @@ impl Prover {
         let limit = format!("--tlimit-per={}", self.limit.as_millis());
         // Arguments of tools are sets of texts, for which cvc5 before 1.1 must be told.
         let arguments = [OsStr::new("--lang"), OsStr::new("smt"), OsStr::new("--strings-exp"), OsStr::new(&limit)];
-        let mut command = Command::new(&self.program);
-        command.args(arguments).kill_on_drop(true);
         let missing = |error: io::Error| ProverError::Missing(self.program.clone(), error);
+        let program = find(&self.program).map_err(missing)?;
+        // A shell sets the limit and becomes the solver: setting it between fork and exec is no safe code.
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "ulimit -v \"$0\" && exec \"$@\""]).arg((MOST_MEMORY / 1024).to_string());
+        command.arg(program).args(arguments).kill_on_drop(true);
         let solver = match LocalSolver::from_command(&mut command) {
             Ok(solver) => solver,
             Err(cedar_policy_symcc::err::SolverError::Io(error)) => return Err(missing(error)),

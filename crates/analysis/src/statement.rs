@@ -6,11 +6,14 @@
 //! never group:night tool_call unasked when resource.pays
 //! ```
 
+use std::path::Path;
 use std::str::FromStr as _;
 
 use cedar_policy::Expression;
-use nanoclaw_policy::Generation;
+use nanoclaw_policy::{Generation, Written, too_deep};
 use nanoclaw_request::CellId;
+
+use crate::real::always;
 
 /// Longest statement in bytes.
 pub const MAX_STATEMENT: usize = 16 * 1024;
@@ -127,8 +130,22 @@ impl Statement {
         };
         // One expression and nothing else: it is put into a policy.
         if let Some(when) = &when {
+            let place = Path::new("statement");
+            if let Some(error) = too_deep(place, when) {
+                return Err(wrong(error.message, "state less at once"));
+            }
             Expression::from_str(when).map_err(|error| {
                 wrong(format!("`{when}`: {error}"), "write what stands between the braces of `when { }` in Cedar")
+            })?;
+            // What holds for every such request is known, such as that a connection has a port.
+            let known = always(action).join(") && (");
+            let policy = format!(
+                "permit(principal is Agent, action == Action::\"{action}\", resource) when {{ ({known}) && ({when}\n) }};"
+            );
+            Written::read([(place, policy.as_str())]).map_err(|errors| {
+                let said: Vec<String> = errors.into_iter().map(|error| error.message).collect();
+                let help = "`nanoclaw policy schema` says what policies can speak about";
+                wrong(format!("`{when}`: {}", said.join("; ")), help)
             })?;
         }
         Ok(Self::Never(Never { who, action, unasked, when }))
@@ -191,6 +208,9 @@ mod tests {
             ("never a agent_manage", "`agent_manage` is no action"),
             ("never a exec where true", "`where` is unexpected"),
             ("never a exec when", "``"),
+            ("never a exec when resource.pth == \"x\"", "`pth`"),
+            ("never a exec when resource.path == 1", "types"),
+            (&format!("never a exec when {}true{}", "(".repeat(3000), ")".repeat(3000)), "nests deeper"),
             ("never a exec when true }; permit(principal, action, resource) when { true", "`true };"),
         ] {
             let error = parse(text).unwrap_err();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nanoclaw_config::ModelRef;
-use nanoclaw_policy::{CellRules, Generation, Written, words};
+use nanoclaw_policy::{CellRules, Generation, Written, line, words};
 use nanoclaw_request::{Action, CellId, ModelOperation, Via};
 
 use super::*;
@@ -60,7 +60,8 @@ agents:
 
 /// The solver; nothing, loudly, where there is none.
 fn prover() -> Option<Prover> {
-    match Prover::new(None, Duration::from_secs(10)) {
+    // Longer than any of these takes on a machine that has other work.
+    match Prover::new(None, Duration::from_secs(120)) {
         Ok(prover) => Some(prover),
         Err(error) => {
             eprintln!("SKIPPED: {error}");
@@ -190,8 +191,6 @@ fn a_statement_that_says_nothing_or_is_no_cedar_is_not_proven() {
     let mut answer = |text: &str| prover.never(&world.subject(), &never(text));
     assert_eq!(answer("never teller net_connect when resource.port > 70000"), Answer::Empty);
     assert_eq!(answer(r#"never teller tool_call when resource.name == "ls" && resource.pays"#), Answer::Empty);
-    let Answer::Undecided(why) = answer("never teller tool_call when resource.nmae == \"x\"") else { panic!() };
-    assert!(why.contains("`nmae`"), "{why}");
     // Allowed, and nothing that a person can ask.
     let policies = r#"permit(principal, action == Action::"net_connect", resource)
         when { context.via == "http-connect" && resource has port && resource.port == 99 };"#;
@@ -302,7 +301,7 @@ fn what_is_taken_for_granted_holds_for_every_question() {
 }
 
 fn every_question_is_within() {
-    let labels = "labels: { hosts: [{ name: api.bank.example, trust: trusted, data: secret }], tools: [{ name: ls, does: [sends] }] }\n";
+    let labels = "labels: { hosts: [{ name: 10.0.0.0/8, trust: trusted, data: internal }, { name: api.bank.example, trust: trusted, data: secret }], tools: [{ name: ls, does: [sends] }] }\n";
     let policies = r#"
         permit(principal in Group::"night", action, resource == Tool::"ls");
         forbid(principal in Group::"day", action, resource == Host::"api.bank.example");
@@ -314,6 +313,7 @@ fn every_question_is_within() {
         "teller net_resolve localhost",
         "teller net_resolve a.b.c.d.e.f.g.h.example",
         "teller net_connect api.bank.example:443",
+        "teller net_connect api.bank.example:443 address=10.0.0.1",
         "teller[untrusted,secret] net_connect a.b.c.d.e.f.g.example:1 evidence=opaque address=10.0.0.1",
         "teller net_connect x.example:80 address=169.254.169.254",
         "teller net_connect x.example:80 address=::ffff:93.184.216.34",
@@ -371,4 +371,28 @@ fn every_question_is_within() {
         call.operation = operation;
         check(&case, "not asked");
     }
+}
+
+#[test]
+fn a_solver_is_bounded_in_its_memory() {
+    let directory = tempfile::tempdir().unwrap();
+    let said = directory.path().join("limit");
+    let program = impostor(directory.path(), &format!("ulimit -v > {}\nexec sleep 600", said.display()));
+    let mut prover = Prover::new(Some(&program), Duration::from_millis(100)).unwrap();
+    let world = world(CONFIG, "", "teller");
+    let answer = prover.never(&world.subject(), &never("never teller net_connect when resource.port == 22"));
+    assert!(matches!(answer, Answer::Undecided(_)), "{answer:?}");
+    assert_eq!(std::fs::read_to_string(&said).unwrap(), "4194304\n");
+}
+
+#[test]
+fn what_a_name_leads_to_is_not_known_from_its_label() {
+    let labels = "labels: { hosts: [{ name: 10.0.0.0/8, trust: trusted, data: secret }] }\n";
+    let policies = r#"@id("inner") permit(principal, action == Action::"net_connect", resource)
+        when { resource.name == "db.corp.example" && resource.trusted && context.agrees && context.class == "special" };"#;
+    let Some(mut prover) = prover() else { return };
+    let world = world(&format!("{CONFIG}{labels}"), policies, "teller");
+    let statement = never(r#"never teller net_connect when resource.name == "db.corp.example""#);
+    let Answer::Refuted(words) = prover.never(&world.subject(), &statement) else { panic!("it is allowed") };
+    assert!(words[2].starts_with("db.corp.example:") && words[3].starts_with("address=10."), "{words:?}");
 }

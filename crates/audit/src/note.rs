@@ -115,7 +115,7 @@ pub enum Fact {
         policies: Vec<String>,
         /// How many different people must approve.
         people: u8,
-        /// Who asked the agent for what it does, and so cannot approve.
+        /// Who asked the agent for what it does.
         requesters: Vec<String>,
     },
     /// Nobody waits for the answer to a question any more.
@@ -214,10 +214,9 @@ impl Note {
         Self { about: None, fact }
     }
 
-    /// Refused callers can be many, and a cell can ask and go away as often as it likes, so these fold; other facts never
-    /// do.
+    /// Refused callers can be many, so these fold; other facts never do.
     pub(crate) fn is_foldable(&self) -> bool {
-        matches!(self.fact, Fact::CallerRefused { .. } | Fact::Asked { .. } | Fact::Withdrawn { .. })
+        matches!(self.fact, Fact::CallerRefused { .. })
     }
 
     pub(crate) fn record(self) -> Record {

@@ -289,7 +289,8 @@ impl Record {
                 Manage::Approvals => "approvals".to_owned(),
                 Manage::Policy => "policy".to_owned(),
                 Manage::ResetLabels { .. } => "reset-labels".to_owned(),
-                Manage::Operators { what, .. } => (*what).to_owned(),
+                Manage::Renew => "renew".to_owned(),
+                Manage::Operators { what, .. } => what.clone(),
             }),
             Action::Approve(approve) => {
                 Some(format!("{} question {}, sha256 {}", approve.answer, approve.question, approve.digest))
@@ -337,7 +338,9 @@ fn subject(action: &Action) -> (Option<String>, Option<String>) {
             | Manage::Stop { cell }
             | Manage::ResetLabels { cell } => (None, Some(cell.clone())),
             Manage::Operators { name, .. } => (None, Some(name.clone()).filter(|name| !name.is_empty())),
-            Manage::List | Manage::Down | Manage::Reload | Manage::Approvals | Manage::Policy => (None, None),
+            Manage::List | Manage::Down | Manage::Reload | Manage::Approvals | Manage::Policy | Manage::Renew => {
+                (None, None)
+            }
         },
         Action::Approve(approve) => (None, Some(approve.cell.clone())),
         Action::AuditRead(_) => (None, None),

@@ -15,12 +15,14 @@ pub struct Approvals {
     pub wait: Duration,
     /// How many different people must approve: 1 or 2.
     pub people: u8,
+    /// Whether people may approve what they asked for themselves. Only where one is enough.
+    pub own: bool,
 }
 
 impl Default for Approvals {
-    /// One person, within five minutes.
+    /// One person, who has not asked for it, within five minutes.
     fn default() -> Self {
-        Self { wait: Duration::from_secs(300), people: 1 }
+        Self { wait: Duration::from_secs(300), people: 1, own: false }
     }
 }
 

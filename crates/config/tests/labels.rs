@@ -138,7 +138,7 @@ fn an_agent_without_rule_sets_leaves_the_choice_to_the_fleet() {
 #[test]
 fn approvals_and_operators_mean_what_they_say() {
     let config = config(FILE);
-    assert_eq!(config.approvals, Approvals { wait: Duration::from_secs(900), people: 2 });
+    assert_eq!(config.approvals, Approvals { wait: Duration::from_secs(900), people: 2, own: false });
     let names = texts(&["nanoclaw.bank.com", "10.1.2.3", "fd00::7"]);
     assert_eq!(config.api, Some(Api { listen: "0.0.0.0:7443".parse().unwrap(), names }));
     let oidc = Oidc {
@@ -157,7 +157,7 @@ fn without_these_keys_nothing_listens_and_nobody_vouches() {
     let config = config("sandbox_mode: restricted");
     assert_eq!((config.api, config.oidc), (None, None));
     assert_eq!((config.rule_sets, config.labels), (Vec::new(), Labels::default()));
-    assert_eq!(config.approvals, Approvals { wait: Duration::from_secs(300), people: 1 });
+    assert_eq!(config.approvals, Approvals { wait: Duration::from_secs(300), people: 1, own: false });
 }
 
 #[test]

@@ -339,6 +339,8 @@ fn approvals_have_bounds() {
         ("wait: 1d", "wait: 24h1s"),
         ("people: 1", "people: 0"),
         ("people: 2", "people: 3"),
+        ("people: 1, own: true", "people: 2, own: true"),
+        ("people: 2, own: false", "own: true, people: 2"),
     ] {
         let file = |entry: &str| format!("approvals: {{ {entry} }}");
         assert!(parse(&file(fits), Path::new("x"), Path::new("/")).is_ok(), "{fits}");

@@ -11,6 +11,7 @@
 //!   and somebody has decided on them.
 #![forbid(unsafe_code)]
 
+mod attached;
 pub mod chat;
 pub mod constrained;
 mod error;
@@ -27,6 +28,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+pub use attached::Attached;
 pub use error::{Fault, FaultKind, Malformed};
 pub use neutral::{
     Choice, Delta, Effort, Format, Image, Message, Part, Reasoning, Request, Response, Role, Stop, Tool, ToolCall,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use nanoclaw_audit::{AuditError, Outcome, Ticket, Warrant};
+use nanoclaw_gate::Agreement;
 use nanoclaw_request::{Action, Connect, Destination, Evidence, Host, Refusal, RefusalCode, Resolve, Stage, Via};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -22,8 +23,16 @@ use crate::wire::{Wire, left};
 pub(crate) struct Opening {
     pub(crate) destination: Destination,
     pub(crate) via: Via,
-    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) found: Found,
     pub(crate) first: FirstWords,
+}
+
+/// Where a connection would go.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) addresses: Vec<IpAddr>,
+    /// What people agreed to before its name was looked up.
+    agreed: Option<Agreement>,
 }
 
 /// What the client has said on it.
@@ -37,7 +46,7 @@ pub(crate) enum FirstWords {
 
 impl Opening {
     fn parse(self) -> Parsed {
-        let Opening { destination, via, addresses, first } = self;
+        let Opening { destination, via, found: Found { addresses, .. }, first } = self;
         let connect = |evidence| {
             Action::Connect(Connect { destination: destination.clone(), via, evidence, addresses: addresses.clone() })
         };
@@ -69,21 +78,25 @@ pub(crate) struct Upstream {
 }
 
 impl Inner {
-    /// The addresses that a connection to `destination` would go to. A name is authorised, then looked up, once.
-    pub(crate) async fn addresses(&self, destination: &Destination) -> Result<Vec<IpAddr>, Stop> {
+    /// Where a connection of `client` to `destination` would go. A name is authorised, then looked up, once. While people are
+    /// asked about that, `client` waits.
+    pub(crate) async fn find(&self, destination: &Destination, client: &TcpStream) -> Result<Found, Stop> {
         let name = match &destination.host {
-            Host::Ip(address) => return Ok(vec![*address]),
+            Host::Ip(address) => return Ok(Found { addresses: vec![*address], agreed: None }),
             Host::Name(name) => name.clone(),
         };
         let resolve = Resolve { name, port: Some(destination.port) };
-        let warrant = self.path.walk(resolve, |resolve| self.services.lookup(resolve)).await?;
+        let held = self.path.gate.engine().session().label();
+        let left = self.left_by(client);
+        let warrant = self.path.walk_and_wait(resolve, |resolve| self.services.lookup(resolve), None, left).await?;
+        let agreed = Agreement::of(warrant.permit(), held);
         let (action, ticket) = warrant.spend();
         let Action::Resolve(resolve) = action else { return Err(self.mismatch(ticket).await) };
         let lookup = timeout(self.limits.resolve, self.outside.resolver.resolve(&resolve.name)).await;
         match lookup.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
             Ok(mut addresses) => {
                 addresses.truncate(self.limits.addresses);
-                Ok(addresses)
+                Ok(Found { addresses, agreed })
             }
             Err(error) => {
                 let reason = format!("{} could not be looked up: {}", resolve.name, cause(&error));
@@ -97,9 +110,10 @@ impl Inner {
     /// Opens a connection, if it is allowed. While people are asked, `client` waits.
     pub(crate) async fn open(&self, opening: Opening, client: &TcpStream) -> Result<Upstream, Stop> {
         let standing = Standing::new(Arc::clone(self.path.gate.engine()));
-        let held = standing.held();
-        let warrant = self.path.walk_and_wait(opening, Opening::parse, self.left_by(client)).await?;
-        standing.allow(held, warrant.permit());
+        let before = standing.before();
+        let (agreed, left) = (opening.found.agreed.clone(), self.left_by(client));
+        let warrant = self.path.walk_and_wait(opening, Opening::parse, agreed.as_ref(), left).await?;
+        standing.allow(before, warrant.permit());
         self.dial(warrant, standing).await
     }
 

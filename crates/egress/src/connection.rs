@@ -10,7 +10,7 @@ use nanoclaw_request::{Destination, Host, Via};
 use tokio::net::TcpStream;
 
 use crate::Inner;
-use crate::act::{FirstWords, Opening, Upstream};
+use crate::act::{FirstWords, Found, Opening, Upstream};
 use crate::http::{self, Role};
 use crate::path::{Stop, cause, unreachable};
 use crate::relay::{Relayed, relay};
@@ -33,8 +33,8 @@ pub(crate) async fn transparent(door: Arc<Inner>, stream: TcpStream, original: S
     if let Some(server) = tunnel.server() {
         return tunnel.hand_over(server).await;
     }
-    match tunnel.door.addresses(&tunnel.destination).await {
-        Ok(addresses) => tunnel.carry(addresses).await,
+    match tunnel.door.find(&tunnel.destination, &tunnel.wire.stream).await {
+        Ok(found) => tunnel.carry(found).await,
         Err(stop) => {
             let limits = tunnel.door.limits;
             let first = first_bytes(&mut tunnel.wire, limits.refusal_bytes).await.ok().flatten();
@@ -60,17 +60,17 @@ pub(crate) async fn proxied(door: Arc<Inner>, stream: TcpStream, own_address: So
 async fn connect(tunnel: Tunnel) -> Result<(), AuditError> {
     let http = Speech::Http { bodiless: false };
     let farewell = tunnel.door.limits.farewell;
-    let addresses = match tunnel.door.addresses(&tunnel.destination).await {
-        Ok(addresses) => addresses,
+    let found = match tunnel.door.find(&tunnel.destination, &tunnel.wire.stream).await {
+        Ok(found) => found,
         Err(stop) => return respond::end(tunnel.wire, http, stop, farewell).await,
     };
-    if tunnel.inspection(&addresses) == Inspection::Required {
+    if tunnel.inspection(&found.addresses) == Inspection::Required {
         if write_all(&tunnel.wire.stream, TUNNEL_OPEN).await.is_err() {
             return Ok(());
         }
-        return tunnel.carry(addresses).await;
+        return tunnel.carry(found).await;
     }
-    match tunnel.open(addresses, First::Silent).await {
+    match tunnel.open(found, First::Silent).await {
         Ok(upstream) if write_all(&tunnel.wire.stream, TUNNEL_OPEN).await.is_ok() => tunnel.relay(upstream).await,
         Ok(upstream) => tunnel.door.closed(upstream, None).await,
         Err(stop) => respond::end(tunnel.wire, http, stop, farewell).await,
@@ -82,16 +82,16 @@ impl Tunnel {
         self.door.path.gate.engine().inspection(&self.destination, addresses)
     }
 
-    async fn open(&self, addresses: Vec<IpAddr>, first: First) -> Result<Upstream, Stop> {
+    async fn open(&self, found: Found, first: First) -> Result<Upstream, Stop> {
         let (destination, via) = (self.destination.clone(), self.via);
-        let opening = Opening { destination, via, addresses, first: FirstWords::Bytes(first) };
+        let opening = Opening { destination, via, found, first: FirstWords::Bytes(first) };
         self.door.open(opening, &self.wire.stream).await
     }
 
     /// Reads what the client says, as far as it matters, and opens the way accordingly.
-    async fn carry(mut self, addresses: Vec<IpAddr>) -> Result<(), AuditError> {
+    async fn carry(mut self, found: Found) -> Result<(), AuditError> {
         let limits = self.door.limits;
-        let inspection = self.inspection(&addresses);
+        let inspection = self.inspection(&found.addresses);
         let limit = match inspection {
             Inspection::Unneeded => None,
             Inspection::Required => Some(limits.first_bytes),
@@ -107,12 +107,12 @@ impl Tunnel {
             },
         };
         if first == First::Http {
-            let role = Role::Fixed { destination: self.destination, via: self.via, addresses: Some(addresses) };
+            let role = Role::Fixed { destination: self.destination, via: self.via, found: Some(found) };
             // Such a session refuses CONNECT itself, so no tunnel in a tunnel comes out of it.
             return http::serve(self.door, self.wire, role).await.map(|_| ());
         }
         let speech = Speech::of(Some(&first));
-        match self.open(addresses, first).await {
+        match self.open(found, first).await {
             Ok(upstream) => self.relay(upstream).await,
             Err(stop) => respond::end(self.wire, speech, stop, limits.farewell).await,
         }

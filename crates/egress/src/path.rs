@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use nanoclaw_audit::{AuditError, Outcome, Recorded, Ticket, Warrant};
-use nanoclaw_gate::Gate;
+use nanoclaw_gate::{Agreement, Gate};
 use nanoclaw_identity::CellSockets;
 use nanoclaw_request::{Action, Arrived, Door, Refusal, RefusalCode, Stage};
 
@@ -51,15 +51,17 @@ impl Path {
         self.told(self.gate.pass_at_once(identified.propose(parse)).await?)
     }
 
-    /// The same, and people are asked where policy says so, for as long as it takes and until `gone`.
+    /// The same, and people are asked where policy says so, for as long as it takes and until `gone`; not where it is what they
+    /// `agreed` to already.
     pub(crate) async fn walk_and_wait<B>(
         &self,
         body: B,
         parse: impl FnOnce(B) -> Parsed,
+        agreed: Option<&Agreement>,
         gone: impl Future<Output = ()>,
     ) -> Result<Warrant, Stop> {
         let identified = self.cell.identify(Arrived::now(Door::Egress, body));
-        self.told(self.gate.pass_unless(identified.propose(parse), gone).await?.ok_or(Stop::Gone)?)
+        self.told(self.gate.pass_unless(identified.propose(parse), agreed, gone).await?.ok_or(Stop::Gone)?)
     }
 
     /// Whether it would be allowed now, without asking anybody. Permits nothing.

@@ -2,6 +2,7 @@
 //! record before anything is done. What a cell reads on the way is remembered, since it decides what it may do next.
 #![forbid(unsafe_code)]
 
+mod agreement;
 mod desk;
 mod memory;
 
@@ -14,8 +15,9 @@ use nanoclaw_policy::{Engine, Verdict};
 use nanoclaw_request::{Action, CellId, SessionId};
 use tokio::sync::Mutex;
 
+pub use agreement::Agreement;
 use desk::Settled;
-pub use desk::{Answer, Answered, Desk, DeskError, Ended, Question};
+pub use desk::{Answer, Answered, Desk, DeskError, Ended, Person, Question};
 pub use memory::Memory;
 
 /// The gate of one run of one cell, which all of its doors share. Clones are the same gate.
@@ -50,6 +52,7 @@ impl Gate {
     /// # Errors
     /// It cannot be recorded. The door must close.
     pub async fn pass(&self, proposed: Result<Proposal, Declined>) -> Result<Recorded, AuditError> {
+        self.sees(&proposed).await?;
         let settled = match self.engine.judge(proposed) {
             Ok(verdict) => verdict.into(),
             Err(asked) => self.desk.settle(&self.engine, &self.recorder, *asked).await?,
@@ -58,22 +61,28 @@ impl Gate {
     }
 
     /// The same for a caller who may leave: when `gone` is ready while people are asked, the question is withdrawn, and there
-    /// is nothing to act on (`None`). A decision that needs nobody is made whoever leaves.
+    /// is nothing to act on (`None`). A decision that needs nobody is made whoever leaves. Nobody is asked what they `agreed` to
+    /// already.
     ///
     /// # Errors
     /// As of [`Gate::pass`].
     pub async fn pass_unless(
         &self,
         proposed: Result<Proposal, Declined>,
+        agreed: Option<&Agreement>,
         gone: impl Future<Output = ()>,
     ) -> Result<Option<Recorded>, AuditError> {
+        self.sees(&proposed).await?;
         let settled = match self.engine.judge(proposed) {
             Ok(verdict) => verdict.into(),
-            Err(asked) => tokio::select! {
-                // An answer that was taken counts, also in the last moment.
-                biased;
-                settled = self.desk.settle(&self.engine, &self.recorder, *asked) => settled?,
-                () = gone => return Ok(None),
+            Err(asked) => match agreed.filter(|agreed| agreed.covers(&asked)) {
+                Some(agreed) => self.engine.agreed(*asked, agreed.people().to_vec()).into(),
+                None => tokio::select! {
+                    // An answer that was taken counts, also in the last moment.
+                    biased;
+                    settled = self.desk.settle(&self.engine, &self.recorder, *asked) => settled?,
+                    () = gone => return Ok(None),
+                },
             },
         };
         self.conclude(settled).await.map(Some)
@@ -91,7 +100,19 @@ impl Gate {
     /// # Errors
     /// As of [`Gate::pass`].
     pub async fn pass_at_once(&self, proposed: Result<Proposal, Declined>) -> Result<Recorded, AuditError> {
+        self.sees(&proposed).await?;
         self.record(self.engine.decide(proposed)).await
+    }
+
+    /// What labelled places in the cell hold counts as read before anything is decided: nobody sees what its programs read.
+    async fn sees(&self, proposed: &Result<Proposal, Declined>) -> Result<(), AuditError> {
+        if let Some(label) = self.engine.label_of_places()
+            && let Ok(proposal) = proposed
+            && let Caller::Cell { id, session } = proposal.caller()
+        {
+            self.read(id, *session, label).await?;
+        }
+        Ok(())
     }
 
     async fn record(&self, verdict: Verdict) -> Result<Recorded, AuditError> {
@@ -111,8 +132,7 @@ impl Gate {
     /// It cannot be recorded, or not be remembered. The door must close.
     pub async fn read(&self, cell: &CellId, session: SessionId, label: Label) -> Result<(), AuditError> {
         let reading = self.reading.lock().await;
-        let before = self.engine.session().label();
-        if before.join(label) == before {
+        if self.holds(label) {
             return Ok(());
         }
         drop(reading);
@@ -120,11 +140,24 @@ impl Gate {
         let (gate, cell) = (self.clone(), cell.clone());
         let remembered = tokio::spawn(async move {
             let _reading = gate.reading.lock().await;
-            let Some(risen) = gate.engine.session().read(label) else { return Ok(()) };
-            gate.memory.keep(gate.engine.session()).await?;
-            gate.recorder.note(Note::of_cell(cell, session, Fact::LabelsRose(risen))).await
+            // A person may have all forgotten at the same time, but not what is read after that.
+            while !gate.holds(label) {
+                let risen = gate.engine.session().read(label).is_some();
+                let kept = gate.memory.keep(gate.engine.session()).await?;
+                if risen || kept {
+                    let held = gate.engine.session().label();
+                    gate.recorder.note(Note::of_cell(cell.clone(), session, Fact::LabelsRose(held))).await?;
+                }
+            }
+            Ok(())
         });
         remembered.await.unwrap_or(Err(AuditError::Stopped))
+    }
+
+    /// Whether that is read already, and remembered.
+    fn holds(&self, label: Label) -> bool {
+        let held = self.engine.session().label();
+        held.join(label) == held && self.memory.holds(label)
     }
 }
 
@@ -158,5 +191,43 @@ mod tests {
         }
         assert_eq!(memory.resume().unwrap().label(), label);
         assert_eq!(gate.engine().session().label(), label);
+    }
+
+    #[tokio::test]
+    async fn what_the_disk_did_not_take_is_not_read_before_it_does() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        let recorder = Recorder::open(Options::new(log.clone())).unwrap();
+        let cell = CellId::parse("a").unwrap();
+        let memory = Memory::at(directory.path().join("a.json"));
+        let engine = Arc::new(Engine::new(cell.clone(), Vec::new()));
+        let gate = || Gate::new(Arc::clone(&engine), recorder.clone(), Desk::closed(), memory.clone());
+        let label = Label { trust: Trust::Untrusted, data: DataClass::Secret };
+        let session = SessionId::from_random([0; 16]);
+        std::fs::create_dir(directory.path().join("a.new")).unwrap();
+        // The next run of the cell shares the session.
+        for gate in [gate(), gate()] {
+            assert!(matches!(gate.read(&cell, session, label).await, Err(AuditError::Unremembered { .. })));
+        }
+        assert_eq!(engine.session().label(), label, "to be on the safe side");
+        std::fs::remove_dir(directory.path().join("a.new")).unwrap();
+        for _ in 0..2 {
+            gate().read(&cell, session, label).await.unwrap();
+        }
+        assert_eq!(memory.resume().unwrap().label(), label);
+        recorder.flush().await.unwrap();
+        let log = std::fs::read_to_string(log.join("audit.jsonl")).unwrap();
+        assert_eq!(log.matches("labels_rose").count(), 1, "{log}");
+    }
+
+    #[test]
+    fn a_damaged_memory_is_named_and_nothing_begins_with_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.json");
+        for damaged in ["", "{", r#"{"trust":"trusted"}"#, r#"{"trust":"trusted","data":"nothing"}"#, "null"] {
+            std::fs::write(&path, damaged).unwrap();
+            let error = Memory::at(path.clone()).resume().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`{}` cannot be read: ", path.display())), "{damaged}: {error}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! What cells have read, on disk: an agent that is started again still has what it has.
 
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ struct Kept {
     path: PathBuf,
     /// Whoever writes it or takes it away holds this, so that the file never says less than the session.
     writing: Mutex<()>,
+    /// What the file is known to say.
+    on_disk: Mutex<Option<Label>>,
 }
 
 impl Memory {
@@ -29,7 +32,7 @@ impl Memory {
 
     /// In the file `path`.
     pub fn at(path: PathBuf) -> Self {
-        Self(Some(Arc::new(Kept { path, writing: Mutex::default() })))
+        Self(Some(Arc::new(Kept { path, writing: Mutex::default(), on_disk: Mutex::default() })))
     }
 
     /// The session as it was left.
@@ -38,11 +41,16 @@ impl Memory {
     /// The file cannot be read, or holds something else. The cell must not start: it may hold anything.
     pub fn resume(&self) -> io::Result<Session> {
         let Some(kept) = &self.0 else { return Ok(Session::default()) };
-        match fs::read(&kept.path) {
-            Ok(bytes) => Ok(Session::resumed(serde_json::from_slice(&bytes).map_err(io::Error::other)?)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Session::resumed(NOTHING_READ)),
-            Err(error) => Err(error),
-        }
+        let _alone = lock(&kept.writing);
+        let unreadable =
+            |error: &dyn Display| io::Error::other(format!("`{}` cannot be read: {error}", kept.path.display()));
+        let label = match fs::read(&kept.path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| unreadable(&error))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => NOTHING_READ,
+            Err(error) => return Err(unreadable(&error)),
+        };
+        *lock(&kept.on_disk) = Some(label);
+        Ok(Session::resumed(label))
     }
 
     /// Forgets what the session has read, first on disk.
@@ -50,17 +58,19 @@ impl Memory {
     /// # Errors
     /// The disk does not let go of it; the session has still read what it has.
     pub fn forget(&self, session: &Session) -> io::Result<()> {
-        if let Some(kept) = &self.0 {
-            let _alone = kept.alone();
-            match fs::remove_file(&kept.path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                Ok(()) | Err(_) => {}
-            }
-            fs::File::open(kept.path.parent().unwrap_or(Path::new("/")))?.sync_all()?;
+        let Some(kept) = &self.0 else {
             session.reset();
-        } else {
-            session.reset();
+            return Ok(());
+        };
+        let _alone = lock(&kept.writing);
+        *lock(&kept.on_disk) = None;
+        match fs::remove_file(&kept.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
         }
+        fs::File::open(kept.path.parent().unwrap_or(Path::new("/")))?.sync_all()?;
+        session.reset();
+        *lock(&kept.on_disk) = Some(NOTHING_READ);
         Ok(())
     }
 
@@ -69,19 +79,31 @@ impl Memory {
         fs::metadata(&self.0.as_ref()?.path).and_then(|metadata| metadata.modified()).ok()
     }
 
-    /// Keeps what the session has read.
+    /// Whether what has this label is on disk, where anything is.
+    pub(crate) fn holds(&self, label: Label) -> bool {
+        self.0.as_ref().is_none_or(|kept| lock(&kept.on_disk).is_some_and(|kept| kept.join(label) == kept))
+    }
+
+    /// Keeps what the session has read. Gives whether it was not kept before.
     ///
     /// # Errors
     /// The disk does not take it.
-    pub(crate) async fn keep(&self, session: &Arc<Session>) -> Result<(), AuditError> {
-        let Some(at) = self.0.clone() else { return Ok(()) };
+    pub(crate) async fn keep(&self, session: &Arc<Session>) -> Result<bool, AuditError> {
+        let Some(at) = self.0.clone() else { return Ok(false) };
+        if self.holds(session.label()) {
+            return Ok(false);
+        }
         let (session, path) = (Arc::clone(session), at.path.clone());
         let written = tokio::task::spawn_blocking(move || {
-            let _alone = at.alone();
-            write(&at.path, session.label())
+            let _alone = lock(&at.writing);
+            let label = session.label();
+            *lock(&at.on_disk) = None;
+            write(&at.path, label)?;
+            *lock(&at.on_disk) = Some(label);
+            Ok(())
         });
         let source = match written.await {
-            Ok(Ok(())) => return Ok(()),
+            Ok(Ok(())) => return Ok(true),
             Ok(Err(error)) => error,
             Err(error) => io::Error::other(error),
         };
@@ -89,10 +111,8 @@ impl Memory {
     }
 }
 
-impl Kept {
-    fn alone(&self) -> MutexGuard<'_, ()> {
-        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whole or not at all, and on disk.

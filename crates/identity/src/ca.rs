@@ -6,7 +6,7 @@
 
 mod cell;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
@@ -15,7 +15,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 pub use nanoclaw_vault::tls::{ClientConfig, ServerConfig, TlsError};
 use nanoclaw_vault::tls::{Clients, Own, pinned_client_config, server_config};
-use nanoclaw_vault::x509::{Issuer, Name, Order, Purpose, RequestedKey, Revoked, certificate_pem, presented, request};
+use nanoclaw_vault::x509::{
+    Issuer, Name, Order, Purpose, RequestedKey, Revoked, certificate_pem, presented, request, request_with,
+};
 pub use nanoclaw_vault::x509::{PrivateKey, X509Error};
 use nanoclaw_vault::{digest, private};
 use serde::{Deserialize, Serialize};
@@ -30,6 +32,8 @@ const OPERATOR_LIFE: SignedDuration = SignedDuration::from_hours(24 * 90);
 const SERVER_LIFE: SignedDuration = SignedDuration::from_hours(24 * 30);
 /// Longest file of a key or a certificate, in bytes.
 const MAX_PEM_BYTES: usize = 16 * 1024;
+/// Most certificates that are issued in the place of one: an answer can get lost on its way.
+const MAX_SUCCESSORS: usize = 3;
 /// Most certificates of operators at a time.
 const MAX_CERTIFICATES: usize = 10_000;
 
@@ -122,6 +126,9 @@ struct Entry {
     issued: Timestamp,
     not_after: Timestamp,
     revoked: Option<Timestamp>,
+    /// The one in whose place it was issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<Serial>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -135,6 +142,25 @@ impl Table {
     fn forget(&mut self, now: Timestamp) {
         self.operators.retain(|_, entry| now < entry.not_after);
         self.cells.retain(|_, ended| now < ended.not_after);
+    }
+
+    /// The certificate with this number, and those that were issued in its place, and in theirs.
+    fn behind(&self, serial: &Serial) -> BTreeSet<Serial> {
+        let mut chain = BTreeSet::from([serial.clone()]);
+        loop {
+            let next: Vec<Serial> = self
+                .operators
+                .iter()
+                .filter(|(found, entry)| {
+                    !chain.contains(*found) && entry.before.as_ref().is_some_and(|before| chain.contains(before))
+                })
+                .map(|(found, _)| found.clone())
+                .collect();
+            if next.is_empty() {
+                return chain;
+            }
+            chain.extend(next);
+        }
     }
 
     fn revoked(&self) -> Vec<Revoked> {
@@ -222,7 +248,31 @@ impl Authority {
         let key = RequestedKey::from_pem(request)?;
         let order = operator_order(name, now);
         let issued = self.0.issuer.certify(&order, &key, now)?;
-        self.keep(name, &issued, order.not_after, now)
+        self.keep(name, &issued, order.not_after, None, now)
+    }
+
+    /// Issues the next certificate of an operator, in the place of the one with the number `before`: for the key that
+    /// `request` shows to be the caller's, once two thirds of the life of the one before are over. That one is valid until
+    /// its own end. `None` if it is not time yet, or nothing more is to be had for that one.
+    ///
+    /// # Errors
+    /// As of [`Authority::operator_from_request`].
+    pub fn renew_operator(
+        &self,
+        before: &Issued,
+        request: &str,
+        now: Timestamp,
+    ) -> Result<Option<Certificate>, StoreError> {
+        let key = RequestedKey::from_pem(request)?;
+        let successors = |table: &Table| {
+            table.operators.values().filter(|entry| entry.before.as_ref() == Some(&before.serial)).count()
+        };
+        if now < renew_at(before.issued, before.not_after) || self.0.store.read(successors) >= MAX_SUCCESSORS {
+            return Ok(None);
+        }
+        let order = operator_order(&before.operator, now);
+        let issued = self.0.issuer.certify(&order, &key, now)?;
+        self.keep(&before.operator, &issued, order.not_after, Some(before.serial.clone()), now).map(Some)
     }
 
     /// Whether a request could be answered with a certificate.
@@ -242,7 +292,7 @@ impl Authority {
     ) -> Result<(Certificate, PrivateKey), StoreError> {
         let order = operator_order(name, now);
         let (issued, key) = self.0.issuer.certify_new(&order, now)?;
-        Ok((self.keep(name, &issued, order.not_after, now)?, key))
+        Ok((self.keep(name, &issued, order.not_after, None, now)?, key))
     }
 
     fn keep(
@@ -250,10 +300,11 @@ impl Authority {
         name: &OperatorName,
         issued: &nanoclaw_vault::x509::Issued,
         not_after: Timestamp,
+        before: Option<Serial>,
         now: Timestamp,
     ) -> Result<Certificate, StoreError> {
         let serial = Serial::of(&issued.serial);
-        let entry = Entry { operator: name.clone(), issued: now, not_after, revoked: None };
+        let entry = Entry { operator: name.clone(), issued: now, not_after, revoked: None, before };
         self.0.store.change(|table| {
             table.forget(now);
             if table.operators.len() >= MAX_CERTIFICATES {
@@ -283,12 +334,14 @@ impl Authority {
         self.0.store.read(known).into_iter().filter(|issued| now < issued.not_after).collect()
     }
 
-    /// Revokes an operator's certificate, at once and for good. Says whether there was one that was not.
+    /// Revokes an operator's certificate, and those that were issued in its place, at once and for good: whoever has the
+    /// key of the one may have got the others with it. Says whether there was one that was not.
     ///
     /// # Errors
     /// It cannot be kept.
     pub fn revoke(&self, serial: &Serial, now: Timestamp) -> Result<bool, StoreError> {
-        Ok(self.revoke_where(now, |found, _| found == serial)? > 0)
+        let chain = self.0.store.read(|table| table.behind(serial));
+        Ok(self.revoke_where(now, |found, _| chain.contains(found))? > 0)
     }
 
     /// Revokes all certificates of an operator. Says how many there were that were not.
@@ -329,7 +382,7 @@ impl Authority {
 
 impl Entry {
     fn issued(self, serial: Serial) -> Issued {
-        let Self { operator, issued, not_after, revoked } = self;
+        let Self { operator, issued, not_after, revoked, before: _ } = self;
         Issued { serial, operator, issued, not_after, revoked }
     }
 }
@@ -352,6 +405,8 @@ fn newest_list<R>(
 /// The authority with the key and the certificate in these files; where there is none, a new one. A certificate that is
 /// missing is made again from the key, so that a crash between the two does no harm.
 fn issuer(key: &Path, certificate: &Path, now: Timestamp) -> Result<Issuer, StoreError> {
+    private::tidy(key)?;
+    private::tidy(certificate)?;
     let issuer = match private::read(key, MAX_PEM_BYTES)? {
         Some(pem) => {
             let key = PrivateKey::from_pem(&pem)?;
@@ -388,6 +443,14 @@ pub fn peer_name(der: &[u8]) -> Option<OperatorName> {
         [uri] if presented.hosts.is_empty() => OperatorName::parse(uri.strip_prefix(OPERATOR_ID)?),
         _ => None,
     }
+}
+
+/// Asks for another certificate for the same key, on the side of an operator: the request in PEM form.
+///
+/// # Errors
+/// The key cannot sign.
+pub fn next_request(key: &PrivateKey) -> Result<String, X509Error> {
+    request_with(key)
 }
 
 /// Asks for a certificate, on the side of an operator: the request in PEM form, and its key.

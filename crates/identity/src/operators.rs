@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use nanoclaw_vault::{Secret, private};
@@ -23,6 +24,8 @@ pub struct Operators {
     accounts: Accounts,
     tokens: Tokens,
     authority: Authority,
+    /// Held while somebody enrols or is removed: both take more than one step.
+    changing: Mutex<()>,
 }
 
 /// Somebody does not get a certificate.
@@ -52,6 +55,7 @@ impl Operators {
             accounts: Accounts::open(&folder.join("accounts.json"))?,
             tokens: Tokens::open(&folder.join("tokens.json"))?,
             authority: Authority::open(&state.join("ca"), now)?,
+            changing: Mutex::default(),
         })
     }
 
@@ -127,15 +131,31 @@ impl Operators {
     /// the key that `request` (PKCS #10, PEM) shows to be the caller's.
     ///
     /// # Errors
-    /// The request or the invitation is not valid, or the outcome is not kept; the invitation is used up only if it and
-    /// the request were valid.
+    /// The request or the invitation is not valid, or who made it may invite to that no more, or the outcome is not kept;
+    /// the invitation is used up only if it and the request were valid.
     pub fn enrol(&self, invitation: &str, request: &str, now: Timestamp) -> Result<Certificate, EnrolError> {
         // Before the invitation is used up, so that a request that cannot be read does not cost it.
         Authority::check_request(request)?;
+        let _changing = self.changing();
         let invitation = self.tokens.consume(invitation, now)?;
+        if !self.stands(&invitation, now) {
+            return Err(TokenError::NotValid.into());
+        }
         let name = OperatorName::parse(&invitation.operator).ok_or(TokenError::NotValid)?;
         self.accounts.admit(&name, &invitation.roles, now)?;
         Ok(self.authority.operator_from_request(&name, request, now)?)
+    }
+
+    /// Issues the next certificate to whoever shows the certificate `der`, which a handshake has verified, for the key that
+    /// `request` shows to be theirs. `None` if it is not time yet, or there were enough.
+    ///
+    /// # Errors
+    /// The request is not valid, or the certificate is not kept.
+    pub fn renew(&self, der: &[u8], request: &str, now: Timestamp) -> Result<Option<Certificate>, StoreError> {
+        match self.authority.operator(der, now) {
+            Some(before) => self.authority.renew_operator(&before, request, now),
+            None => Ok(None),
+        }
     }
 
     /// Removes an account, and takes back its tokens, invitations and certificates.
@@ -143,9 +163,21 @@ impl Operators {
     /// # Errors
     /// There is none, or something is not kept; then some of it may be done, and it can be called again.
     pub fn remove(&self, name: &OperatorName, now: Timestamp) -> Result<(), AccountError> {
+        let _changing = self.changing();
         self.tokens.revoke_all_of(name.as_str())?;
         self.authority.revoke_all_of(name, now)?;
         self.accounts.remove(name)
+    }
+
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether who made an invitation could still make it. Of those who have no account here nobody knows.
+    fn stands(&self, invitation: &Token, now: Timestamp) -> bool {
+        let Some(maker) = invitation.maker.as_deref().and_then(OperatorName::parse) else { return true };
+        let account = self.account_since(&maker, invitation.created, now);
+        account.is_some_and(|account| beyond(&invitation.roles, &account.roles).is_none())
     }
 
     /// The account of this name if it is in use and no younger than what speaks for it: nobody inherits the tokens of

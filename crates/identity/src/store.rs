@@ -50,6 +50,7 @@ pub(crate) struct Store<T> {
 impl<T: Clone + Default + Serialize + DeserializeOwned> Store<T> {
     /// Reads the file, if there is one. This process must be the only one that changes it.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        private::tidy(path)?;
         let value = match private::read(path, MAX_FILE_BYTES)? {
             None => T::default(),
             Some(bytes) => serde_json::from_slice(&bytes)

@@ -52,6 +52,9 @@ pub struct Token {
     pub created: Timestamp,
     /// Until when.
     pub expires: Timestamp,
+    /// Who made it, where that is somebody else than whose it is: of an invitation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maker: Option<String>,
 }
 
 /// A token cannot be made or used.
@@ -114,7 +117,7 @@ impl Tokens {
         if expires <= now || expires.duration_since(now) > LONGEST_LIFE {
             return Err(TokenError::Life);
         }
-        self.make(TOKEN, maker.name.clone(), roles, expires, now)
+        self.make(TOKEN, (maker.name.clone(), None), roles, expires, now)
     }
 
     /// Invites somebody to get a certificate for the account `name` with these roles. The text is shown this once.
@@ -134,13 +137,13 @@ impl Tokens {
         if !(SHORTEST_INVITATION..=LONGEST_INVITATION).contains(&life) {
             return Err(TokenError::Life);
         }
-        self.make(INVITATION, name.as_str().to_owned(), roles, now + life, now)
+        self.make(INVITATION, (name.as_str().to_owned(), Some(maker.name.clone())), roles, now + life, now)
     }
 
     fn make(
         &self,
         prefix: &str,
-        operator: String,
+        (operator, maker): (String, Option<String>),
         roles: &BTreeSet<Role>,
         expires: Timestamp,
         now: Timestamp,
@@ -148,7 +151,7 @@ impl Tokens {
         let random = random::bytes::<TOKEN_BYTES>().map_err(StoreError::from)?;
         let id = hex(&random::bytes::<8>().map_err(StoreError::from)?);
         let text = format!("{prefix}{}", URL_SAFE_NO_PAD.encode(random));
-        let token = Token { id, operator, roles: roles.clone(), created: now, expires };
+        let token = Token { id, operator, roles: roles.clone(), created: now, expires, maker };
         let hash = hex(&sha256(text.as_bytes()));
         self.0.change(|table| {
             let (list, most, what) = match prefix {
@@ -193,12 +196,13 @@ impl Tokens {
         Ok(self.revoke_where(|token| token.id == id)? > 0)
     }
 
-    /// Takes back all tokens and invitations of this [`Operator`]. Says how many there were.
+    /// Takes back all tokens and invitations of this [`Operator`], and the invitations that they made. Says how many there
+    /// were.
     ///
     /// # Errors
     /// It cannot be kept.
     pub fn revoke_all_of(&self, operator: &str) -> Result<usize, StoreError> {
-        self.revoke_where(|token| token.operator == operator)
+        self.revoke_where(|token| token.operator == operator || token.maker.as_deref() == Some(operator))
     }
 
     fn revoke_where(&self, gone: impl Fn(&Token) -> bool) -> Result<usize, StoreError> {
@@ -247,7 +251,7 @@ fn may_give(maker: &Operator, roles: &BTreeSet<Role>) -> Result<(), TokenError> 
 }
 
 /// One of `roles` that `some` do not hold, if there is one. Admins are everything.
-pub(crate) fn beyond(roles: &BTreeSet<Role>, some: &BTreeSet<Role>) -> Option<Role> {
+pub fn beyond(roles: &BTreeSet<Role>, some: &BTreeSet<Role>) -> Option<Role> {
     if some.contains(&Role::Admin) { None } else { roles.difference(some).next().copied() }
 }
 

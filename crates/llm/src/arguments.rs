@@ -1,20 +1,28 @@
 //! The arguments of a call, read in one way or not at all.
 
+use nanoclaw_policy::same_argument;
 use nanoclaw_request::json;
 use serde_json::Value;
 
 /// Most arguments of one call that are looked at one by one; a call with more cannot be read in one way only.
 const MOST_ARGUMENTS: usize = 256;
 
-/// The arguments of a call by key, in their order; `None` where they are no object, hold a key twice at any depth, or are
-/// too many.
+/// The arguments of a call by key, in their order; `None` where they are no object, hold a key twice at any depth, hold
+/// two that a reader may take for one ([`same_argument`]), or are too many.
 pub(crate) fn read(text: &str) -> Option<Vec<(String, Value)>> {
     // No arguments at all is how some models say that there are none.
     if text.trim().is_empty() {
         return Some(Vec::new());
     }
     match json::strict(text.as_bytes())? {
-        Value::Object(fields) if fields.len() <= MOST_ARGUMENTS => Some(fields.into_iter().collect()),
+        Value::Object(fields) if fields.len() <= MOST_ARGUMENTS => {
+            let pairs: Vec<(String, Value)> = fields.into_iter().collect();
+            let again = pairs
+                .iter()
+                .enumerate()
+                .any(|(number, (name, _))| pairs.iter().skip(number + 1).any(|(other, _)| same_argument(name, other)));
+            (!again).then_some(pairs)
+        }
         _ => None,
     }
 }
@@ -40,6 +48,7 @@ mod tests {
         for text in [
             r#"{"command": "ls", "command": "rm"}"#,
             r#"{"command": "ls", "c\u006fmmand": "rm"}"#,
+            r#"{"to": "bob@x.com", "To": "evil@x.org"}"#,
             r#"{"to": [{"address": "bob@x.com", "address": "evil@x.org"}]}"#,
             r#"{"command": "ls"} {"command": "rm"}"#,
             r#"["ls"]"#,

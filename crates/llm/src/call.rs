@@ -20,7 +20,6 @@ use crate::door::{Asked, Door, Reply};
 use crate::ledger::Ledger;
 use crate::offered::Offered;
 use crate::price::{self, Price};
-use crate::provenance::Observed;
 use crate::request::Read;
 use crate::respond;
 use crate::route::Routed;
@@ -95,11 +94,11 @@ pub(crate) async fn generate(
     call.stream = request.stream;
     call.messages = request.messages.len();
     // First of all: what is recorded below holds names that the agent chose.
-    let Observed { sources, label, standings, fields } = match inspected {
+    let mut observed = match inspected {
         Ok(observed) => observed,
         Err(refusal) => return declined(door, dialect, call, refusal, reply).await,
     };
-    door.read(label).await?;
+    door.read(observed.label).await?;
     call.asked.clone_from(&request.model);
     let offers = match Offered::read(dialect, &body, &request) {
         Ok(offers) => offers,
@@ -142,6 +141,7 @@ pub(crate) async fn generate(
         }
         None => return Ok(()),
     };
+    let sources = std::mem::take(&mut observed.sources);
     let ledger = Ledger::new(Arc::clone(door), ticket, reservation, operation, started, most, sources);
     if let Err(refusal) = keep(door, &digest, asked.body.clone()).await {
         refuse(reply, dialect, &refusal, None);
@@ -150,7 +150,7 @@ pub(crate) async fn generate(
     let values =
         |name: &HeaderName| asked.headers.get_all(name).iter().map(|value| (name.clone(), value.clone())).collect();
     let headers = PASSED_ON.iter().flat_map(|name| -> Vec<_> { values(name) }).collect();
-    let conversation = Arc::new(Conversation::new(request, standings, fields));
+    let conversation = Arc::new(Conversation::new(request, observed));
     let ready = Ready { dialect, conversation, body, offered: offers, routed, max_output, headers };
     dispatch(door, ready, ledger, reply).await
 }

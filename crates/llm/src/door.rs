@@ -254,7 +254,7 @@ impl Door {
         gone: impl Future<Output = ()>,
     ) -> Result<Option<Walked>, AuditError> {
         let identified = self.cell.identify(Arrived::now(Kind::Model, proposed));
-        let recorded = self.gate.pass_unless(identified.propose(|proposed| proposed), gone).await?;
+        let recorded = self.gate.pass_unless(identified.propose(|proposed| proposed), None, gone).await?;
         Ok(recorded.map(|recorded| self.walked(recorded)))
     }
 

@@ -6,32 +6,23 @@
 //! a digest and a pointer for each part, some prints of what cannot be trusted ([`prints`]), and each name of a tool
 //! once, cut. Behind that end nothing counts as said by anybody who is trusted.
 
+mod memory;
 mod prints;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::fmt::{self, Write as _};
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use nanoclaw_config::{DataClass, Label, Trust};
-use nanoclaw_dialect::{Message, Part, Request, Role, ToolResult};
-use nanoclaw_policy::{Engine, Generation, NOTHING_READ};
-use nanoclaw_vault::digest::{Sha256, sha256};
+use nanoclaw_config::{Label, Trust};
+use nanoclaw_dialect::{Attached, Message, Part, Request, Role, ToolCall, ToolResult};
+use nanoclaw_policy::{Engine, NOTHING_READ};
+use nanoclaw_vault::digest::sha256;
+use serde_json::Value;
 
+use memory::{CAPACITY, Given, Memory, Seen, digest_of_part, digest_of_result};
 use prints::Prints;
-
-/// Most parts that one run of a cell remembers; what comes after them counts as a tool's.
-const CAPACITY: usize = 16_384;
-/// Most names of tools that one run of a cell remembers; the results of others count as some tool's.
-const MOST_TOOLS: usize = 1_024;
-/// Longest name of a tool that is remembered, in characters. Records cut names at the same length.
-const MAX_TOOL_CHARS: usize = 128;
-/// Most calls whose tools are remembered by their ids, for requests that hold results alone. With one more all are forgotten.
-const MOST_CALLS: usize = 4_096;
-
-/// What is said at least of what comes from nowhere.
-const UNKNOWN: Label = Label { trust: Trust::Untrusted, data: DataClass::Public };
 
 /// Where something that a model reads comes from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,6 +79,8 @@ pub(crate) struct Observed {
     pub(crate) standings: Vec<Standing>,
     /// The fields of results that vouch for what stands in them, by the number of the part.
     pub(crate) fields: BTreeMap<usize, Arc<[String]>>,
+    /// Whether there is more of the conversation than stands in the request.
+    pub(crate) elsewhere: bool,
 }
 
 /// What one run of a cell has read, and from where.
@@ -97,35 +90,6 @@ pub(crate) struct Provenance {
     prints: RwLock<Prints>,
     /// Whether the control plane tells the agent what its users say, so that nothing on the wire counts as theirs.
     told: bool,
-}
-
-#[derive(Debug, Default)]
-struct Memory {
-    /// By digest. A text keeps its first source: an agent that hands on a tool's result as its user's words is not believed.
-    seen: HashMap<[u8; 32], Seen>,
-    tools: HashSet<Arc<str>>,
-    /// What was called, by the digests of the ids of calls.
-    calls: HashMap<[u8; 32], Source>,
-    /// What was called since the last conversation. Its results are read next, in whatever form the agent hands them on.
-    called: BTreeSet<Source>,
-    /// What sources give, in the generation for which that was found.
-    given: (Option<Arc<Generation>>, HashMap<Source, Given>),
-}
-
-/// What a source gives.
-#[derive(Clone, Debug)]
-struct Given {
-    label: Label,
-    /// Fields that vouch though the rest is not trusted.
-    fields: Arc<[String]>,
-}
-
-/// What is known of a part.
-#[derive(Clone, Debug)]
-struct Seen {
-    source: Source,
-    /// Whether it came from a tool that could be trusted to say where things go.
-    vouches: bool,
 }
 
 impl Provenance {
@@ -138,41 +102,85 @@ impl Provenance {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A call has gone to the agent: what it gives is read with the next request.
-    pub(crate) fn called(&self, tool: &str, id: &str) {
+    /// A call goes to the agent, and what it gives is as good as read: a program can send at once what it reads. Gives the
+    /// label of that.
+    pub(crate) fn called(&self, engine: &Engine, call: &ToolCall) -> Label {
         let mut memory = self.memory();
-        let source = memory.tool(tool);
-        if memory.calls.len() >= MOST_CALLS {
-            memory.calls.clear();
+        let source = memory.called(&call.name, &call.id);
+        memory.given(engine, &source).label
+    }
+
+    /// Whether it is worth knowing what models write. Once a session has read what is not trusted, their words may come from
+    /// there, and an agent may hand them on as its user's: a summary of the conversation, an order to another model.
+    pub(crate) fn listens(&self, engine: &Engine) -> bool {
+        !self.told && engine.session().label().trust == Trust::Untrusted
+    }
+
+    /// A model says this to somebody whom it [listens](Self::listens) to.
+    pub(crate) fn wrote(&self, text: &str) {
+        self.prints.write().unwrap_or_else(PoisonError::into_inner).learn(text);
+    }
+
+    /// The same of the arguments of a call.
+    pub(crate) fn wrote_arguments(&self, arguments: &str) {
+        match serde_json::from_str(arguments) {
+            Ok(value) => self.wrote_all(&value),
+            Err(_) => self.wrote(arguments),
         }
-        memory.calls.insert(sha256(id.as_bytes()), source.clone());
-        memory.called.insert(source);
+    }
+
+    fn wrote_all(&self, value: &Value) {
+        match value {
+            Value::String(text) => self.wrote(text),
+            Value::Array(items) => items.iter().for_each(|item| self.wrote_all(item)),
+            Value::Object(fields) => fields.values().for_each(|value| self.wrote_all(value)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// Takes note of a conversation of which nothing stands outside of its parts.
+    pub(crate) fn observe(&self, request: &Request, engine: &Engine) -> Observed {
+        self.observe_all(request, &Attached::default(), engine)
     }
 
     /// Takes note of a conversation, and says what it brings into the session of the cell that `engine` decides about.
-    pub(crate) fn observe(&self, request: &Request, engine: &Engine) -> Observed {
-        let called = {
+    pub(crate) fn observe_all(&self, request: &Request, attached: &Attached, engine: &Engine) -> Observed {
+        let (called, unanswered) = {
             let mut memory = self.memory();
             let called = std::mem::take(&mut memory.called);
-            called.iter().fold(NOTHING_READ, |label, source| label.join(memory.given(engine, source).label))
+            let label =
+                called.iter().fold(NOTHING_READ, |label, source| label.join(memory.given(engine, source).label));
+            let unanswered = if self.told { BTreeSet::new() } else { memory.unanswered(called, request) };
+            (label, unanswered)
         };
         let mut look = Look {
             provenance: self,
             engine,
+            attached,
             tools: HashMap::new(),
+            unanswered: &unanswered,
+            answered: Cell::new(false),
             counts: BTreeMap::new(),
             label: called,
             standings: Vec::new(),
             fields: BTreeMap::new(),
         };
+        if attached.unread {
+            look.count(&Source::UnknownTool);
+            look.label = look.label.join(look.brings(&Source::UnknownTool));
+        }
         for Message { role, parts } in &request.messages {
             for part in parts {
                 let standing = look.at(*role, part);
                 look.standings.push(standing);
             }
         }
-        let sources = look.counts.into_iter().map(|(source, count)| (source.name(), count)).collect();
-        Observed { sources, label: look.label, standings: look.standings, fields: look.fields }
+        let Look { counts, label, standings, fields, answered, .. } = look;
+        if !answered.get() {
+            self.memory().called.extend(unanswered);
+        }
+        let sources = counts.into_iter().map(|(source, count)| (source.name(), count)).collect();
+        Observed { sources, label, standings, fields, elsewhere: attached.elsewhere }
     }
 }
 
@@ -180,19 +188,31 @@ impl Provenance {
 struct Look<'a> {
     provenance: &'a Provenance,
     engine: &'a Engine,
-    /// Names of tools by the ids of their calls.
-    tools: HashMap<&'a str, &'a str>,
+    attached: &'a Attached,
+    /// Calls by their ids.
+    tools: HashMap<&'a str, Called<'a>>,
+    /// Tools that were called, and of which the request has no result in the form of one.
+    unanswered: &'a BTreeSet<Source>,
+    /// Whether one of them seems to have given what a user says.
+    answered: Cell<bool>,
     counts: BTreeMap<Source, u64>,
     label: Label,
     standings: Vec<Standing>,
     fields: BTreeMap<usize, Arc<[String]>>,
 }
 
+/// A call in a conversation.
+struct Called<'a> {
+    /// `None` where several tools were called by this id at once: nobody can say whose result is whose.
+    tool: Option<&'a str>,
+    answered: bool,
+}
+
 impl<'a> Look<'a> {
     fn at(&mut self, role: Role, part: &'a Part) -> Standing {
         match part {
             Part::Call(call) => {
-                self.tools.insert(&call.id, &call.name);
+                self.call(call);
                 Standing::Called
             }
             Part::Result(result) => self.result(result),
@@ -204,19 +224,34 @@ impl<'a> Look<'a> {
         }
     }
 
+    fn call(&mut self, call: &'a ToolCall) {
+        let waits = self.tools.get(call.id.as_str()).filter(|before| !before.answered);
+        let tool = match waits {
+            Some(before) if before.tool != Some(call.name.as_str()) => None,
+            Some(_) | None => Some(call.name.as_str()),
+        };
+        self.tools.insert(&call.id, Called { tool, answered: false });
+    }
+
     /// What a tool gave.
     fn result(&mut self, result: &ToolResult) -> Standing {
-        let name = self.tools.get(result.id.as_str()).copied();
+        let call = self.tools.get_mut(result.id.as_str()).map(|call| {
+            call.answered = true;
+            call.tool
+        });
         let (by, Given { label, fields }) = {
             let mut memory = self.provenance.memory();
-            let by = match name {
-                Some(name) => memory.tool(name),
+            let by = match call {
+                Some(Some(name)) => memory.tool(name),
+                Some(None) => Source::UnknownTool,
                 None => memory.calls.get(&sha256(result.id.as_bytes())).cloned().unwrap_or(Source::UnknownTool),
             };
             let given = memory.given(self.engine, &by);
             (by, given)
         };
-        if !fields.is_empty() {
+        // Tools give back what they are told. Where what was told does not stand there, nobody can see that.
+        let may_vouch = call.is_some() && !self.attached.elsewhere;
+        if may_vouch && !fields.is_empty() {
             self.fields.insert(self.standings.len(), fields);
         }
         let first = self.note(digest_of_result(result), |look| {
@@ -236,21 +271,26 @@ impl<'a> Look<'a> {
         self.label = self.label.join(label);
         match label.trust {
             Trust::Untrusted => Standing::Untrusted,
-            Trust::Trusted if first.vouches => Standing::Trusted,
+            Trust::Trusted if first.vouches && may_vouch => Standing::Trusted,
             Trust::Trusted => Standing::Nothing,
         }
     }
 
     /// What somebody said, or so the agent says; `text` is what there is to read of it.
     fn said(&mut self, role: Role, digest: [u8; 32], text: &str) -> Standing {
-        let Seen { source, .. } = self.note(digest, |look| {
-            let source = look.sayer(role, text);
-            if source == Source::User && !look.provenance.told {
-                // Read below, with its label.
-                let _label = look.engine.hear(look.brings(&source), text);
-            }
-            Seen { source, vouches: false }
-        });
+        let source = if self.provenance.told {
+            self.overheard(role, digest)
+        } else {
+            let seen = self.note(digest, |look| {
+                let source = look.sayer(role, text);
+                if source == Source::User {
+                    // Read below, with its label.
+                    let _label = look.engine.hear(look.brings(&source), text);
+                }
+                Seen { source, vouches: false }
+            });
+            seen.source
+        };
         let label = self.brings(&source);
         self.label = self.label.join(label);
         match (source, label.trust) {
@@ -258,6 +298,24 @@ impl<'a> Look<'a> {
             (Source::User, Trust::Trusted) if role == Role::User && !self.provenance.told => Standing::User,
             (_, Trust::Trusted) => Standing::Nothing,
         }
+    }
+
+    /// Who says something to an agent whose users are known from elsewhere. Whoever it is, it vouches for nothing, so it need
+    /// not be remembered.
+    fn overheard(&mut self, role: Role, digest: [u8; 32]) -> Source {
+        let known = self.provenance.memory().seen.get(&digest).map(|seen| seen.source.clone());
+        let source = known.unwrap_or(match role {
+            Role::System => Source::Operator,
+            Role::User => Source::User,
+            Role::Assistant => Source::Model,
+        });
+        self.count(&source);
+        source
+    }
+
+    fn count(&mut self, source: &Source) {
+        let count = self.counts.entry(source.clone()).or_default();
+        *count = count.saturating_add(1);
     }
 
     /// Counts a part, and gives what is known of it; what `new` says, if nothing is.
@@ -271,8 +329,7 @@ impl<'a> Look<'a> {
                 self.provenance.memory().first(digest, new)
             }
         };
-        let count = self.counts.entry(seen.source.clone()).or_default();
-        *count = count.saturating_add(1);
+        self.count(&seen.source);
         seen
     }
 
@@ -281,9 +338,17 @@ impl<'a> Look<'a> {
         let prints = self.provenance.prints.read().unwrap_or_else(PoisonError::into_inner);
         // It may be a tool's result that was forgotten.
         let forgotten = || self.provenance.memory().seen.len() >= CAPACITY;
+        // What a user says where a result was to come is that result: not every agent has another form for it.
+        if role == Role::User
+            && let Some(tool) = self.unanswered.first()
+        {
+            self.answered.set(true);
+            return tool.clone();
+        }
         match role {
             _ if forgotten() => Source::UnknownTool,
             Role::Assistant => Source::Model,
+            _ if self.attached.texts.contains(text) => Source::UnknownTool,
             Role::System | Role::User if prints.is_full() || prints.are_in(text) => Source::UnknownTool,
             Role::System => Source::Operator,
             Role::User => Source::User,
@@ -319,84 +384,4 @@ impl<'a> Look<'a> {
             }
         }
     }
-}
-
-impl Memory {
-    /// What was known first of the part with this digest.
-    fn first(&mut self, digest: [u8; 32], new: Seen) -> Seen {
-        if let Some(first) = self.seen.get(&digest) {
-            return first.clone();
-        }
-        if self.seen.len() < CAPACITY {
-            self.seen.insert(digest, new.clone());
-        }
-        new
-    }
-
-    fn tool(&mut self, name: &str) -> Source {
-        let end = name.char_indices().nth(MAX_TOOL_CHARS).map_or(name.len(), |(end, _)| end);
-        let name = name.get(..end).unwrap_or_default();
-        if let Some(known) = self.tools.get(name) {
-            return Source::Tool(Arc::clone(known));
-        }
-        if self.tools.len() >= MOST_TOOLS {
-            return Source::UnknownTool;
-        }
-        let name: Arc<str> = name.into();
-        self.tools.insert(Arc::clone(&name));
-        Source::Tool(name)
-    }
-
-    /// What a source gives; of users nothing is known here.
-    fn given(&mut self, engine: &Engine, source: &Source) -> Given {
-        let generation = engine.policies().current();
-        if !self.given.0.as_ref().is_some_and(|known| Arc::ptr_eq(known, &generation)) {
-            self.given = (Some(generation), HashMap::new());
-        }
-        if let Some(given) = self.given.1.get(source) {
-            return given.clone();
-        }
-        let nothing = || Arc::from([]);
-        let given = match source {
-            Source::Operator | Source::User | Source::Model => Given { label: NOTHING_READ, fields: nothing() },
-            Source::Tool(name) if name.len() < MAX_TOOL_CHARS => {
-                Given { label: engine.label_of_result(name), fields: engine.tool(name).vouches.into() }
-            }
-            // A name that was cut may be another one's.
-            Source::Tool(name) => Given { label: engine.label_of_result(name).join(UNKNOWN), fields: nothing() },
-            Source::UnknownTool => Given { label: engine.label_of_result("").join(UNKNOWN), fields: nothing() },
-        };
-        self.given.1.insert(source.clone(), given.clone());
-        given
-    }
-}
-
-fn digest_of_result(result: &ToolResult) -> [u8; 32] {
-    match result.parts.as_slice() {
-        [part] => digest_of_part(part),
-        parts => digest_of(format_args!("{parts:?}")),
-    }
-}
-
-fn digest_of_part(part: &Part) -> [u8; 32] {
-    match part {
-        Part::Text(text) => sha256(text.as_bytes()),
-        Part::Image(image) => digest_of(format_args!("{image:?}")),
-        other => digest_of(format_args!("{other:?}")),
-    }
-}
-
-/// The digest of a text that is never in memory as a whole.
-fn digest_of(text: fmt::Arguments<'_>) -> [u8; 32] {
-    struct Hashing(Sha256);
-    impl fmt::Write for Hashing {
-        fn write_str(&mut self, piece: &str) -> fmt::Result {
-            self.0.update(piece.as_bytes());
-            Ok(())
-        }
-    }
-    let mut hashing = Hashing(Sha256::default());
-    // Hashing does not fail.
-    let _ = hashing.write_fmt(text);
-    hashing.0.finish()
 }

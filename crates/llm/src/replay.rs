@@ -123,7 +123,7 @@ impl Replay {
             let call = ToolCall { id: format!("call_{number}"), name: call.name, arguments };
             let (decision, conversation) = self.decide(&provenance, request, &call);
             if decision.decision != Decided::Deny {
-                provenance.called(&call.name, &call.id);
+                session.read(provenance.called(&self.engine, &call));
             }
             decisions.push(decision);
             request = conversation.request;
@@ -140,7 +140,7 @@ impl Replay {
         let session = self.engine.session();
         let observed = provenance.observe(&request, &self.engine);
         session.read(observed.label);
-        let conversation = Conversation::new(request, observed.standings, observed.fields);
+        let conversation = Conversation::new(request, observed);
         let looked_at = propose(&self.pipeline, call.clone(), true, |arguments| match self.engine.looks_at_values() {
             true => trace(arguments, &session.words(), Some(&conversation)),
             false => Vec::new(),

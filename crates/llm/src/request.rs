@@ -53,7 +53,8 @@ fn parse(door: &Door, dialect: Dialect, bytes: &[u8]) -> Result<Read, Refusal> {
     let is_bounded = door.shared.budgets.is_bounded(&door.id) || door.shared.budgets.max_output(&door.id).is_some();
     bounds(dialect, &body, is_bounded).map_err(malformed)?;
     let request = dialect.read_request(&body).map_err(|error| malformed(error.to_string()))?;
-    let inspected = door.shared.pipeline.request(&body).map(|()| door.provenance.observe(&request, door.gate.engine()));
+    let observe = || door.provenance.observe_all(&request, &dialect.attached(&body), door.gate.engine());
+    let inspected = door.shared.pipeline.request(&body).map(|()| observe());
     Ok(Read { asked: estimate::asked(&body, &request), body, request, inspected })
 }
 

@@ -20,7 +20,7 @@ use nanoclaw_dialect::{Message, Part, Request};
 use nanoclaw_request::{Origin, Traced};
 use serde_json::Value;
 
-use crate::provenance::Standing;
+use crate::provenance::{Observed, Standing};
 use search::{Wanted, comparable, unescaped};
 use values::{Leaf, leaves, pieces};
 
@@ -35,6 +35,8 @@ pub(crate) struct Conversation {
     pub(crate) request: Request,
     standings: Vec<Standing>,
     fields: BTreeMap<usize, Arc<[String]>>,
+    /// Whether there is more of it elsewhere.
+    elsewhere: bool,
     texts: OnceLock<Vec<Text>>,
 }
 
@@ -48,10 +50,10 @@ struct Text {
 }
 
 impl Conversation {
-    /// What was found in a request: `standings` are those of all parts, in their order, `fields` the names of those in
-    /// results that vouch, by the number of the part.
-    pub(crate) fn new(request: Request, standings: Vec<Standing>, fields: BTreeMap<usize, Arc<[String]>>) -> Self {
-        Self { request, standings, fields, texts: OnceLock::new() }
+    /// A request, and what was found in it.
+    pub(crate) fn new(request: Request, observed: Observed) -> Self {
+        let Observed { standings, fields, elsewhere, .. } = observed;
+        Self { request, standings, fields, elsewhere, texts: OnceLock::new() }
     }
 
     /// Bytes of text, about.
@@ -102,7 +104,9 @@ pub(crate) fn trace(
 ) -> Vec<Traced> {
     let words = words.iter().map(|words| comparable(words)).collect();
     let texts = conversation.map(Conversation::texts).unwrap_or_default();
-    let mut tracing = Tracing { words, texts, known: HashMap::new(), searched: 0, full: None, traced: Vec::new() };
+    let elsewhere = conversation.is_some_and(|conversation| conversation.elsewhere);
+    let mut tracing =
+        Tracing { words, texts, elsewhere, known: HashMap::new(), searched: 0, full: None, traced: Vec::new() };
     for (argument, value) in arguments {
         let leaves = leaves(value);
         if leaves.is_empty() {
@@ -117,6 +121,7 @@ pub(crate) fn trace(
 struct Tracing<'a> {
     words: Vec<String>,
     texts: &'a [Text],
+    elsewhere: bool,
     known: HashMap<String, Origin>,
     /// Bytes so far.
     searched: usize,
@@ -155,7 +160,7 @@ impl Tracing<'_> {
     /// What counts for a text that is not looked for.
     fn worst(&self) -> Origin {
         let untrusted = self.texts.iter().any(|text| text.standing == Standing::Untrusted);
-        if untrusted { Origin::Untrusted } else { Origin::Unknown }
+        if untrusted || self.elsewhere { Origin::Untrusted } else { Origin::Unknown }
     }
 
     fn origin(&mut self, text: &str) -> Origin {
@@ -185,6 +190,7 @@ impl Tracing<'_> {
             return Origin::Trusted;
         }
         let untrusted = texts.iter().any(|text| stands(Standing::Untrusted)(&text));
-        if untrusted { Origin::Untrusted } else { Origin::Unknown }
+        // What is not seen may be what it comes from.
+        if untrusted || self.elsewhere { Origin::Untrusted } else { Origin::Unknown }
     }
 }

@@ -256,6 +256,8 @@ pub enum Approval {
         #[arg(long)]
         json: bool,
     },
+    /// Show what waits, one question after the other, and answer each
+    Answer,
     /// Let it be done, once
     Approve {
         /// Which question
@@ -292,6 +294,9 @@ pub enum Api {
 /// `nanoclaw reload`
 #[derive(Debug, Args)]
 pub struct Reload {
+    /// Only say what it would change
+    #[arg(long)]
+    pub dry_run: bool,
     /// As JSON
     #[arg(long)]
     pub json: bool,
@@ -299,7 +304,11 @@ pub struct Reload {
 
 /// `nanoclaw labels`
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Labels {
+    /// One line of JSON per agent
+    #[arg(long)]
+    pub json: bool,
     #[command(subcommand)]
     pub command: Option<LabelsCommand>,
 }
@@ -348,7 +357,7 @@ pub struct Tail {
     /// Only the last so many records
     #[arg(short = 'n', long, value_name = "N")]
     pub lines: Option<usize>,
-    /// Only this agent, or `operator:UID`, or `system:nanoclaw`
+    /// Only this agent, or `operator:NAME` (`operator:0` is root on this machine), or `system:nanoclaw`
     #[arg(long, value_name = "ID")]
     pub agent: Option<String>,
     /// Only this result: allowed, denied, done, failed or noted
@@ -384,12 +393,29 @@ pub enum Policy {
         #[arg(long)]
         agent: Option<String>,
     },
+    /// Check a configuration and the policies that it names, as `nanoclaw config check` does
+    Check {
+        /// The configuration
+        #[arg(default_value = "nanoclaw-config.yaml")]
+        file: PathBuf,
+        /// The same, as the other commands take it
+        #[arg(short, long, value_name = "FILE", conflicts_with = "file")]
+        config: Option<PathBuf>,
+    },
     /// Print the schema that policies are checked against
     Schema,
     /// Say what would be decided, by which policies, and what would change it
     ///
     /// Such as `nanoclaw policy explain analyst tool_call shell command="git status"`. Ends with 0 if it would be
-    /// allowed, with 1 if it would be refused.
+    /// allowed, at once or if people agree, with 1 if it would be refused.
+    ///
+    /// AGENT may say what was read before, and that a trusted user said all arguments:
+    /// `'analyst[untrusted,confidential,vouched]'`.
+    /// ACTION is `net_resolve`, `net_connect`, `http_request`, `net_datagram`, `file_write`, `exec`, `syscall`,
+    /// `model_call` or `tool_call`.
+    /// RESOURCE is a name, HOST:PORT, ADDRESS:PORT, a path, a program, a system call, a model or a tool. Behind it stand
+    /// the arguments of a tool call; `address`, `evidence` of a connection; `method`, `path` of a request; `command` of a
+    /// program.
     Explain {
         /// The configuration
         #[arg(short, long, default_value = "nanoclaw-config.yaml")]
@@ -397,8 +423,8 @@ pub enum Policy {
         /// Instead: the decision that the audit log has under this number
         #[arg(long, conflicts_with = "question")]
         seq: Option<u64>,
-        /// AGENT ACTION RESOURCE and more as KEY=VALUE
-        #[arg(required_unless_present = "seq", num_args = 3.., value_name = "WORD")]
+        /// What is asked; more about it as KEY=VALUE
+        #[arg(required_unless_present = "seq", num_args = 3.., value_names = ["AGENT", "ACTION", "RESOURCE"])]
         question: Vec<String>,
     },
     /// Say what one configuration decides differently from another
@@ -426,10 +452,11 @@ pub enum Policy {
         /// Only what was refused from this record on
         #[arg(long, value_name = "SEQ", default_value_t = 0)]
         since: u64,
-        /// Only these kinds of actions, such as `net_connect,tool_call`
+        /// Only these kinds of actions: some of `net_connect`, `http_request`, `tool_call`, `exec`, `file_write`, `model_call`,
+        /// with commas between
         #[arg(long, value_delimiter = ',', value_name = "ACTION")]
         kinds: Vec<nanoclaw_server::learn::Kind>,
-        /// Where to write; else standard output
+        /// A new file to write to; else standard output
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
@@ -454,12 +481,13 @@ pub enum Policy {
     Prove(Prove),
     /// Compare decisions with a table of expected ones
     ///
-    /// Each line is `allow` or `deny` and a question as `explain` takes it; `#` begins a comment.
+    /// Each line is `allow`, `ask` or `deny` and a question as `explain` takes it; a line that begins with `#` is a
+    /// comment. Ends with 0 if all is as expected, with 1 if something is not.
     Test {
         /// The configuration
         #[arg(short, long, default_value = "nanoclaw-config.yaml")]
         config: PathBuf,
-        /// The table
+        /// The table; `-` is standard input
         file: PathBuf,
     },
 }

@@ -1,6 +1,7 @@
 //! What differs between two configurations, for people.
 
 use nanoclaw_policy::{Became, Comparison, Turned};
+use nanoclaw_server::reload::Later;
 
 use crate::output;
 use crate::terminal::visible;
@@ -36,6 +37,14 @@ pub fn tell(comparison: &Comparison) {
         output::line(format_args!(
             "{asked} questions were put to both{more}; what they do not ask about is not proven to be the same"
         ));
+    }
+}
+
+/// Prints the keys of a configuration that policy does not decide by, a line for each agent.
+pub fn waiting(later: &[Later]) {
+    for Later { agent, keys } in later {
+        let whose = agent.as_ref().map_or_else(|| "the fleet".to_owned(), |agent| format!("agent {agent}"));
+        output::line(format_args!("  {whose}: {}", visible(&keys.join(", "))));
     }
 }
 

@@ -2,8 +2,10 @@
 //! container runtimes give them.
 
 use std::fmt::Display;
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nanoclaw_server::say;
 
@@ -52,17 +54,50 @@ pub fn notice(text: impl Display) {
     say(format_args!("notice: {text}"));
 }
 
-/// One line of data on standard output.
+/// Whether whoever read standard output has gone.
+static UNREAD: AtomicBool = AtomicBool::new(false);
+
+/// Whether nobody reads standard output any more. What goes on until it is interrupted ends then.
+pub fn unread() -> bool {
+    UNREAD.load(Ordering::Relaxed)
+}
+
+/// One line of data on standard output. Where nobody reads it, the command goes on without: its exit status may be the
+/// answer.
 pub fn line(text: impl Display) {
-    match writeln!(std::io::stdout(), "{text}") {
+    if !unread() {
+        written(writeln!(io::stdout(), "{text}"));
+    }
+}
+
+/// Data on standard output, as it is.
+pub fn data(bytes: &[u8]) {
+    let mut stdout = io::stdout().lock();
+    if !unread() {
+        written(stdout.write_all(bytes).and_then(|()| stdout.flush()));
+    }
+}
+
+fn written(result: io::Result<()>) {
+    match result {
         Ok(()) => {}
-        // Whoever reads us has seen enough.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => UNREAD.store(true, Ordering::Relaxed),
         Err(error) => {
             say(format_args!("standard output: {error}"));
             std::process::exit(i32::from(FAILED));
         }
     }
+}
+
+/// That a file which was named cannot be read.
+pub fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    let path = path.display();
+    let message = match error.kind() {
+        ErrorKind::NotFound => format!("there is no file `{path}`; write one, or name the one that is meant"),
+        ErrorKind::InvalidData => format!("`{path}` is no text in UTF-8; write it as one"),
+        _ => format!("cannot read `{path}`: {error}"),
+    };
+    Failure::with_status(message, FAILED)
 }
 
 /// Help, the version, or what is wrong with the command line.

@@ -13,10 +13,12 @@ use nanoclaw_request::{
     ProposedCall,
 };
 
+use crate::compare::line;
 use crate::compile::literal;
-use crate::engine::Mentions;
 use crate::explain::network::evidence;
 use crate::language::Language;
+use crate::made::Mentions;
+use crate::readings::readings;
 use crate::session::Session;
 use crate::slice::is_of_agents;
 use crate::tools::{self, ToolFacts};
@@ -96,13 +98,12 @@ impl Asker<'_> {
         };
         match action {
             Action::Resolve(resolve) => {
-                let name = resolve.name.as_str();
-                one(
-                    language.host.of(name),
-                    name,
-                    self.host(&Host::Name(resolve.name.clone()), name, resolve.port, &[]),
-                    Pairs::new(),
-                )
+                let (name, host) = (resolve.name.as_str(), Host::Name(resolve.name.clone()));
+                // One without a port is answered in the cell. Any other leads to a connection.
+                let asker = if resolve.port.is_some() { self.reading(&host, &[]) } else { *self };
+                let attributes = asker.host(&host, name, resolve.port, &[]);
+                let question = asker.question(action.name(), language.host.of(name), name, attributes, Pairs::new())?;
+                Ok(vec![question])
             }
             Action::Connect(connect) => {
                 self.reading(&connect.destination.host, &connect.addresses).connect(action.name(), connect)
@@ -110,13 +111,14 @@ impl Asker<'_> {
             Action::Http(http) => {
                 let asker = self.reading(&http.connection.host, &[]);
                 let (name, attributes) = asker.destination(&http.connection, &[]);
-                let mut context = vec![("method", text(&http.method)), ("path", text(&http.path))];
-                if let Host::Ip(address) = &http.connection.host {
-                    context.push(("address", RestrictedExpression::new_ip(literal(*address))));
-                }
-                asker
-                    .question(action.name(), language.host.of(&name), &name, attributes, context)
-                    .map(|question| vec![question])
+                let read = |(method, path): (String, String)| {
+                    let mut context = vec![("method", text(&method)), ("path", text(&path))];
+                    if let Host::Ip(address) = &http.connection.host {
+                        context.push(("address", RestrictedExpression::new_ip(literal(*address))));
+                    }
+                    asker.question(action.name(), language.host.of(&name), &name, attributes.clone(), context)
+                };
+                readings(&http.method, &http.path).into_iter().map(read).collect()
             }
             Action::Datagram(datagram) => {
                 let name = literal(datagram.to.ip());
@@ -134,7 +136,7 @@ impl Asker<'_> {
                 language.program.of(&exec.path),
                 &exec.path,
                 vec![("path", text(&exec.path))],
-                vec![("command", text(&exec.command.join(" "))), ("executable", truth(exec.obstacle.is_none()))],
+                vec![("command", text(&line(&exec.command))), ("executable", truth(exec.obstacle.is_none()))],
             ),
             Action::Syscall(call) => one(
                 language.system_call.of(&call.name),
@@ -265,7 +267,7 @@ impl Asker<'_> {
         let mut context = vec![
             ("vouched", truth(is_vouched(call, &facts))),
             ("from_user", names(from_user(call))),
-            ("from_untrusted", names(from_untrusted(call))),
+            ("from_untrusted", names(from_untrusted(call, self.label.trust))),
         ];
         if self.mentions.said {
             context.push(("said", text(&self.session.said())));
@@ -340,10 +342,14 @@ fn from_user(call: &ProposedCall) -> Vec<&str> {
     traced.into_iter().filter(|name| !others(name)).collect()
 }
 
-/// The arguments with a text that only untrusted sources gave.
-fn from_untrusted(call: &ProposedCall) -> Vec<&str> {
+/// The arguments with a text that only untrusted sources gave. What nobody traced, as when a policy that looks at it comes
+/// while a call waits, may have come from there, if the session has read such.
+fn from_untrusted(call: &ProposedCall, session: Trust) -> Vec<&str> {
+    let traced: BTreeSet<&str> = call.traced.iter().map(|traced| traced.argument.as_str()).collect();
     let untrusted = call.traced.iter().filter(|traced| traced.origin == Origin::Untrusted);
-    untrusted.map(|traced| traced.argument.as_str()).collect::<BTreeSet<_>>().into_iter().collect()
+    let names = call.arguments.iter().flatten().map(|(name, _)| name.as_str());
+    let untraced = names.filter(|name| session == Trust::Untrusted && !traced.contains(name));
+    untrusted.map(|traced| traced.argument.as_str()).chain(untraced).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn entity(uid: &EntityUid, attributes: Pairs, parents: HashSet<EntityUid>) -> Result<Entity, Unaskable> {
@@ -375,7 +381,7 @@ const fn class_name(class: AddressClass) -> &'static str {
 }
 
 /// What is done to which agent; `None` is the fleet.
-fn steered(manage: &Manage) -> (&'static str, Option<&str>) {
+pub(crate) fn steered(manage: &Manage) -> (&'static str, Option<&str>) {
     match manage {
         Manage::List => ("list", None),
         Manage::Down => ("down", None),
@@ -388,6 +394,7 @@ fn steered(manage: &Manage) -> (&'static str, Option<&str>) {
         Manage::Approvals => ("approvals", None),
         Manage::Policy => ("policy", None),
         Manage::ResetLabels { cell } => ("reset-labels", Some(cell)),
+        Manage::Renew => ("renew", None),
         Manage::Operators { .. } => ("operators", None),
     }
 }

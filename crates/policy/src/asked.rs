@@ -1,5 +1,6 @@
 //! What policy leaves to people.
 
+use nanoclaw_config::Label;
 use nanoclaw_identity::Proposal;
 use nanoclaw_request::{Refusal, RefusalCode};
 
@@ -15,6 +16,8 @@ pub struct Asked {
     pub(crate) policies: Vec<String>,
     /// Why they do.
     pub(crate) why: String,
+    /// What the session had read.
+    pub(crate) held: Label,
 }
 
 impl Asked {
@@ -31,6 +34,11 @@ impl Asked {
     /// Why they do, for people.
     pub fn why(&self) -> &str {
         &self.why
+    }
+
+    /// What the session had read when they asked.
+    pub fn held(&self) -> Label {
+        self.held
     }
 
     /// Nobody agrees: `how` says in what way.

@@ -4,6 +4,7 @@
 //! ```text
 //! analyst net_connect api.example.com:443
 //! analyst[untrusted,confidential] tool_call shell command="git status"
+//! analyst[untrusted,vouched] tool_call send_mail to=ann@bank.example
 //! ```
 
 use std::net::IpAddr;
@@ -11,7 +12,7 @@ use std::net::IpAddr;
 use nanoclaw_config::{DataClass, Label, Trust};
 use nanoclaw_request::{
     Action, CellId, Connect, Datagram, Destination, DnsName, Evidence, Exec, FileWrite, Host, HttpRequest, ModelCall,
-    ModelOperation, ProposedCall, Resolve, Syscall, Via,
+    ModelOperation, Origin, ProposedCall, Resolve, Syscall, Traced, Via,
 };
 
 use crate::session::NOTHING_READ;
@@ -54,14 +55,28 @@ impl Case {
         let [agent, action, resource, pairs @ ..] = words else {
             return Err(wrong("too few words", "write AGENT ACTION RESOURCE, such as `analyst tool_call shell`"));
         };
-        let (agent, session) = match agent.strip_suffix(']').and_then(|agent| agent.split_once('[')) {
+        let (agent, (session, vouched)) = match agent.strip_suffix(']').and_then(|agent| agent.split_once('[')) {
             Some((agent, session)) => (agent, label(session)?),
-            None => (agent.as_str(), NOTHING_READ),
+            None => (agent.as_str(), (NOTHING_READ, false)),
         };
         let agent =
             CellId::parse(agent).map_err(|error| wrong(format!("`{agent}`: {error}"), "write an agent's id"))?;
         let mut pairs = Pairs::read(pairs)?;
-        let action = action_of(action, resource, &mut pairs)?;
+        let mut action = action_of(action, resource, &mut pairs)?;
+        match &mut action {
+            Action::ToolCall(call) if vouched => {
+                let said = |(argument, value): &(String, String)| Traced {
+                    argument: argument.clone(),
+                    value: value.clone(),
+                    origin: Origin::User,
+                };
+                call.traced = call.arguments.iter().flatten().map(said).collect();
+            }
+            other if vouched => {
+                return Err(wrong(format!("`vouched` says nothing about {}", other.name()), "leave it out"));
+            }
+            _ => {}
+        }
         match pairs.0.first() {
             None => Ok(Self { agent, session, action }),
             Some((key, _)) => Err(wrong(format!("`{key}` says nothing about {}", action.name()), "leave it out")),
@@ -69,10 +84,12 @@ impl Case {
     }
 }
 
-/// Reads `untrusted,secret`: what stands there, and otherwise trusted and public.
-fn label(text: &str) -> Result<Label, CaseError> {
-    text.split(',').try_fold(NOTHING_READ, |label, word| {
-        let word = word.trim();
+/// Reads `untrusted,secret`: what stands there, and otherwise trusted and public; and whether `vouched` is there: that a
+/// trusted user said all the arguments.
+fn label(text: &str) -> Result<(Label, bool), CaseError> {
+    let words = || text.split(',').map(str::trim);
+    let vouched = words().any(|word| word == "vouched");
+    let label = words().filter(|word| *word != "vouched").try_fold(NOTHING_READ, |label, word| {
         let trust = Trust::ALL.into_iter().find(|trust| trust.name() == word);
         let data = DataClass::ALL.into_iter().find(|data| data.name() == word);
         match (trust, data) {
@@ -80,10 +97,11 @@ fn label(text: &str) -> Result<Label, CaseError> {
             (None, Some(data)) => Ok(Label { data, ..label }),
             (None, None) => Err(wrong(
                 format!("`{word}` is no label"),
-                "write some of trusted, untrusted, public, internal, confidential, secret",
+                "write some of trusted, untrusted, public, internal, confidential, secret, vouched",
             )),
         }
-    })
+    })?;
+    Ok((label, vouched))
 }
 
 /// What stands behind the resource.
@@ -120,7 +138,7 @@ fn action_of(action: &str, resource: &str, pairs: &mut Pairs) -> Result<Action, 
             let connection = destination(resource)?;
             let method = pairs.take("method").unwrap_or_else(|| "GET".to_owned());
             let path = pairs.take("path").unwrap_or_else(|| "/".to_owned());
-            Action::Http(HttpRequest { host: connection.clone(), connection, method, path })
+            Action::Http(HttpRequest { host: connection.clone(), connection, method, path, query: None })
         }
         "net_datagram" => {
             let to = resource
@@ -132,7 +150,7 @@ fn action_of(action: &str, resource: &str, pairs: &mut Pairs) -> Result<Action, 
             Action::FileWrite(FileWrite { operation: "open", path: resource.to_owned(), obstacle: NO_OBSTACLE })
         }
         "exec" => {
-            let command = pairs.take("command").map(|command| vec![command]).unwrap_or_default();
+            let command = pairs.take("command").map(|command| words(&command)).transpose()?.unwrap_or_default();
             Action::Exec(Exec { path: resource.to_owned(), command, obstacle: NO_OBSTACLE })
         }
         "syscall" => {
@@ -149,7 +167,13 @@ fn action_of(action: &str, resource: &str, pairs: &mut Pairs) -> Result<Action, 
             reserved_tokens: 0,
         }),
         "tool_call" => {
-            let at_provider = pairs.take("at_provider").is_some_and(|value| value == "true");
+            let at_provider = match pairs.take("at_provider").as_deref() {
+                None | Some("false") => false,
+                Some("true") => true,
+                Some(other) => {
+                    return Err(wrong(format!("`at_provider={other}` is neither yes nor no"), "write true or false"));
+                }
+            };
             let (call, digest) = (String::new(), String::new());
             let arguments = Some(pairs.all());
             Action::ToolCall(ProposedCall {
@@ -253,13 +277,20 @@ mod tests {
         assert!(matches!(case("a net_connect api.example.com:443").unwrap().action, Action::Connect(_)));
         assert!(matches!(case("a net_connect [fd00::1]:443 evidence=opaque").unwrap().action, Action::Connect(_)));
         assert!(matches!(case("a tool_call shell command=ls").unwrap().action, Action::ToolCall(_)));
+        let Action::ToolCall(call) = case("a[untrusted,vouched] tool_call mail to=x cc=y").unwrap().action else {
+            panic!()
+        };
+        assert!(call.traced.iter().all(|traced| traced.origin == Origin::User) && call.traced.len() == 2);
         for (line, expected) in [
+            ("a[vouched] exec /bin/sh", "`vouched` says nothing about exec"),
             ("a tool_call", "too few words"),
             ("a fly here", "`fly` is no action of an agent"),
             ("a net_connect api.example.com", "has no port"),
             ("a net_connect api.example.com:443 color=red", "`color` says nothing about net_connect"),
             ("a exec /bin/sh x", "`x` is no pair"),
             ("a[tainted] exec /bin/sh", "`tainted` is no label"),
+            ("a tool_call ls at_provider=yes", "`at_provider=yes` is neither yes nor no"),
+            ("a exec /bin/sh command=\"'\"", "a quote is not closed"),
             ("A! exec /bin/sh", "`A!`"),
         ] {
             let error = case(line).unwrap_err();

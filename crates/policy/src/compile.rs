@@ -59,7 +59,7 @@ fn network(agent: &CellId, rule: &NetRule) -> Vec<Compiled> {
             ("*".to_owned(), host, ports.as_slice(), reachable(std::slice::from_ref(net), *raw))
         }
         NetTarget::HostService { address } => {
-            let name = literal(address.ip().to_canonical());
+            let name = literal(address.ip());
             let host = vec!["resource.literal".to_owned(), format!("resource.name == {}", quoted(&name))];
             (name, host, &[address.port()][..], Vec::new())
         }
@@ -190,9 +190,10 @@ fn arguments(rule: &ToolRule) -> Vec<String> {
     rule.arguments.iter().map(one).collect()
 }
 
-/// An address as Cedar reads it, which takes no IPv4 within IPv6.
+/// An address as Cedar reads it. What embeds an IPv4 address so that the kernel dials that is that address: a policy about
+/// it would miss it otherwise.
 pub(crate) fn literal(address: IpAddr) -> String {
-    match address {
+    match address.to_canonical() {
         IpAddr::V4(v4) => v4.to_string(),
         IpAddr::V6(v6) => {
             let groups: Vec<String> = v6.segments().iter().map(|group| format!("{group:x}")).collect();

@@ -4,22 +4,20 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cedar_policy::PolicySet;
 use jiff::Timestamp;
-use nanoclaw_config::{Label, ModelAccess, NetRule, RuleSet, Trust};
+use nanoclaw_config::{Label, ModelAccess, NetRule, Trust};
 use nanoclaw_identity::{Caller, Declined, Proposal};
 use nanoclaw_request::{Action, CellId, Connect, Destination, Evidence, Launch, Refusal, RefusalCode, Via};
 
-use crate::ask::{Asker, Question};
-use crate::compile::compile;
-use crate::explain::{self, Rules};
+use crate::ask::{Question, steered};
+use crate::explain;
 use crate::generation::{CellRules, Generation, Policies};
 use crate::language::Language;
-use crate::remembered::Remembered;
-use crate::session::{NOTHING_READ, Session};
-use crate::slice::{Answer, Slices};
+use crate::made::Made;
+use crate::session::Session;
+use crate::slice::Answer;
 use crate::tools::{self, ToolFacts};
-use crate::{Asked, hosts, refuse, rule_sets};
+use crate::{Asked, hosts, refuse};
 
 /// The answer. It never fails: what cannot be decided is refused.
 #[must_use]
@@ -76,61 +74,6 @@ pub struct Engine {
     made: Mutex<Option<Arc<Made>>>,
 }
 
-/// What one generation is to one cell.
-#[derive(Debug)]
-pub(crate) struct Made {
-    generation: Arc<Generation>,
-    pub(crate) rules: Rules,
-    /// The error is a defect of this program; everything is refused then.
-    slices: Result<Slices, String>,
-    mentions: Mentions,
-    /// The label of what tools can read in the cell.
-    visible: Option<Label>,
-    remembered: Remembered<Result<Would, Refused>>,
-}
-
-/// What policies speak of. It costs time to find out, so what none speaks of is left out of the questions.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Mentions {
-    /// Addresses, also where their class is enough for the rules.
-    pub(crate) addresses: bool,
-    /// Labels of the session and of hosts.
-    pub(crate) labels: bool,
-    /// What time it is.
-    pub(crate) now: bool,
-    /// What users said.
-    pub(crate) said: bool,
-    /// How much is left of budgets.
-    pub(crate) budget: bool,
-    /// Where the texts in the arguments of calls come from.
-    pub(crate) values: bool,
-}
-
-impl Mentions {
-    /// What a text with policies may speak of. A comment that mentions one costs a little time, and nothing else.
-    pub(crate) fn of(text: &str) -> Self {
-        Self {
-            addresses: text.contains("address"),
-            labels: ["session", "trusted", "data"].iter().any(|word| text.contains(word)),
-            now: text.contains("now"),
-            said: text.contains("said"),
-            budget: text.contains("budget_left"),
-            values: ["vouched", "from_user", "from_untrusted"].iter().any(|word| text.contains(word)),
-        }
-    }
-
-    pub(crate) fn and(self, other: Self) -> Self {
-        Self {
-            addresses: self.addresses || other.addresses,
-            labels: self.labels || other.labels,
-            now: self.now || other.now,
-            said: self.said || other.said,
-            budget: self.budget || other.budget,
-            values: self.values || other.values,
-        }
-    }
-}
-
 impl Engine {
     /// The policies of `cell`: it may reach `networks` and nothing else.
     pub fn new(cell: CellId, networks: Vec<NetRule>) -> Self {
@@ -185,6 +128,11 @@ impl Engine {
         }
     }
 
+    /// The label of all labelled places that the cell sees; `None` where it sees none.
+    pub fn label_of_places(&self) -> Option<Label> {
+        self.made().visible
+    }
+
     /// Whether a policy looks at where the texts in the arguments of a call come from, so that it is worth finding out.
     pub fn looks_at_values(&self) -> bool {
         self.made().mentions.values
@@ -224,9 +172,11 @@ impl Engine {
             Ok(proposal) => proposal,
             Err(declined) => return Ok(Verdict::Refused(declined)),
         };
+        // Seen first: what is read while this is asked, nobody has agreed to.
+        let held = self.session.label();
         match self.decided(&proposal) {
             Ok(Would { asking: Some(Asking { policies, why }), .. }) => {
-                Err(Box::new(Asked { proposal, policies, why }))
+                Err(Box::new(Asked { proposal, policies, why, held }))
             }
             Ok(Would { policies, .. }) => {
                 Ok(Verdict::Allowed(Permit { proposal, rules: policies, approved: Vec::new() }))
@@ -235,10 +185,15 @@ impl Engine {
         }
     }
 
-    /// The verdict on what people were asked about and these agree to. Policies may have changed since, so they are asked
-    /// again, but for those that leave it to people.
+    /// The verdict on what people were asked about and these agree to. Policies may have changed since, and what the agent
+    /// has read, so they are asked again. Those that leave it to people have their word if they asked then, and the session
+    /// has read nothing more.
     pub fn agreed(&self, asked: Asked, people: Vec<String>) -> Verdict {
         match self.decided(&asked.proposal) {
+            Ok(Would { asking: Some(asking), .. }) if self.asks_more(&asked, &asking) => {
+                let reason = format!("{}; by now another policy asks too, or the agent has read more", asked.why);
+                asked.decline(refuse(RefusalCode::NotApproved, reason, "the next try asks again".to_owned()))
+            }
             Ok(would) => {
                 let asking = would.asking.map(|asking| asking.policies).unwrap_or_default();
                 let rules = would.policies.into_iter().chain(asking).collect();
@@ -246,6 +201,15 @@ impl Engine {
             }
             Err(refused) => refused.verdict(asked.proposal),
         }
+    }
+
+    fn asks_more(&self, asked: &Asked, now: &Asking) -> bool {
+        let reads = match asked.proposal.action() {
+            Action::Connect(connect) => self.label_of_connection(connect),
+            _ => asked.held,
+        };
+        let (known, held) = (asked.held.join(reads), self.session.label());
+        known.join(held) != known || !now.policies.iter().all(|id| asked.policies.contains(id))
     }
 
     fn decided(&self, proposal: &Proposal) -> Result<Would, Refused> {
@@ -260,7 +224,20 @@ impl Engine {
     /// # Errors
     /// It would be refused, and why.
     pub fn would(&self, action: &Action) -> Result<Would, Refusal> {
-        self.permitting(None, action, Timestamp::now()).map_err(|refused| refused.refusal)
+        self.would_at(action, Timestamp::now())
+    }
+
+    /// The same at another time.
+    ///
+    /// # Errors
+    /// As of [`Engine::would`].
+    pub fn would_at(&self, action: &Action, now: Timestamp) -> Result<Would, Refusal> {
+        self.permitting(None, action, now).map_err(|refused| refused.refusal)
+    }
+
+    /// Whether a policy looks at what time it is, so that what is allowed now may not be in a minute.
+    pub fn looks_at_time(&self) -> bool {
+        self.made().mentions.now
     }
 
     /// What a door should wait for before it asks for a decision on a connection to `destination`, which has these
@@ -375,75 +352,6 @@ fn permitted(answers: &[(String, Answer)]) -> Option<Vec<String>> {
     ids.filter(|ids| !ids.is_empty()).map(|ids| ids.into_iter().cloned().collect())
 }
 
-impl Made {
-    fn new(generation: Arc<Generation>, cell: &CellId) -> Self {
-        let CellRules { networks, models, rule_sets: _, mounts } = generation.rules(cell);
-        let rule_sets = generation.rule_sets(cell);
-        let rules = Rules { cell: cell.clone(), networks, models };
-        let slices = Language::get().and_then(|language| {
-            let agent = language.agent.of(cell.as_str());
-            let groups: Vec<_> = rules.group().map(|group| language.group.of(group)).into_iter().collect();
-            let compiled = compile(cell, &rules.networks, rules.models.as_ref());
-            let sets = rule_sets.iter().map(|set| rule_sets::policies(*set)).collect::<Result<Vec<_>, _>>()?;
-            let of_sets = sets.into_iter().flat_map(PolicySet::policies);
-            let others: Vec<_> =
-                language.base.policies().chain(of_sets).chain(generation.written().policies()).collect();
-            Slices::new(language, &compiled, &others, &agent, &groups)
-        });
-        // All built-in rule sets look at the session.
-        let values = rule_sets.contains(&RuleSet::ValueProvenance);
-        let of_sets = Mentions { labels: !rule_sets.is_empty(), values, ..Mentions::default() };
-        let mentions = generation.written().mentions().and(of_sets);
-        let visible = hosts::visible(generation.labels(), &mounts);
-        Self { slices, mentions, visible, rules, generation, remembered: Remembered::default() }
-    }
-
-    pub(crate) fn asker<'a>(
-        &'a self,
-        language: &'static Language,
-        session: &'a Session,
-        label: Label,
-        now: Timestamp,
-    ) -> Asker<'a> {
-        Asker {
-            language,
-            agent: &self.rules.cell,
-            group: self.rules.group(),
-            labels: self.generation.labels(),
-            session,
-            label,
-            reads: NOTHING_READ,
-            now,
-            mentions: self.mentions,
-        }
-    }
-
-    fn forbidden(&self, action: &Action, name: &str, policies: &[String]) -> Refusal {
-        if let Action::Connect(connect) = action
-            && policies.iter().all(|id| id == NO_LOOPBACK)
-            && let Some(refusal) = self.rules.loopback(connect)
-        {
-            return refusal;
-        }
-        let others: Vec<String> = policies.iter().filter(|id| !WALLS.contains(&id.as_str())).cloned().collect();
-        if others.is_empty() {
-            return self.rules.explain(action);
-        }
-        let what = match action {
-            Action::CallModel(_) => format!("model `{name}`"),
-            Action::ToolCall(call) => format!("tool `{}`", call.tool),
-            Action::Connect(connect) => connect.destination.to_string(),
-            Action::Http(http) => http.connection.to_string(),
-            _ => format!("{} `{name}`", action.name()),
-        };
-        let refusal = self.rules.forbidden(action, &what, &others);
-        match policies.iter().find_map(|id| self.generation.written().help(id)) {
-            Some(help) => Refusal { help: help.to_owned(), ..refusal },
-            None => refusal,
-        }
-    }
-}
-
 /// What would be decided about something that is not refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Would {
@@ -464,7 +372,7 @@ pub struct Asking {
 
 /// A refusal, and the policies that forbid; none where the action only is not permitted.
 #[derive(Clone, Debug)]
-struct Refused {
+pub(crate) struct Refused {
     refusal: Refusal,
     policies: Vec<String>,
 }
@@ -481,14 +389,13 @@ impl From<Refusal> for Refused {
     }
 }
 
-/// The policy of [`BASE`] that has words of its own.
-const NO_LOOPBACK: &str = "net.no-loopback-by-name";
-/// Those of its policies that say what the walls of a cell do, in the words of the walls.
-const WALLS: [&str; 4] = ["cell.not-writable", "cell.not-executable", "cell.closed-call", "net.only-tcp"];
-
 fn not_for_caller(action: &Action) -> Refusal {
-    let help = "people do what their roles allow: ask an admin for one".to_owned();
-    refuse(RefusalCode::NotYou, format!("{} is not for this caller", action.name()), help)
+    let what = match action {
+        Action::Manage(manage) => steered(manage).0,
+        _ => action.name(),
+    };
+    let help = "people do what their roles allow: ask an admin for one that may".to_owned();
+    refuse(RefusalCode::NotYou, format!("`{what}` is not for this caller"), help)
 }
 
 /// What cannot be decided is refused.

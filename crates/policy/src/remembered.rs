@@ -53,7 +53,9 @@ fn comes_again(action: &Action) -> bool {
     match action {
         Action::Resolve(_) => true,
         Action::Connect(connect) => connect.addresses.len() <= 16,
-        Action::Http(http) => http.method.len() + http.path.len() <= LONGEST,
+        Action::Http(http) => {
+            http.method.len() + http.path.len() + http.query.as_ref().map_or(0, String::len) <= LONGEST
+        }
         Action::FileWrite(write) => write.path.len() <= LONGEST,
         Action::Exec(exec) => {
             exec.path.len() + exec.command.iter().map(|word| word.len() + 8).sum::<usize>() <= LONGEST

@@ -4,15 +4,21 @@ use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use nanoclaw_config::{DataClass, Label, Trust};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Most bytes of a trusted user's words that are remembered of one cell. What is forgotten vouches for nothing.
 const MOST_WORDS_BYTES: usize = 256 * 1024;
 
 /// Most bytes of them that a policy is told.
 const MOST_SAID_BYTES: usize = 64 * 1024;
+
+/// How long whoever asked an agent for something counts as having asked for what it does, when that is over: what they
+/// have set going can go on without them.
+const REQUESTED: Duration = Duration::from_secs(10 * 60);
 
 /// The labels that a session begins with: it has read nothing.
 pub const NOTHING_READ: Label = Label { trust: Trust::Trusted, data: DataClass::Public };
@@ -38,8 +44,22 @@ impl fmt::Debug for Purse {
 struct State {
     words: VecDeque<Arc<str>>,
     bytes: usize,
-    /// Who has turns under way, and how many.
-    requesters: BTreeMap<String, usize>,
+    requesters: BTreeMap<String, Requester>,
+}
+
+/// Somebody who asks for what the agent does.
+#[derive(Debug, Default)]
+struct Requester {
+    /// How many turns and programs of theirs are under way.
+    under_way: usize,
+    /// Until when they count without any.
+    until: Option<Instant>,
+}
+
+impl Requester {
+    fn counts(&self, now: Instant) -> bool {
+        self.under_way > 0 || self.until.is_some_and(|until| now < until)
+    }
 }
 
 impl Default for Session {
@@ -88,10 +108,15 @@ impl Session {
         self.label.send_replace(NOTHING_READ);
     }
 
-    /// A user who is trusted says this. The oldest words go first.
+    /// A user who is trusted says this. The oldest words go first; what is said again, as by a schedule, is kept once.
     pub fn told(&self, words: &str) {
         let mut state = self.state();
         let kept = words.get(..words.floor_char_boundary(MOST_WORDS_BYTES)).unwrap_or_default();
+        if let Some(again) = state.words.iter().position(|words| **words == *kept) {
+            let words = state.words.remove(again);
+            state.words.extend(words);
+            return;
+        }
         state.bytes += kept.len();
         state.words.push_back(kept.into());
         while state.bytes > MOST_WORDS_BYTES {
@@ -130,19 +155,21 @@ impl Session {
         self.purse.get().map_or(100, |Purse(left)| left())
     }
 
-    /// `who` has a turn under way until what this gives is dropped.
+    /// `who` has a turn or a program under way until what this gives is dropped.
     pub fn requested(self: &Arc<Self>, who: &str) -> Requested {
-        *self.state().requesters.entry(who.to_owned()).or_default() += 1;
+        self.state().requesters.entry(who.to_owned()).or_default().under_way += 1;
         Requested { session: Arc::clone(self), who: who.to_owned() }
     }
 
-    /// Who has turns under way.
+    /// Who asked for what the agent does: who has turns or programs under way, or had some a short while ago.
     pub fn requesters(&self) -> Vec<String> {
-        self.state().requesters.keys().cloned().collect()
+        let (mut state, now) = (self.state(), Instant::now());
+        state.requesters.retain(|_, requester| requester.counts(now));
+        state.requesters.keys().cloned().collect()
     }
 }
 
-/// A turn that somebody asked for, while it lasts.
+/// A turn or program that somebody asked for, while it lasts.
 #[derive(Debug)]
 pub struct Requested {
     session: Arc<Session>,
@@ -151,12 +178,9 @@ pub struct Requested {
 
 impl Drop for Requested {
     fn drop(&mut self) {
-        let mut state = self.session.state();
-        if let Some(count) = state.requesters.get_mut(&self.who) {
-            *count -= 1;
-            if *count == 0 {
-                state.requesters.remove(&self.who);
-            }
+        if let Some(requester) = self.session.state().requesters.get_mut(&self.who) {
+            requester.under_way -= 1;
+            requester.until = Some(Instant::now() + REQUESTED);
         }
     }
 }
@@ -164,6 +188,20 @@ impl Drop for Requested {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_said_again_pushes_nothing_out() {
+        let session = Session::default();
+        session.told("mail bob@x.com");
+        for _ in 0..10 {
+            session.told(&"look for new orders ".repeat(1000));
+            session.told("");
+        }
+        assert_eq!(session.words().len(), 3);
+        assert_eq!(&*session.words()[0], "mail bob@x.com");
+        session.told("mail bob@x.com");
+        assert_eq!(&*session.words()[2], "mail bob@x.com", "the newest go last");
+    }
 
     #[test]
     fn words_are_forgotten_before_they_fill_the_memory() {
@@ -178,13 +216,17 @@ mod tests {
         assert_eq!(session.words().len(), 1);
     }
 
-    #[test]
-    fn whoever_has_turns_under_way_is_known() {
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_turns_under_way_is_known_and_for_a_while_after() {
         let session = Arc::new(Session::default());
         let (one, two) = (session.requested("alice"), session.requested("alice"));
         drop(one);
+        tokio::time::advance(2 * REQUESTED).await;
         assert_eq!(session.requesters(), ["alice"]);
         drop(two);
+        tokio::time::advance(REQUESTED - Duration::from_secs(1)).await;
+        assert_eq!(session.requesters(), ["alice"]);
+        tokio::time::advance(Duration::from_secs(1)).await;
         assert!(session.requesters().is_empty());
     }
 }

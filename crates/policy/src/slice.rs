@@ -156,11 +156,12 @@ impl Slices {
         {
             let mut heard = Heard::default();
             heard.hear(&authorizer.is_authorized(&request, &slice.asking, &entities));
-            match heard.answer() {
-                Answer::Forbidden(policies) => *asking = policies,
-                Answer::Failed(error) => return Err(error),
-                Answer::Nothing | Answer::Permitted { .. } => {}
+            // People would not be told what a policy that fails has to say.
+            if let Some(error) = heard.failed {
+                return Err(error);
             }
+            heard.forbidding.sort_unstable();
+            *asking = heard.forbidding;
         }
         Ok(answer)
     }
@@ -213,7 +214,7 @@ fn concerns(scope: &PrincipalConstraint, agent: &EntityUid, groups: &[EntityUid]
 }
 
 /// Whether a policy with this scope can be about the action. The schema has no groups of actions.
-fn covers(scope: &ActionConstraint, action: &EntityUid) -> bool {
+pub(crate) fn covers(scope: &ActionConstraint, action: &EntityUid) -> bool {
     match scope {
         ActionConstraint::Any => true,
         ActionConstraint::In(actions) => actions.contains(action),

@@ -37,32 +37,76 @@ struct Row {
     reads_files: bool,
 }
 
-/// Tools of NanoClaw's own agent and of OpenClaw. What is trusted here is so because all that comes into a cell comes
+/// Tools of NanoClaw's own agent, of OpenClaw, Claude Code and Codex. What is trusted here is so because all that comes into a cell comes
 /// through a door that labels it, and a cell's labels outlive its disk.
 ///
 /// Names are whole: a pattern would also describe tools that nobody has seen, such as one of an MCP server (`web__fetch`),
 /// and every row takes less to be possible than what is said of unknown tools.
 const KNOWN: &[Row] = &[
     Row {
-        names: &["file_read", "file_list", "file_search", "read", "grep", "find", "ls", "glob"],
+        names: &[
+            "file_read",
+            "file_list",
+            "file_search",
+            "read",
+            "grep",
+            "find",
+            "ls",
+            "glob",
+            "Read",
+            "Grep",
+            "Glob",
+            "LS",
+            "NotebookRead",
+            "view_image",
+        ],
         does: &[Reads],
         reads_files: true,
         ..OWN
     },
     Row {
-        names: &["file_write", "file_edit", "write", "edit", "apply_patch"],
+        names: &[
+            "file_write",
+            "file_edit",
+            "write",
+            "edit",
+            "apply_patch",
+            "apply_patch_call",
+            "Write",
+            "Edit",
+            "MultiEdit",
+            "NotebookEdit",
+        ],
         does: &[Writes],
         reads_files: true,
         ..OWN
     },
-    Row { names: &["shell", "exec", "bash", "process"], does: &[Reads, Writes, Executes], reads_files: true, ..OWN },
-    Row { names: &["memory_search", "memory_get", "todo", "skill_read", "session_status", "agents_list"], ..OWN },
+    Row {
+        names: &[
+            "shell",
+            "exec",
+            "bash",
+            "process",
+            "exec_command",
+            "write_stdin",
+            "local_shell_call",
+            "shell_call",
+            "Bash",
+            "BashOutput",
+            "KillShell",
+        ],
+        does: &[Reads, Writes, Executes],
+        reads_files: true,
+        ..OWN
+    },
+    Row { names: &["memory_search", "memory_get", "skill_read"], reads_files: true, ..OWN },
+    Row { names: &["todo", "session_status", "agents_list", "TodoWrite", "update_plan"], ..OWN },
     Row { names: &["memory_save", "memory_delete"], does: &[Writes], ..OWN },
     // It can also POST.
     Row { names: &["http_fetch"], does: &[Reads, Writes, Sends], destinations: &["url"], ..ELSEWHERE },
     // An address can carry out as much as a body.
-    Row { names: &["web_fetch", "fetch"], does: &[Reads, Sends], destinations: &["url"], ..ELSEWHERE },
-    Row { names: &["web_search", "x_search"], ..ELSEWHERE },
+    Row { names: &["web_fetch", "fetch", "WebFetch"], does: &[Reads, Sends], destinations: &["url"], ..ELSEWHERE },
+    Row { names: &["web_search", "x_search", "WebSearch"], ..ELSEWHERE },
     // It also uploads files, and runs scripts in pages. Where a click leads is what was clicked on.
     Row {
         names: &["browser"],
@@ -97,7 +141,23 @@ const KNOWN: &[Row] = &[
         names: &["message"],
         does: &[Reads, Writes, Sends],
         data: DataClass::Confidential,
-        destinations: &["to", "target", "targets", "channel", "channelId", "userId", "participant"],
+        destinations: &[
+            "to",
+            "target",
+            "targets",
+            "channel",
+            "channelId",
+            "channelIds",
+            "chatId",
+            "groupId",
+            "guildId",
+            "threadId",
+            "userId",
+            "openId",
+            "unionId",
+            "memberId",
+            "participant",
+        ],
         ..ELSEWHERE
     },
 ];
@@ -131,9 +191,15 @@ const WORDS: &[&str] = &[
     "url",
     "urls",
     "uri",
+    "link",
+    "links",
+    "href",
     "endpoint",
     "webhook",
     "host",
+    "ip",
+    "site",
+    "peer",
     "hostname",
     "domain",
     "address",
@@ -144,10 +210,30 @@ const WORDS: &[&str] = &[
     "user",
     "users",
     "username",
+    "participant",
     "participants",
+    "attendee",
     "attendees",
+    "invitee",
     "invitees",
+    "guest",
+    "guests",
+    "member",
     "members",
+    "contact",
+    "contacts",
+    "assignee",
+    "assignees",
+    "reviewer",
+    "reviewers",
+    "collaborator",
+    "collaborators",
+    "subscriber",
+    "subscribers",
+    "group",
+    "groups",
+    "room",
+    "rooms",
     "channel",
     "channels",
     "chat",
@@ -208,14 +294,9 @@ fn known(tool: &str) -> ToolFacts {
 }
 
 impl ToolFacts {
-    /// Whether a value of `argument` needs nobody's word. Several destinations in one text are not one that a pattern
-    /// describes, however the last of them ends.
+    /// Whether a value of `argument` needs nobody's word.
     pub(crate) fn allows(&self, argument: &str, value: &str) -> bool {
-        let parts = |c: char| c.is_whitespace() || c.is_control() || matches!(c, ',' | ';' | '<' | '>' | '"');
-        let fits = |pattern: &String| {
-            let one = pattern == "*" || pattern.contains(parts) || !value.contains(parts);
-            one && glob::matches(pattern, value)
-        };
+        let fits = |pattern: &String| pattern == "*" || (is_one(pattern, value) && glob::matches(pattern, value));
         self.allow.get(argument).is_some_and(|patterns| patterns.iter().any(fits))
     }
 
@@ -223,15 +304,37 @@ impl ToolFacts {
     /// them, every argument.
     pub(crate) fn is_destination(&self, argument: &str, all: &[&str]) -> bool {
         match &self.destinations {
-            Some(named) => named.iter().any(|name| name == argument),
+            Some(named) => named.iter().any(|name| same_argument(name, argument)),
             None => is_usual(argument) || !all.iter().any(|name| is_usual(name)),
         }
     }
 }
 
+/// Whether some readers take the names of two arguments for one: those of Go know no case.
+pub fn same_argument(one: &str, other: &str) -> bool {
+    let folded = |name: &str| name.to_uppercase().to_lowercase();
+    one == other || folded(one) == folded(other)
+}
+
+/// Whether `value` holds nothing that a `*` of `pattern` must not stand for: several destinations in one text are not one
+/// that a pattern describes, however the last of them ends, and neither is a mailbox that another host passes on.
+fn is_one(pattern: &str, value: &str) -> bool {
+    let is_mailbox = pattern.contains('@') && !pattern.contains("://");
+    let parts = |c: char| match c {
+        _ if is_mailbox => !(c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '\'')),
+        ',' | ';' | '<' | '>' | '"' | '|' => true,
+        // Commas and the like of other scripts, and what is not seen.
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => true,
+        '、' | '，' | '；' | '﹐' | '﹑' | '﹔' | '،' | '؛' => true,
+        _ => c.is_whitespace() || c.is_control(),
+    };
+    let many = |text: &str| text.matches('@').count();
+    value.chars().filter(|c| parts(*c)).all(|c| pattern.contains(c)) && (!is_mailbox || many(value) <= many(pattern))
+}
+
 /// Whether an argument of this name usually says where something goes.
 fn is_usual(argument: &str) -> bool {
-    NAMES.contains(&argument) || words(argument).any(|word| WORDS.contains(&word.as_str()))
+    NAMES.iter().any(|name| same_argument(name, argument)) || words(argument).any(|word| WORDS.contains(&word.as_str()))
 }
 
 /// The words of a name such as `reply_to` or `replyTo`, in lower case.
@@ -322,7 +425,45 @@ mod tests {
         ] {
             assert!(!bank.allows("to", several), "{several}");
         }
-        assert!(allow(&["*"]).allows("to", "a b, c") && allow(&["Mr. *"]).allows("to", "Mr. A, B"));
+        for elsewhere in [
+            "evil@x.org@bank.example",
+            "evil%x.org@bank.example",
+            "x.org!evil@bank.example",
+            "@x.org:evil@bank.example",
+            "evil@x.org\u{200b}@bank.example",
+            "evil@x.org，@bank.example",
+            "(evil@x.org)@bank.example",
+            "evil=x.org|@bank.example",
+            "evil\\@bank.example",
+        ] {
+            assert!(!bank.allows("to", elsewhere), "{elsewhere}");
+        }
+        let named = allow(&["* <*@bank.example>"]);
+        assert!(named.allows("to", "Bob B. <bob@bank.example>"));
+        assert!(!named.allows("to", "<evil@x.org> Bob <bob@bank.example>"));
+        let site = allow(&["https://bank.example/*"]);
+        assert!(site.allows("to", "https://bank.example/a?b=(c)%20d@e"));
+        assert!(
+            !site.allows("to", "https://bank.example/ https://evil.example")
+                && !site.allows("to", "https://bank.example/、evil")
+        );
+        assert!(allow(&["*"]).allows("to", "a b, c") && allow(&["Mr. *"]).allows("to", "Mr. A B"));
+        assert!(!allow(&["Mr. *"]).allows("to", "Mr. A, B"));
+    }
+
+    #[test]
+    fn an_argument_is_a_destination_in_any_case() {
+        for tool in ["web_fetch", "message", "never-heard-of"] {
+            let facts = known(tool);
+            let name = if tool == "web_fetch" { "url" } else { "to" };
+            for written in [name.to_owned(), name.to_uppercase()] {
+                assert!(facts.is_destination(&written, &[&written, "x"]), "{tool}: {written}");
+            }
+        }
+        for (one, other) in [("To", "to"), ("lin\u{212a}", "link"), ("u\u{17f}er", "user")] {
+            assert!(same_argument(one, other), "{one}");
+        }
+        assert!(!same_argument("to", "too"));
     }
 
     #[test]
@@ -340,9 +481,11 @@ mod tests {
             "auto",
             "TOTAL",
             "issue_number",
+            "attendee",
+            "groupId",
         ];
         let found: Vec<_> = all.into_iter().filter(|name| unknown.is_destination(name, &all)).collect();
-        assert_eq!(found, ["to", "reply_to", "forwardTo", "callback-url", "to2", "number"]);
+        assert_eq!(found, ["to", "reply_to", "forwardTo", "callback-url", "to2", "number", "attendee", "groupId"]);
         assert!(unknown.is_destination("body", &["body", "subject"]), "any may be, where none is usual");
         assert!(!known("shell").is_destination("url", &["url"]));
     }

@@ -125,6 +125,8 @@ pub struct HttpRequest {
     pub method: String,
     /// Path without query: queries hold personal data and stay out of the log.
     pub path: String,
+    /// What follows its `?`, for people who are asked about the request. No policy and no log has it.
+    pub query: Option<String>,
 }
 
 /// A packet that is neither TCP nor DNS.
@@ -312,10 +314,12 @@ pub enum Manage {
         /// Which cell.
         cell: String,
     },
+    /// Get the next certificate, before one's own is over.
+    Renew,
     /// Make, list or take away accounts, tokens and certificates.
     Operators {
-        /// What is done, such as `token-create`.
-        what: &'static str,
+        /// What is done, such as `token-create`, and what is given or taken by it.
+        what: String,
         /// To whose.
         name: String,
     },

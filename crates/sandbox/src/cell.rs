@@ -240,17 +240,17 @@ impl InitHandle {
         Ok(ticket)
     }
 
-    /// Runs one more program in the cell, as number `n` (not 0).
+    /// Runs one more program in the cell, as number `n` (not 0). Gives the claim to record what comes of it, and whether init
+    /// was told at all.
     pub fn run(
         &self,
         warrant: Warrant,
         n: u64,
         program: &Program,
         stdio: &[BorrowedFd<'_>],
-    ) -> io::Result<nanoclaw_audit::Ticket> {
+    ) -> (nanoclaw_audit::Ticket, io::Result<()>) {
         let (_action, ticket) = warrant.spend();
-        self.send_program(n, program, stdio)?;
-        Ok(ticket)
+        (ticket, self.send_program(n, program, stdio))
     }
 
     fn send_program(&self, n: u64, program: &Program, stdio: &[BorrowedFd<'_>]) -> io::Result<()> {
@@ -321,12 +321,16 @@ impl AsFd for InitHandle {
 }
 
 /// Gives an output pipe to the cell's user, so that programs can open it by its name (`/dev/stderr`). Only a pipe that
-/// has no name on the host; anything else keeps its owner.
+/// has no name on the host; anything else keeps its owner, and so does a pipe of another user, such as root's who steers the
+/// fleet of an ordinary user.
 fn own(fd: BorrowedFd<'_>, (uid, gid): (u32, u32)) -> io::Result<()> {
     const PIPEFS_MAGIC: u64 = 0x5049_5045;
     if u64::try_from(rustix::fs::fstatfs(fd)?.f_type) != Ok(PIPEFS_MAGIC) {
         return Ok(());
     }
     let (uid, gid) = (rustix::process::Uid::from_raw(uid), rustix::process::Gid::from_raw(gid));
-    Ok(rustix::fs::fchown(fd, Some(uid), Some(gid))?)
+    match rustix::fs::fchown(fd, Some(uid), Some(gid)) {
+        Ok(()) | Err(rustix::io::Errno::PERM) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }

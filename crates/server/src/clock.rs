@@ -78,16 +78,22 @@ pub(crate) async fn unattended(
     }));
     let ticket = match plane.recorder.record(verdict).await? {
         Recorded::Proceed(warrant) => warrant.spend().1,
-        Recorded::Stop(_) => return Ok(()),
+        Recorded::Stop(declined) => {
+            log(plane, (id, rule), &format!("refused: {}", declined.refusal()));
+            return Ok(());
+        }
     };
     let outcome = match (fleet.target(id), carried) {
         (Some(target), Some(order)) => attend(plane, (id, rule), &target, &order, by).await,
-        (None, _) | (_, None) => Outcome::failed(Refusal {
-            stage: Stage::Act,
-            code: RefusalCode::NoSuchCell,
-            reason: format!("agent `{id}` is not running"),
-            help: String::new(),
-        }),
+        (None, _) | (_, None) => {
+            log(plane, (id, rule), "failed: the agent is not running");
+            Outcome::failed(Refusal {
+                stage: Stage::Act,
+                code: RefusalCode::NoSuchCell,
+                reason: format!("agent `{id}` is not running"),
+                help: String::new(),
+            })
+        }
     };
     plane.recorder.outcome(ticket, outcome).await
 }
@@ -120,12 +126,17 @@ async fn attend(
         (Some(refusal), _) => logged(format!("failed: {}", refusal.reason)),
         (None, _) => "it ended without an answer".to_owned(),
     };
+    log(plane, (id, rule), &text);
+    outcome
+}
+
+/// Writes it into the agent's log.
+fn log(plane: &Plane, (id, rule): (&CellId, &str), text: &str) {
     let line = format!("[{rule}] {text}\n");
     let written = Log::open(plane.state.log(id.as_str())).and_then(|mut log| log.write(line.as_bytes()));
     if let Err(error) = written {
         say(format_args!("log of agent `{id}`: {error}"));
     }
-    outcome
 }
 
 /// As much of an answer as the log gets.

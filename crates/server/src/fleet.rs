@@ -190,15 +190,18 @@ impl Fleet {
         self.members.get(id).map(|member| self.plane.state.log(member.id.as_str()))
     }
 
-    /// The running cell of an agent.
-    pub fn steering(&self, id: &CellId) -> Option<Steering> {
-        self.members.get(id).and_then(|member| member.state().running.as_ref().map(|running| running.steering.clone()))
-    }
-
     /// The running agent, to be spoken to.
     pub fn target(&self, id: &CellId) -> Option<Target> {
         let Running { steering, speech, session, gate } = self.members.get(id)?.state().running.clone()?;
-        Some(Target { id: id.clone(), speech, steering, models: self.plane.models.clone(), session, gate })
+        Some(Target {
+            id: id.clone(),
+            speech,
+            steering,
+            models: self.plane.models.clone(),
+            session,
+            gate,
+            desk: self.plane.desk.clone(),
+        })
     }
 
     /// What every agent is doing.

@@ -82,7 +82,7 @@ async fn decide(
     if call.pid == starting.init {
         return reply(listener, call, Answer::Continue);
     }
-    let Decoded { action, answer } = match notify::decode(listener, call, view) {
+    let Decoded { action, beside, answer } = match notify::decode(listener, call, view) {
         Ok(Some(decoded)) => decoded,
         Ok(None) => return reply(listener, call, Answer::Continue),
         Err(DecodeError::Gone) => return Ok(()),
@@ -98,28 +98,32 @@ async fn decide(
                 Some(command) => {
                     let path = command.first().cloned().unwrap_or_default();
                     let action = Action::Exec(Exec { path, command, obstacle: None });
-                    Decoded { action, answer: Answer::Continue }
+                    Decoded { action, beside: None, answer: Answer::Continue }
                 }
                 None => return reply(listener, call, Answer::Errno(EPERM)),
             }
         }
         // What cannot be put on record is not done.
-        Err(error @ DecodeError::Unreadable { .. }) => Decoded {
-            action: Action::Syscall(Syscall { name: format!("number {}", call.number), detail: error.to_string() }),
-            answer: Answer::Errno(EPERM),
-        },
-    };
-    let identified = sockets.identify(Arrived::now(Door::Kernel, ()));
-    let answer = match gate.pass_at_once(identified.propose(|()| Ok(action))).await? {
-        Recorded::Proceed(warrant) => {
-            let (_action, _ticket) = warrant.spend();
-            answer
+        Err(error @ DecodeError::Unreadable { .. }) => {
+            let (name, detail) = (format!("number {}", call.number), error.to_string());
+            Decoded { action: Action::Syscall(Syscall { name, detail }), beside: None, answer: Answer::Errno(EPERM) }
         }
-        Recorded::Stop(_) => match answer {
-            Answer::Errno(errno) => Answer::Errno(errno),
-            Answer::Continue => Answer::Errno(EPERM),
-        },
     };
+    // What one name forbids is not put on record as allowed under the other.
+    let passes = |action: &Action| gate.engine().would(action).is_ok_and(|would| would.asking.is_none());
+    let beside = beside.filter(|_| passes(&action));
+    for action in beside.into_iter().chain([action]) {
+        let identified = sockets.identify(Arrived::now(Door::Kernel, ()));
+        match gate.pass_at_once(identified.propose(|()| Ok(action))).await? {
+            Recorded::Proceed(warrant) => {
+                let (_action, _ticket) = warrant.spend();
+            }
+            Recorded::Stop(_) => {
+                let refused = if answer == Answer::Continue { Answer::Errno(EPERM) } else { answer };
+                return reply(listener, call, refused);
+            }
+        }
+    }
     reply(listener, call, answer)
 }
 

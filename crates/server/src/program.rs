@@ -2,15 +2,20 @@
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use nanoclaw_audit::{Outcome, Ticket, Warrant};
 use nanoclaw_request::{Refusal, RefusalCode, Stage};
 use nanoclaw_sandbox::InitHandle;
 use nanoclaw_sandbox::plan::Program;
+use rustix::io::Errno;
 use rustix::process::Signal;
 use tokio::sync::oneshot;
 
 use crate::cell::exit_of;
+
+/// Longest wait for a program to start. A cell can stop the process that is to become it.
+pub(crate) const LONGEST_START: Duration = Duration::from_secs(10);
 
 /// A further program in a cell.
 pub struct RunningProgram {
@@ -28,6 +33,12 @@ pub enum NotRun {
     /// There is no cell any more.
     #[error("the cell has ended")]
     CellGone,
+    /// It takes too long. Should it begin all the same, it is ended.
+    #[error(
+        "it did not start within {} s: processes of the cell may hold it up, and `nanoclaw stop` ends them",
+        LONGEST_START.as_secs()
+    )]
+    Late,
     /// The program is not there or cannot be run.
     #[error("{}", std::io::Error::from_raw_os_error(*.errno))]
     Program {
@@ -56,24 +67,31 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Tells the cell's init to start one.
-    pub(crate) fn start(&mut self, init: &InitHandle, order: RunOrder) {
+    /// Tells the cell's init to start one. Where that is not possible, gives what is to be recorded of it.
+    pub(crate) fn start(&mut self, init: &InitHandle, order: RunOrder) -> Option<(Ticket, Outcome)> {
         let RunOrder { warrant, program, stdio, started } = order;
         self.last += 1;
         let borrowed: Vec<BorrowedFd<'_>> = stdio.iter().map(AsFd::as_fd).collect();
-        // Where this fails, init is gone, and with `started` the asker's channel closes.
-        if let Ok(ticket) = init.run(warrant, self.last, &program, &borrowed) {
+        let (ticket, told) = init.run(warrant, self.last, &program, &borrowed);
+        let Err(error) = told else {
             let (ended, status) = oneshot::channel();
             self.starting.insert(self.last, (started, status));
             self.running.insert(self.last, (ticket, ended));
-        }
+            return None;
+        };
+        let why = match error.raw_os_error() {
+            Some(errno) if errno != Errno::PIPE.raw_os_error() => NotRun::Program { errno },
+            Some(_) | None => NotRun::CellGone,
+        };
+        let outcome = Outcome::failed(failure(&why));
+        let _asker_left = started.send(Err(why)).is_err();
+        Some((ticket, outcome))
     }
 
-    /// Program `n` runs.
-    pub(crate) fn started(&mut self, n: u64, terminal: Option<OwnedFd>) {
-        if let Some((answer, status)) = self.starting.remove(&n) {
-            let _asker_left = answer.send(Ok(RunningProgram { n, terminal, status })).is_err();
-        }
+    /// Program `n` runs. `false`: whoever wanted it has left.
+    pub(crate) fn started(&mut self, n: u64, terminal: Option<OwnedFd>) -> bool {
+        let asker = self.starting.remove(&n);
+        asker.is_none_or(|(answer, status)| answer.send(Ok(RunningProgram { n, terminal, status })).is_ok())
     }
 
     /// Program `n` could not be started; gives what is to be recorded of it.

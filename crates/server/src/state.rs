@@ -22,13 +22,13 @@ pub enum StateError {
         source: std::io::Error,
     },
     /// Others may get at it.
-    #[error("state directory `{path}` {why}; `chmod 700` it, or choose another with `--state-dir DIR`")]
-    NotPrivate {
-        /// Which.
-        path: PathBuf,
-        /// How.
-        why: &'static str,
-    },
+    #[error("state directory `{0}` is open to other users; `chmod 700` it, or choose another with `--state-dir DIR`")]
+    Open(PathBuf),
+    /// It is somebody else's.
+    #[error(
+        "state directory `{0}` belongs to another user; run `nanoclaw` as that user, or choose another with `--state-dir DIR`"
+    )]
+    Foreign(PathBuf),
     /// Another control plane runs a fleet from it.
     #[error(
         "a fleet is already running from state directory `{0}`; `nanoclaw down` ends it, `--state-dir DIR` starts another beside it"
@@ -65,12 +65,18 @@ impl State {
         Self::private(&directory, |owner| owner == user.as_raw())
     }
 
-    /// The same directory, to steer the fleet that runs from it: it is not made, and root may steer any user's fleet.
+    /// The same directory, to steer the fleet that runs from it or to read what it left: it is not made, so that nothing
+    /// may be there, and root may do so with any user's.
     ///
     /// # Errors
-    /// It is not there, or others may get at it.
+    /// Others may get at it.
     pub fn of_fleet(chosen: Option<&Path>) -> Result<Self, StateError> {
         let directory = Self::place(chosen).ok_or(StateError::NoPlace)?;
+        if let Err(error) = std::fs::metadata(&directory)
+            && error.kind() == std::io::ErrorKind::NotFound
+        {
+            return Ok(Self { directory });
+        }
         let user = rustix::process::geteuid();
         Self::private(&directory, |owner| owner == user.as_raw() || user.is_root())
     }
@@ -79,16 +85,12 @@ impl State {
         let unusable = |source: std::io::Error| StateError::Unusable { path: directory.to_path_buf(), source };
         let directory = directory.canonicalize().map_err(unusable)?;
         let stat = rustix::fs::stat(&directory).map_err(|error| unusable(error.into()))?;
-        let why = if !mine(stat.st_uid) {
-            Some("belongs to another user")
+        if !mine(stat.st_uid) {
+            Err(StateError::Foreign(directory))
         } else if stat.st_mode & 0o077 != 0 {
-            Some("is open to other users")
+            Err(StateError::Open(directory))
         } else {
-            None
-        };
-        match why {
-            Some(why) => Err(StateError::NotPrivate { path: directory, why }),
-            None => Ok(Self { directory }),
+            Ok(Self { directory })
         }
     }
 

@@ -98,7 +98,10 @@ impl Identities {
             session,
             _renewal: JoinSet::new(),
         };
-        note(self, recorder, id, session, IdentityChange::Issued).await?;
+        if let Err(error) = note(self, recorder, id, session, IdentityChange::Issued).await {
+            self.all().remove(id);
+            return Err(error.into());
+        }
         held._renewal.spawn(renew(self.clone(), recorder.clone(), id.clone(), session));
         Ok(Some(held))
     }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
@@ -10,6 +11,9 @@ use zeroize::Zeroizing;
 use crate::digest::hex;
 use crate::file::{self, Access, FileError, Problem};
 use crate::random;
+
+/// Random bytes in the name of a file that is being written.
+const RANDOM_BYTES: usize = 8;
 
 /// Makes the directory `path`, which only its owner may enter, if it is not there, with those above it.
 ///
@@ -44,6 +48,30 @@ pub fn read(path: &Path, most: usize) -> Result<Option<Zeroizing<Vec<u8>>>, File
     }
 }
 
+/// Removes what a crash has left of attempts to write the file `path`. This process must be the only one that writes it.
+///
+/// # Errors
+/// The directory cannot be read, or something in it cannot be removed.
+pub fn tidy(path: &Path) -> Result<(), FileError> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    let left = |entry: &fs::DirEntry| {
+        let entry = entry.file_name();
+        let random = entry.as_bytes().strip_prefix(name.as_bytes()).and_then(|rest| rest.strip_prefix(b"."));
+        let random = random.and_then(|rest| rest.strip_suffix(b".new")).unwrap_or_default();
+        random.len() == 2 * RANDOM_BYTES && random.iter().all(u8::is_ascii_hexdigit)
+    };
+    let remove = || {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if left(&entry) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    };
+    remove().map_err(|error| failed(path, error))
+}
+
 /// Puts `bytes` in the place of the file `path`: after a crash there is either the old or the new one, and once this
 /// has returned, the new one.
 ///
@@ -70,7 +98,7 @@ fn failed(path: &Path, error: io::Error) -> FileError {
 }
 
 fn write(path: &Path, bytes: &[u8], place: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
-    let random = random::bytes::<8>().map_err(io::Error::other)?;
+    let random = random::bytes::<RANDOM_BYTES>().map_err(io::Error::other)?;
     let new = path.with_added_extension(format!("{}.new", hex(&random)));
     let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).and_then(|mut file| {
         file.write_all(bytes)?;
@@ -112,6 +140,22 @@ mod tests {
         assert!(matches!(read(&path, 2), Err(FileError { problem: Problem::TooLong(2), .. })));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
         assert!(create(&folder.path().join("b.json"), b"three").is_ok());
+    }
+
+    #[test]
+    fn what_a_crash_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        let left = ["a.json.0123456789abcdef.new", "a.json.fedcba9876543210.new"];
+        let others =
+            ["a.json", "b.json.0123456789abcdef.new", "a.json.0123.new", "a.json.new", "a.json.0123456789abcdeg.new"];
+        for name in left.iter().chain(&others) {
+            fs::write(folder.path().join(name), "x").unwrap();
+        }
+        tidy(&path).unwrap();
+        assert!(left.iter().all(|name| !folder.path().join(name).exists()));
+        assert!(others.iter().all(|name| folder.path().join(name).exists()));
+        assert!(tidy(&folder.path().join("none/a.json")).is_err());
     }
 
     #[test]

@@ -287,10 +287,22 @@ pub fn certificate_pem(der: &[u8]) -> String {
 /// No key can be made.
 pub fn request() -> Result<(String, PrivateKey), X509Error> {
     let (key, pair) = PrivateKey::generate()?;
+    Ok((requested(&pair)?, key))
+}
+
+/// Asks for another certificate for a key: the request in PEM form.
+///
+/// # Errors
+/// The key cannot sign.
+pub fn request_with(key: &PrivateKey) -> Result<String, X509Error> {
+    requested(&key.pair()?)
+}
+
+fn requested(pair: &Pair) -> Result<String, X509Error> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    let request = params.serialize_request(&pair)?;
-    Ok((key::pem("CERTIFICATE REQUEST", request.der()), key))
+    let request = params.serialize_request(pair)?;
+    Ok(key::pem("CERTIFICATE REQUEST", request.der()))
 }
 
 /// What a certificate says of itself. Who issued it was verified before, or not at all.

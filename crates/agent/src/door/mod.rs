@@ -27,8 +27,8 @@ use crate::settings::{Settings, Speech};
 /// Longest time until the door answers a connection attempt.
 const LONGEST_CONNECT: Duration = Duration::from_secs(10);
 
-/// Longest silence of the door. It has shorter bounds of its own towards providers, several of which it may try.
-const LONGEST_SILENCE: Duration = Duration::from_secs(15 * 60);
+/// Longest silence of the door: longer than people may take to agree to a call. It has bounds of its own towards providers.
+const LONGEST_SILENCE: Duration = Duration::from_secs(25 * 60 * 60);
 
 /// Largest answer in bytes, as it comes over the wire.
 pub(crate) const MAX_ANSWER: usize = 32 * 1024 * 1024;

@@ -31,6 +31,8 @@ pub(super) struct Listed {
     pub remote: String,
     /// What the model is offered.
     pub tool: Tool,
+    /// Whether the server says that it changes nothing.
+    pub reads: bool,
 }
 
 /// The tools of the server `server` that can be offered. What is left out is noted.
@@ -58,11 +60,23 @@ pub(super) fn offers(server: &str, tools: Vec<rmcp::model::Tool>, rules: &ToolNa
             skip("another tool has the same name");
             continue;
         }
+        let reads = tool.annotations.as_ref().and_then(|hints| hints.read_only_hint) == Some(true);
         let words = tool.description.as_deref().or(tool.title.as_deref()).unwrap_or_default();
         let description = plain::line(words, LONGEST_DESCRIPTION);
-        offers.push(Listed { remote, tool: Tool { name, description, parameters } });
+        offers.push(Listed { remote, tool: Tool { name, description, parameters }, reads });
     }
     offers
+}
+
+/// A line for whoever writes the configuration, where a server says of some of its tools that they only read. Nothing else
+/// comes of its word: it may be a lie, and whatever goes through the cell may be one too.
+pub(super) fn proposal(listed: &[Listed]) -> Option<String> {
+    let names: Vec<&str> =
+        listed.iter().filter(|listed| listed.reads).map(|listed| listed.tool.name.as_str()).collect();
+    (!names.is_empty()).then(|| {
+        let names = names.join(", ");
+        format!("it says that these only read; if you believe it, label them in `labels.tools` with `does: [reads]`: {names}")
+    })
 }
 
 /// The name of a server's tool among all tools. Names that would be too long, or that another tool has, end with a
@@ -206,6 +220,25 @@ mod tests {
         assert_eq!(of[0].1.parameters, schema);
         let bare = offered(vec![tool("bare", "", json!({}))], &ToolNames::default()).remove(0).1;
         assert_eq!(bare.parameters, json!({"type": "object", "properties": {}}));
+    }
+
+    #[test]
+    fn what_a_server_says_of_its_tools_is_proposed_and_no_more() {
+        let hinted = |name: &str, hints: Value| {
+            let mut hinted = tool(name, "", json!({}));
+            hinted.annotations = Some(serde_json::from_value(hints).unwrap());
+            hinted
+        };
+        let tools = vec![
+            hinted("search", json!({"readOnlyHint": true})),
+            hinted("send", json!({"readOnlyHint": false, "destructiveHint": false})),
+            tool("other", "", json!({})),
+            hinted("list", json!({"readOnlyHint": true, "openWorldHint": false})),
+        ];
+        let listed = offers("srv", tools, &ToolNames::default(), &Journal::new("srv"));
+        let line = proposal(&listed).unwrap();
+        assert!(line.ends_with("`does: [reads]`: srv__search, srv__list"), "{line}");
+        assert_eq!(proposal(&listed[1..3]), None);
     }
 
     #[test]

@@ -374,7 +374,12 @@ impl Server {
         };
         match tools {
             Ok(tools) => {
-                self.listed.replace(offer::offers(self.name(), tools, &self.rules, &self.journal));
+                let listed = offer::offers(self.name(), tools, &self.rules, &self.journal);
+                let proposal = offer::proposal(&listed);
+                let before = offer::proposal(&self.listed.replace(listed));
+                if let Some(line) = proposal.filter(|line| before.as_ref() != Some(line)) {
+                    self.note(&line);
+                }
                 Ok(())
             }
             Err(ServiceError::TransportClosed) => Err(running.end().await),

@@ -20,8 +20,12 @@ use super::location::Location;
 use super::{Job, Output, ToolError, html};
 use crate::reach;
 
-/// Longest time for one call, redirects and all.
-const LONGEST_FETCH: Duration = Duration::from_secs(60);
+/// Longest time for one call, redirects and all. It is long, as people may have to agree to a connection first, and only the
+/// network door knows.
+const LONGEST_FETCH: Duration = Duration::from_secs(15 * 60);
+
+/// Longest time for a page to come once its head is there.
+const LONGEST_PAGE: Duration = Duration::from_secs(60);
 
 /// Most redirects that are followed.
 const MAX_REDIRECTS: usize = 5;
@@ -147,7 +151,12 @@ impl Call {
             let follows = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
             match target.filter(|_| follows) {
                 Some(target) => self.redirect(status, target)?,
-                None => return read(response).await.map_err(|error| format!("{} broke off: {error}", self.location)),
+                None => {
+                    return match timeout(LONGEST_PAGE, read(response)).await {
+                        Ok(page) => page.map_err(|error| format!("{} broke off: {error}", self.location)),
+                        Err(_) => Err(format!("{} did not come within {} s", self.location, LONGEST_PAGE.as_secs())),
+                    };
+                }
             }
         }
     }

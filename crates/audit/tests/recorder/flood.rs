@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use nanoclaw_audit::{Counters, Flood, Options, Recorded, Recorder};
-use nanoclaw_request::{Arrived, Door};
+use nanoclaw_audit::{Counters, Fact, Flood, Note, Options, Recorded, Recorder};
+use nanoclaw_request::{Arrived, Door, SessionId};
 use serde_json::Value;
 
 use crate::support::{ask, assert_gapless, connect, id, launch, records, refused, warrant};
@@ -99,6 +99,30 @@ fn allowed_connections_and_refused_launches_are_written_one_by_one() {
         // A cell that asks to start another.
         let verdict = ask("a", Arrived::now(Door::Launcher, launch("a", &["sh"])));
         assert!(matches!(recorder.record_blocking(verdict).unwrap(), Recorded::Stop(_)));
+    }
+    recorder.flush_blocking().unwrap();
+    let records = records(dir.path());
+    assert_eq!((records.len(), folded(&records)), (1000, 0));
+}
+
+#[test]
+fn what_people_are_asked_is_written_one_by_one() {
+    let dir = crate::support::fast_dir();
+    let recorder = flooded(dir.path());
+    let note = |fact| recorder.note_blocking(Note::of_cell(id("a"), SessionId::from_random([1; 16]), fact)).unwrap();
+    for n in 0..500 {
+        let question = format!("{n:08}");
+        note(Fact::Asked {
+            question: question.clone(),
+            digest: "00".repeat(32),
+            action: "tool_call".to_owned(),
+            resource: "pay".to_owned(),
+            why: "payments need a person".to_owned(),
+            policies: vec!["pay".to_owned()],
+            people: 1,
+            requesters: Vec::new(),
+        });
+        note(Fact::Withdrawn { question });
     }
     recorder.flush_blocking().unwrap();
     let records = records(dir.path());

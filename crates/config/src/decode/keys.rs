@@ -206,7 +206,7 @@ pub(crate) const USERS: Level = Level { name: "`users`", keys: &["operator", "sc
 
 pub(crate) const USER_LABEL: Level = Level { name: "a label of users", keys: &["trust", "data"], later: &[] };
 
-pub(crate) const APPROVALS: Level = Level { name: "`approvals`", keys: &["wait", "people"], later: &[] };
+pub(crate) const APPROVALS: Level = Level { name: "`approvals`", keys: &["wait", "people", "own"], later: &[] };
 
 pub(crate) const API: Level = Level { name: "`api`", keys: &["listen", "names"], later: &[] };
 

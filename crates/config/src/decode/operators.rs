@@ -33,10 +33,16 @@ pub(super) fn approvals(r: &mut Reader<'_>, field: &Field<'_>) -> Approvals {
     let Some(fields) = r.fields(field, &APPROVALS, "write a mapping such as `{ wait: 5m, people: 2 }`") else {
         return usual;
     };
-    Approvals {
+    let approvals = Approvals {
         wait: fields.get("wait").and_then(|field| r.time(&field, &WAIT)).unwrap_or(usual.wait),
         people: fields.get("people").and_then(|field| r.number(&field, &PEOPLE)).unwrap_or(usual.people),
+        own: fields.get("own").and_then(|field| r.boolean(&field)).unwrap_or(usual.own),
+    };
+    if let Some(field) = fields.get("own").filter(|_| approvals.own && approvals.people > 1) {
+        let message = "`own: true` beside `people: 2`: four eyes are those of two people who did not ask for it";
+        r.error(field.place(), message, "remove one of the two");
     }
+    approvals
 }
 
 /// Reads where the API is served, which nothing else may be: `others` listens already.

@@ -168,6 +168,7 @@ fn the_schema_has_the_words_and_bounds_of_labels_and_operators() {
     assert_eq!((&people["minimum"], &people["maximum"]), (&(*PEOPLE.start()).into(), &(*PEOPLE.end()).into()));
     let usual = crate::Approvals::default();
     assert_eq!(people["default"], usual.people);
+    assert_eq!(of(&APPROVALS, "own")["default"], usual.own);
     assert_eq!(crate::parse_duration(of(&APPROVALS, "wait")["default"].as_str().unwrap()), Ok(usual.wait));
     assert_eq!(of(&OIDC, "claim")["default"], "groups");
 }
@@ -337,6 +338,8 @@ fn what_the_decoder_refuses_by_type_the_schema_refuses_too() {
         "labels: { users: { stranger: { trust: trusted } } }",
         "approvals: { people: \"2\" }",
         "approvals: { wait: 300 }",
+        "approvals: { own: \"yes\" }",
+        "approvals: { people: 2, own: true }",
         "api: {}",
         "api: { names: [a.com] }",
         "api: { listen: 127.0.0.1:7443, names: a.com }",

@@ -92,6 +92,12 @@ pub(super) fn read(content: &Value, at: &str) -> Result<Vec<Part>, Malformed> {
     }
 }
 
+/// Whether a part holds what is not read here. What somebody says or shows is theirs, read or not.
+pub(super) fn is_unread(part: &Value) -> bool {
+    const KNOWN: [&str; 7] = ["text", "input_text", "output_text", "refusal", "image_url", "input_audio", "thinking"];
+    part.get("type").and_then(Value::as_str).is_some_and(|kind| !KNOWN.contains(&kind)) || part.get("file").is_some()
+}
+
 fn read_part(part: &Value, at: &str, number: usize) -> Result<Part, Malformed> {
     let fields = match part {
         Value::String(text) => return Ok(Part::Text(text.clone())),

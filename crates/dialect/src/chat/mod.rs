@@ -27,7 +27,7 @@ use crate::{Fault, FaultKind};
 pub(crate) use calls::hides_call;
 pub use compose::write_request;
 pub use guard::Guard;
-pub use request::{read_request, retarget};
+pub use request::{attached, read_request, retarget};
 pub use response::{read_response, write_response};
 pub use stream::{Reader, Writer};
 pub use whole::Whole;

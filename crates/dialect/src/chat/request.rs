@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::calls::Fragment;
 use super::content;
-use crate::{Choice, Effort, Format, Malformed, Message, Part, Reasoning, Request, Role, Tool, ToolResult};
+use crate::{Attached, Choice, Effort, Format, Malformed, Message, Part, Reasoning, Request, Role, Tool, ToolResult};
 
 /// Reads a request. Words that it does not know, such as a new kind of tool choice, are left out: the provider that
 /// they were written for gets them as they came.
@@ -34,6 +34,13 @@ pub fn read_request(body: &Value) -> Result<Request, Malformed> {
         effort: read_effort(body)?,
         stream: optional(body, "stream", Value::as_bool, "is neither true nor false")?.unwrap_or_default(),
     })
+}
+
+/// What comes with a request besides what somebody says in it: files.
+pub fn attached(body: &Value) -> Attached {
+    let messages = body.get("messages").and_then(Value::as_array).into_iter().flatten();
+    let mut parts = messages.filter_map(|message| message.get("content")?.as_array()).flatten();
+    Attached { unread: parts.any(content::is_unread), ..Attached::default() }
 }
 
 /// Changes a request on its way to a provider of this dialect. The longest output goes under the name that the agent

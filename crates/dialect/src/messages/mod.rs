@@ -23,7 +23,7 @@ use crate::{Fault, FaultKind};
 
 pub use compose::{retarget, write_request};
 pub use guard::Guard;
-pub use request::read_request;
+pub use request::{attached, read_request};
 pub use response::{read_response, write_response};
 pub use stream::Reader;
 pub use whole::Whole;

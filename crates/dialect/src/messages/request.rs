@@ -6,7 +6,7 @@ use super::block::{Kind, words};
 use super::response::{read_call, read_thinking};
 use super::thinking;
 use crate::fields::{At, Fields};
-use crate::{Choice, Format, Image, Malformed, Message, Part, Request, Role, Tool, ToolResult};
+use crate::{Attached, Choice, Format, Image, Malformed, Message, Part, Request, Role, Tool, ToolResult};
 
 /// Reads a request. Documents are read where they are text. A tool that the provider executed is read as a call and its
 /// result, so that the result does not pass for something that the model said.
@@ -40,6 +40,33 @@ pub fn read_request(body: &Value) -> Result<Request, Malformed> {
         effort: thinking::read_effort(fields, &root)?,
         stream: fields.flag("stream")?.unwrap_or_default(),
     })
+}
+
+/// What comes with a request besides what somebody says in it: documents, which somebody has found, and whatever cannot be
+/// read.
+pub fn attached(body: &Value) -> Attached {
+    let mut attached = Attached::default();
+    let messages = body.get("messages").and_then(Value::as_array).into_iter().flatten();
+    for block in messages.filter_map(|message| message.get("content")?.as_array()).flatten() {
+        let source = |kind| block.pointer("/source/type").and_then(Value::as_str) == Some(kind);
+        let kind = block.get("type").and_then(Value::as_str).unwrap_or_default();
+        match (kind, Kind::of(kind)) {
+            ("document" | "search_result", _) => {
+                let texts = Fields::of(block, &At::Root).and_then(|fields| read_plain(fields, kind, &At::Root));
+                attached.texts.extend(texts.into_iter().flatten().filter_map(|part| match part {
+                    Part::Text(text) => Some(text),
+                    _ => None,
+                }));
+                let is_text = source("text") || source("url") || source("content");
+                attached.unread |= !is_text && block.get("content").is_none();
+            }
+            ("image", _) => attached.unread |= !source("base64") && !source("url"),
+            ("redacted_thinking", _) => {}
+            (_, Kind::Other) => attached.unread = true,
+            _ => {}
+        }
+    }
+    attached
 }
 
 fn read_message(message: &Value, at: &At<'_>, out: &mut Vec<Message>) -> Result<(), Malformed> {

@@ -28,7 +28,7 @@ use crate::{Fault, chat};
 pub use compose::write_request;
 pub use guard::Guard;
 pub use reader::Reader;
-pub use request::{offered, read_request};
+pub use request::{attached, offered, read_request};
 pub use response::{read_response, write_response};
 pub use whole::Whole;
 pub use writer::Writer;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::items::{self, Kind, list_at, text_at};
 use super::response;
 use crate::fields::{At, Fields};
-use crate::{Choice, Effort, Format, Image, Malformed, Message, Part, Request, Role, Tool, ToolResult};
+use crate::{Attached, Choice, Effort, Format, Image, Malformed, Message, Part, Request, Role, Tool, ToolResult};
 
 /// Reads a request. Parts that the neutral form has no word for, such as files, are left out.
 ///
@@ -38,6 +38,37 @@ pub fn read_request(body: &Value) -> Result<Request, Malformed> {
         effort: read_effort(&body)?,
         stream: body.flag("stream")?.unwrap_or_default(),
     })
+}
+
+/// What comes with a request besides what somebody says in it: what its provider keeps, files, what tools of the provider
+/// gave.
+pub fn attached(body: &Value) -> Attached {
+    let elsewhere = super::needs_provider_state(body);
+    let unread = elsewhere || list_at(body, "input").iter().any(is_unread);
+    Attached { unread, elsewhere, ..Attached::default() }
+}
+
+/// Whether an item holds what is not read here. What somebody says or shows is theirs, read or not.
+fn is_unread(item: &Value) -> bool {
+    const KNOWN: [&str; 9] = [
+        "input_text",
+        "output_text",
+        "text",
+        "summary_text",
+        "reasoning_text",
+        "refusal",
+        "input_image",
+        "computer_screenshot",
+        "input_audio",
+    ];
+    match text_at(item, "type").unwrap_or("message") {
+        "message" => {
+            list_at(item, "content").iter().any(|part| text_at(part, "type").is_none_or(|kind| !KNOWN.contains(&kind)))
+        }
+        "reasoning" => false,
+        kind if kind.ends_with("_output") => text_at(item, "call_id").is_none(),
+        _ => items::kind(item).is_ok_and(|kind| kind != Kind::Call),
+    }
 }
 
 fn read_input(body: &Fields<'_, '_>, name: &str, role: Role, messages: &mut Vec<Message>) -> Result<(), Malformed> {

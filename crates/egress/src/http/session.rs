@@ -1,6 +1,5 @@
 //! The requests of one client connection.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use nanoclaw_audit::{AuditError, Outcome, Ticket, Warrant};
@@ -9,7 +8,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::exchange::{Exchange, Exchanged};
 use crate::Inner;
-use crate::act::{FirstWords, Opening, Upstream};
+use crate::act::{FirstWords, Found, Opening, Upstream};
 use crate::connection::Tunnel;
 use crate::inspect::head::{HeadScanner, RequestHead, Target};
 use crate::path::{Stop, malformed};
@@ -24,8 +23,8 @@ pub(crate) enum Role {
         destination: Destination,
         /// How the connection came here.
         via: Via,
-        /// Its addresses, looked up already for the first request.
-        addresses: Option<Vec<IpAddr>>,
+        /// Where that is, looked up already for the first request.
+        found: Option<Found>,
     },
     /// The client knows that it speaks to a proxy, and each request says where it goes.
     Proxy {
@@ -102,18 +101,19 @@ impl Session {
         };
         let Some(host) = head.host.clone() else { return Err(Stop::Gone) };
         let upstream = self.upstream_for(&destination, &host).await?;
-        let held = upstream.standing.held();
+        let before = upstream.standing.before();
         self.upstream = Some(upstream);
         let (connection, method, path) = (destination.clone(), head.method.clone(), head.path().to_owned());
-        let request = HttpRequest { connection, host: host.clone(), method, path };
+        let query = head.query().map(str::to_owned);
+        let request = HttpRequest { connection, host: host.clone(), method, path, query };
         let left = self.door.left_by(&self.wire.stream);
-        let warrant = self.door.path.walk_and_wait(request, |request| Ok(Action::Http(request)), left).await?;
+        let warrant = self.door.path.walk_and_wait(request, |request| Ok(Action::Http(request)), None, left).await?;
         // People take their time, and servers do not always wait for them.
         let mut upstream = match self.upstream_for(&destination, &host).await {
             Ok(upstream) => upstream,
             Err(stop) => return Err(self.not_begun(warrant, stop).await),
         };
-        upstream.standing.allow(held, warrant.permit());
+        upstream.standing.allow(before, warrant.permit());
         let (_, ticket) = warrant.spend();
         let exchange = Exchange { door: &self.door, client: &mut self.wire, upstream: &mut upstream, request: &head };
         let exchanged = exchange.run(&mut self.speech).await;
@@ -206,15 +206,15 @@ impl Session {
             }
         }
         let prepared = match &mut self.role {
-            Role::Fixed { addresses, .. } => addresses.take(),
+            Role::Fixed { found, .. } => found.take(),
             Role::Proxy { .. } => None,
         };
-        let addresses = match prepared {
-            Some(addresses) => addresses,
-            None => self.door.addresses(destination).await?,
+        let found = match prepared {
+            Some(found) => found,
+            None => self.door.find(destination, &self.wire.stream).await?,
         };
         let (destination, first) = (destination.clone(), FirstWords::Http(host.clone()));
-        self.door.open(Opening { destination, via: self.via(), addresses, first }, &self.wire.stream).await
+        self.door.open(Opening { destination, via: self.via(), found, first }, &self.wire.stream).await
     }
 
     async fn close_upstream(&mut self) -> Result<(), AuditError> {

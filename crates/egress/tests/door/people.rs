@@ -129,7 +129,8 @@ async fn requests_on_a_connection_that_people_agreed_to_ask_nobody_again() {
     let request = b"GET http://api.bank.com/ HTTP/1.1\r\nHost: api.bank.com\r\n\r\n";
     stream.write_all(request).await.unwrap();
     let question = world.question().await;
-    assert_eq!(question.action, "net_connect");
+    assert_eq!((question.action.as_str(), question.resource.as_str()), ("net_resolve", "api.bank.com"));
+    assert!(world.lookups().is_empty(), "a name can carry something out by itself");
     answer(&world, &question, Answer::Approve);
     for _ in 0..2 {
         assert_eq!(until(&mut stream, "ok").await, OK);
@@ -170,4 +171,37 @@ async fn names_are_not_waited_for() {
     let refusal = world.refusal("net_resolve", "not-approved").await;
     assert_eq!(refusal["policy_ids"], serde_json::json!(["names"]));
     assert!(world.desk.waiting().is_empty());
+}
+
+/// Who agreed to the lookup agreed to the connection that it is for, as far as the same policies ask, and not to more.
+#[tokio::test]
+async fn people_are_asked_once_for_a_name_and_the_connection_to_it() {
+    let address = "@id(\"address\") @ask(\"this network needs a second look\") forbid(principal, action == Action::\"net_connect\", resource)\n\
+        when { context has address && context.address.isInRange(ip(\"93.184.216.0/24\")) };";
+    for (policies, again) in [("", None), (address, Some("address"))] {
+        let world = World::under(generation([raw("db.bank.com", 5432)], policies, [RuleSet::RuleOfTwo], []));
+        let origin = Origin::new(Script::Echo).await;
+        world.publish("db.bank.com", 5432, origin.address);
+        world.engine.session().read(Label { trust: Trust::Untrusted, data: DataClass::Confidential });
+        let mut stream = world.connect_to("db.bank.com", 5432).await;
+        let first = world.question().await;
+        assert_eq!(first.policies, ["rule-of-two.connect"]);
+        answer(&world, &first, Answer::Approve);
+        if let Some(policy) = again {
+            let mut changes = world.desk.changes();
+            let second = loop {
+                match world.desk.waiting().into_iter().find(|question| question.id != first.id) {
+                    Some(question) => break question,
+                    None => changes.changed().await.unwrap(),
+                }
+            };
+            assert!(second.action == "net_connect" && second.policies.iter().any(|id| id == policy), "{second:?}");
+            assert!(world.dials().is_empty());
+            answer(&world, &second, Answer::Approve);
+        }
+        echo(&mut stream, b"hello").await;
+        let records = world.records().await;
+        let connected = records.iter().find(|r| r["action"] == "net_connect" && r["result"] == "allowed").unwrap();
+        assert_eq!(connected["approved_by"], serde_json::json!(["operator:1000"]), "{connected:#}");
+    }
 }

@@ -252,10 +252,10 @@ async fn a_connection_is_not_allowed_only_to_be_cut() {
     let question = world.question().await;
     assert_eq!(
         (question.resource.as_str(), &question.policies[..]),
-        ("news.test:5432", &["rule-of-two.connect".to_owned()][..])
+        ("news.test", &["rule-of-two.connect".to_owned()][..])
     );
     assert_eq!(world.engine.session().label().trust, Trust::Trusted, "nothing was read yet");
-    assert!(news.seen().is_empty() && world.dials().is_empty());
+    assert!(news.seen().is_empty() && world.lookups().is_empty());
     drop(outside);
 }
 

@@ -178,7 +178,7 @@ impl World {
 
     /// One in which this generation is in force, and people can be asked.
     pub fn under(generation: Generation) -> Self {
-        let approvals = Approvals { wait: Duration::from_secs(1_000_000), people: 1 };
+        let approvals = Approvals { wait: Duration::from_secs(1_000_000), people: 1, own: false };
         Self::at(Policies::new(generation), Desk::new(approvals), quick(), |_| Vec::new())
     }
 

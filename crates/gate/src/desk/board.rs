@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use nanoclaw_config::Approvals;
-use nanoclaw_request::{CellId, SessionId};
+use nanoclaw_config::{Approvals, Label};
+use nanoclaw_request::{CellId, RefusalCode, SessionId};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::arguments::canonical;
 use super::digest;
+use super::habits::Habits;
+use super::person::Person;
 use super::question::{Answer, Answered, DeskError, Ended, MAX_EDIT_BYTES, MOST_EDITS, Question};
 use super::show::text_of;
 
@@ -31,12 +33,23 @@ pub(super) enum End {
     Edited { by: String, arguments: String },
 }
 
-/// The run of a cell that asks, and the tool where it is the call of one whose arguments can be changed.
+/// Who asks for what.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
+    /// The cell.
     pub(super) cell: CellId,
+    /// Its run.
     pub(super) session: SessionId,
+    /// The tool, where it is the call of one whose arguments can be changed.
     pub(super) tool: Option<String>,
+    /// The digest of what is asked for, whichever try of whichever run it is.
+    pub(super) content: String,
+    /// What the session has read.
+    pub(super) held: Label,
+    /// Whether those who asked the agent for it may approve.
+    pub(super) own: bool,
+    /// Who has approved.
+    pub(super) approved: Vec<Person>,
 }
 
 #[derive(Debug)]
@@ -53,8 +66,11 @@ struct Open {
 #[derive(Debug)]
 struct Edit {
     digest: String,
-    by: String,
+    by: Person,
     until: Instant,
+    /// What the person knew: which policies asked, and what the session had read.
+    policies: Vec<String>,
+    held: Label,
 }
 
 /// Everything that waits.
@@ -64,6 +80,7 @@ pub(super) struct Board {
     open: BTreeMap<String, Open>,
     ended: VecDeque<(String, String, Ended)>,
     edits: Vec<Edit>,
+    habits: Habits,
 }
 
 impl Board {
@@ -75,19 +92,21 @@ impl Board {
     /// A place for a question. It cannot be answered yet.
     ///
     /// # Errors
-    /// So many wait already, of this agent or of all.
+    /// So many wait already, of this agent or of all, or people have heard enough of it.
     pub(super) fn put(
         &mut self,
         question: Question,
         request: Request,
-        until: Instant,
-    ) -> Result<oneshot::Receiver<End>, String> {
+        (now, until): (Instant, Instant),
+    ) -> Result<oneshot::Receiver<End>, (RefusalCode, String)> {
+        self.habits.may_ask(&request.cell, &request.content, now)?;
+        let limit = |what: String| Err((RefusalCode::Limit, format!("{what} wait for people already")));
         let of_cell = self.open.values().filter(|open| open.request.cell == request.cell).count();
         if of_cell >= MOST_OF_CELL {
-            return Err(format!("{MOST_OF_CELL} questions of agent {} wait for people already", request.cell));
+            return limit(format!("{MOST_OF_CELL} questions of agent {}", request.cell));
         }
         if self.open.len() >= MOST_WAITING {
-            return Err(format!("{MOST_WAITING} questions of this fleet wait for people already"));
+            return limit(format!("{MOST_WAITING} questions of this fleet"));
         }
         let (reply, receiver) = oneshot::channel();
         let id = question.id.clone();
@@ -121,18 +140,19 @@ impl Board {
         open.or_else(|| self.ended.iter().find(|(ended, ..)| ended == id).map(|(_, cell, _)| cell.as_str()))
     }
 
-    /// Rules that hold from now on. Of what waits, none needs fewer people than when it was asked.
+    /// Rules that hold from now on. What waits does not become easier to approve than when it was asked.
     pub(super) fn set(&mut self, approvals: Approvals) {
         self.approvals = approvals;
         for open in self.open.values_mut() {
             open.question.needs = open.question.needs.max(approvals.people);
+            open.request.own &= approvals.own;
         }
     }
 
     /// `by` answers.
     pub(super) fn answer(
         &mut self,
-        by: &str,
+        by: &Person,
         id: &str,
         digest: &str,
         answer: Answer,
@@ -151,33 +171,39 @@ impl Board {
         }
         // Whoever asked for something may well take it back.
         if let Answer::Deny { reason } = answer {
-            self.end(id, Ended::Denied, End::Denied { by: by.to_owned(), reason: text_of(&reason) });
+            let Request { cell, content, .. } = open.request.clone();
+            let by = by.name().to_owned();
+            self.habits.denied(&cell, content, by.clone(), now);
+            self.end(id, Ended::Denied, End::Denied { by, reason: text_of(&reason) });
             return Ok(Answered::Denied);
         }
-        if open.question.requesters.iter().any(|requester| requester == by) {
-            return Err(DeskError::Requester { by: by.to_owned(), cell: open.question.cell.clone() });
+        if !open.request.own && open.question.requesters.iter().any(|requester| by.is(requester)) {
+            return Err(DeskError::Requester { by: by.name().to_owned(), cell: open.question.cell.clone() });
         }
         if let Answer::Edit { arguments } = answer {
             return self.edit(by, id, &arguments, now);
         }
-        let Question { needs, approved_by, .. } = &mut open.question;
-        let missing = |approved: &[String]| needs.saturating_sub(u8::try_from(approved.len()).unwrap_or(u8::MAX));
-        if approved_by.iter().any(|approver| approver == by) {
-            return Err(DeskError::Again { by: by.to_owned(), id: id.to_owned(), missing: missing(approved_by) });
+        let Open { question: Question { needs, approved_by, .. }, request, .. } = open;
+        let missing = |approved: &[Person]| needs.saturating_sub(u8::try_from(approved.len()).unwrap_or(u8::MAX));
+        if request.approved.iter().any(|approver| approver.is_same(by)) {
+            let (by, missing) = (by.name().to_owned(), missing(&request.approved));
+            return Err(DeskError::Again { by, id: id.to_owned(), missing });
         }
-        approved_by.push(by.to_owned());
-        let missing = missing(approved_by);
+        request.approved.push(by.clone());
+        approved_by.push(by.name().to_owned());
+        let missing = missing(&request.approved);
         if missing > 0 {
             return Ok(Answered::Counted { missing });
         }
         let people = approved_by.clone();
+        self.habits.agreed(&open.request.cell, &open.request.content);
         self.end(id, Ended::Approved, End::Agreed(people));
         Ok(Answered::Approved)
     }
 
-    fn edit(&mut self, by: &str, id: &str, arguments: &str, now: Instant) -> Result<Answered, DeskError> {
-        let request = self.open.get(id).map(|open| open.request.clone());
-        let Some(Request { cell, session, tool: Some(tool) }) = request else {
+    fn edit(&mut self, by: &Person, id: &str, arguments: &str, now: Instant) -> Result<Answered, DeskError> {
+        let open = self.open.get(id).map(|open| (open.request.clone(), open.question.policies.clone()));
+        let Some((Request { cell, session, tool: Some(tool), content, held, .. }, policies)) = open else {
             return Err(DeskError::NotEditable(id.to_owned()));
         };
         let short = arguments.len() <= MAX_EDIT_BYTES && !arguments.trim().is_empty();
@@ -187,22 +213,29 @@ impl Board {
             return Err(DeskError::TooManyEdits);
         }
         let digest = digest::of_call(&cell, session, &tool, &arguments);
-        self.edits.push(Edit { digest, by: by.to_owned(), until: now + self.approvals.wait });
-        self.end(id, Ended::Edited, End::Edited { by: by.to_owned(), arguments: arguments.to_string() });
+        self.edits.push(Edit { digest, by: by.clone(), until: now + self.approvals.wait, policies, held });
+        self.habits.agreed(&cell, &content);
+        self.end(id, Ended::Edited, End::Edited { by: by.name().to_owned(), arguments: arguments.to_string() });
         Ok(Answered::Edited)
     }
 
-    /// Who wants the call with this digest made, and has not asked the agent for it. To ask uses it up.
-    pub(super) fn take_edit(&mut self, digest: &str, requesters: &[String], now: Instant) -> Option<String> {
+    /// Who wants the call with this digest made, knew what `question` is asked for and what the session has read, and may
+    /// approve it. To ask uses it up.
+    pub(super) fn take_edit(&mut self, digest: &str, question: &Question, held: Label, now: Instant) -> Option<Person> {
         self.edits.retain(|edit| now < edit.until);
         let at = self.edits.iter().position(|edit| edit.digest == digest)?;
-        let Edit { by, .. } = self.edits.swap_remove(at);
-        (!requesters.contains(&by)).then_some(by)
+        let edit = self.edits.swap_remove(at);
+        let knew = edit.held.join(held) == edit.held && question.policies.iter().all(|id| edit.policies.contains(id));
+        let asked = !self.approvals.own && question.requesters.iter().any(|requester| edit.by.is(requester));
+        (knew && !asked).then_some(edit.by)
     }
 
     /// Nobody answers any more. `false` where it was over already.
-    pub(super) fn close(&mut self, id: &str, how: Ended) -> bool {
+    pub(super) fn close(&mut self, id: &str, how: Ended, now: Instant) -> bool {
         let Some(open) = self.open.remove(id) else { return false };
+        if how == Ended::Withdrawn {
+            self.habits.withdrawn(&open.request.cell, now);
+        }
         if open.listed {
             self.remember(open.question, how);
         }

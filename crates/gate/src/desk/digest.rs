@@ -8,11 +8,32 @@ use nanoclaw_request::{
 use nanoclaw_vault::digest::{Sha256, hex};
 use serde_json::Value;
 
+use super::arguments::canonical;
+
 /// The digest of a request of a cell; `None` where cells make no such requests.
 pub(super) fn of_request(cell: &CellId, session: SessionId, action: &Action) -> Option<String> {
     let mut fields = Fields::of("request", cell, session);
     fields.text(action.name());
     fields.action(action)?;
+    Some(fields.finish())
+}
+
+/// The digest of what `action` would do, whichever try of whichever run it is; `None` as of [`of_request`].
+pub(super) fn of_content(cell: &CellId, action: &Action) -> Option<String> {
+    let mut fields = Fields(Sha256::default());
+    fields.text("content");
+    fields.text(cell.as_str());
+    fields.text(action.name());
+    match action {
+        Action::ToolCall(call) => {
+            fields.text(&call.tool);
+            fields.truth(call.at_provider);
+            fields.text(&canonical(&call.written).map_or_else(|| call.written.clone(), |value| value.to_string()));
+        }
+        // A name can have another address at every try.
+        Action::Connect(connect) => fields.destination(&connect.destination),
+        other => fields.action(other)?,
+    }
     Some(fields.finish())
 }
 
@@ -84,11 +105,12 @@ impl Fields {
                 self.evidence(evidence);
                 self.list(addresses, |fields, address| fields.text(&address.to_string()));
             }
-            Action::Http(HttpRequest { connection, host, method, path }) => {
+            Action::Http(HttpRequest { connection, host, method, path, query }) => {
                 self.destination(connection);
                 self.destination(host);
                 self.text(method);
                 self.text(path);
+                self.perhaps(query.as_ref(), |fields, query| fields.text(query));
             }
             Action::Datagram(Datagram { protocol, to }) => {
                 self.number((*protocol).into());

@@ -8,6 +8,9 @@
 mod arguments;
 mod board;
 mod digest;
+mod habits;
+mod person;
+mod plain;
 mod question;
 mod show;
 #[cfg(test)]
@@ -27,6 +30,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use board::{Board, End, Request};
+pub use person::Person;
 pub use question::{Answer, Answered, DeskError, Ended, Question};
 
 /// The questions of a fleet that wait for people. Clones are the same desk.
@@ -91,19 +95,19 @@ impl Desk {
         }
     }
 
-    /// The operator `by` answers question `id`, having seen the request with this digest. Whoever calls this has authorised
+    /// The person `by` answers question `id`, having seen the request with this digest. Whoever calls this has authorised
     /// and recorded the answer, and records what comes of it.
     ///
     /// # Errors
     /// It does not count, and why.
-    pub fn answer(&self, by: &str, id: &str, digest: &str, answer: Answer) -> Result<Answered, DeskError> {
+    pub fn answer(&self, by: impl Into<Person>, id: &str, digest: &str, answer: Answer) -> Result<Answered, DeskError> {
         let Some(inner) = &self.0 else { return Err(DeskError::Unknown(id.to_owned())) };
-        let answered = inner.board().answer(by, id, digest, answer, Instant::now());
+        let answered = inner.board().answer(&by.into(), id, digest, answer, Instant::now());
         inner.changed();
         answered
     }
 
-    /// Has these rules hold from now on. Of what waits, none needs fewer people than when it was asked.
+    /// Has these rules hold from now on. What waits does not become easier to approve than when it was asked.
     pub fn set(&self, approvals: Approvals) {
         if let Some(inner) = &self.0 {
             inner.board().set(approvals);
@@ -230,22 +234,17 @@ impl Inner {
         let Some(digest) = digest::of_request(cell, session, action) else {
             return Err((RefusalCode::NotApproved, format!("nobody can be asked about {}", action.name())));
         };
-        let requesters = engine.session().requesters();
         let call = match action {
             Action::ToolCall(call) if !call.at_provider => {
                 arguments::canonical(&call.written).map(|arguments| (call.tool.clone(), arguments))
             }
             _ => None,
         };
+        let content = digest::of_content(cell, action).unwrap_or_default();
+        let (resource, detail, why) = (show::resource(action), show::detail(action), show::text_of(asked.why()));
+        let asked_at = Timestamp::now();
         let (now, mut board) = (Instant::now(), self.board());
-        let Approvals { wait, people: needs } = board.approvals;
-        let wanted = call.as_ref().and_then(|(tool, arguments)| {
-            board.take_edit(&digest::of_call(cell, session, tool, arguments), &requesters, now)
-        });
-        let approved_by: Vec<String> = wanted.into_iter().collect();
-        if !approved_by.is_empty() && approved_by.len() >= usize::from(needs) {
-            return Ok(Place::Agreed(approved_by));
-        }
+        let Approvals { wait, people: needs, own } = board.approvals;
         let id = loop {
             let bytes = random::bytes::<4>().map_err(|error| (RefusalCode::Undecided, error.to_string()))?;
             let id = sha::hex(&bytes);
@@ -253,25 +252,33 @@ impl Inner {
                 break id;
             }
         };
-        let asked_at = Timestamp::now();
-        let question = Question {
+        let mut question = Question {
             id,
             digest,
             cell: cell.to_string(),
             action: action.name().to_owned(),
-            resource: show::resource(action),
-            detail: show::detail(action),
-            why: show::text_of(asked.why()),
+            resource,
+            detail,
+            why,
             policies: asked.policies().to_vec(),
             asked_at,
             expires_at: asked_at.checked_add(wait).unwrap_or(Timestamp::MAX),
             needs,
-            approved_by,
-            requesters,
+            approved_by: Vec::new(),
+            requesters: engine.session().requesters(),
         };
-        let request = Request { cell: cell.clone(), session, tool: call.map(|(tool, _)| tool) };
+        let wanted = call.as_ref().and_then(|(tool, arguments)| {
+            board.take_edit(&digest::of_call(cell, session, tool, arguments), &question, asked.held(), now)
+        });
+        question.approved_by.extend(wanted.iter().map(|person| person.name().to_owned()));
+        if !question.approved_by.is_empty() && question.approved_by.len() >= usize::from(needs) {
+            return Ok(Place::Agreed(question.approved_by));
+        }
+        let tool = call.map(|(tool, _)| tool);
+        let approved = wanted.into_iter().collect();
+        let request = Request { cell: cell.clone(), session, tool, content, held: asked.held(), own, approved };
         let until = now + wait;
-        let answer = board.put(question.clone(), request, until).map_err(|why| (RefusalCode::Limit, why))?;
+        let answer = board.put(question.clone(), request, (now, until))?;
         Ok(Place::Waits(Box::new(Placed { question, until, wait, answer })))
     }
 }
@@ -315,7 +322,7 @@ impl Waiting<'_> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let unanswered = self.inner.board().close(&self.id, self.how);
+        let unanswered = self.inner.board().close(&self.id, self.how, Instant::now());
         if !unanswered || !self.listed {
             return;
         }

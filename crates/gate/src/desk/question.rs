@@ -31,7 +31,7 @@ pub struct Question {
     pub needs: u8,
     /// Who has.
     pub approved_by: Vec<String>,
-    /// Who asked the agent for what it does; they cannot approve.
+    /// Who asked the agent for what it does; they cannot approve, unless the configuration lets them.
     pub requesters: Vec<String>,
 }
 
@@ -131,7 +131,8 @@ pub enum DeskError {
     /// Nobody approves what they asked for themselves.
     #[error(
         "`{by}` asked agent `{cell}` for what it does, and nobody approves what they asked for themselves; \
-         somebody else must, such as another account with the role approver, or root where `{by}` is not root"
+         somebody else must, such as another account with the role approver; or say `approvals: {{ own: true }}`, and \
+         whoever asked may approve too"
     )]
     Requester {
         /// Who answered.

@@ -1,11 +1,12 @@
 //! A request as a person sees it: nothing in it is obeyed by a terminal, nothing is there without being seen, and where
 //! something is left out, that is said.
 
-use nanoclaw_audit::{shown, shown_json};
 use nanoclaw_request::{Action, Evidence, ProposedCall};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::arguments::canonical;
+use super::plain::{escape, json_escape, plain};
 
 /// Longest detail of a question in bytes. All that wait fit into one memory file of the control socket, also where every
 /// byte is escaped once more.
@@ -14,6 +15,14 @@ pub(super) const LONGEST_DETAIL: usize = 8 * 1024;
 pub(super) const LONGEST_TEXT: usize = 512;
 /// Fewest bytes that are shown of an argument, however many there are; of its name there are at most as many.
 const SHARE: usize = 64;
+
+fn shown(text: &str) -> String {
+    plain(&nanoclaw_audit::shown(text), escape)
+}
+
+fn shown_json<T: Serialize>(value: &T) -> String {
+    plain(&nanoclaw_audit::shown_json(value), json_escape)
+}
 
 /// What the request is about.
 pub(super) fn resource(action: &Action) -> String {
@@ -55,7 +64,10 @@ pub(super) fn detail(action: &Action) -> String {
             let addresses: Vec<String> = connect.addresses.iter().map(ToString::to_string).collect();
             format!("{}, {evidence}, at {}", connect.via.name(), addresses.join(" "))
         }
-        Action::Http(http) => format!("{} {} for {}", http.method, http.path, http.host),
+        Action::Http(http) => {
+            let query = http.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
+            format!("{} {}{query} for {}", http.method, http.path, http.host)
+        }
         Action::Datagram(datagram) => format!("IP protocol {}", datagram.protocol),
         Action::FileWrite(write) => write.operation.to_owned(),
         Action::Exec(exec) => return cut(shown_json(&exec.command), LONGEST_DETAIL),

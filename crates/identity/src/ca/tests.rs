@@ -234,3 +234,29 @@ fn numbers_of_certificates_are_read_as_they_are_written() {
         assert_eq!(Serial::parse(wrong), None, "{wrong}");
     }
 }
+
+#[test]
+fn a_certificate_is_followed_by_a_few_that_are_revoked_with_it() {
+    let (folder, authority) = place();
+    let (start, day) = (Timestamp::now(), SignedDuration::from_hours(24));
+    let (first, _) = authority.operator_with_key(&name("ana"), start).unwrap();
+    let (other, _) = authority.operator_with_key(&name("ana"), start + day * 61).unwrap();
+    let (request, _) = new_request().unwrap();
+    let next = |pem: &str, now| {
+        let before = authority.operator(&der(pem), now).unwrap();
+        authority.renew_operator(&before, &request, now).unwrap()
+    };
+    assert!(next(&first.pem, start + day * 59).is_none(), "it is not time");
+    let second = next(&first.pem, start + day * 61).unwrap();
+    let third = next(&second.pem, start + day * 122).unwrap();
+    for _ in 0..2 {
+        assert!(next(&second.pem, start + day * 122).is_some());
+    }
+    assert!(next(&second.pem, start + day * 122).is_none(), "there were enough");
+    drop(authority);
+    let authority = Authority::open(&folder.path().join("ca"), start).unwrap();
+    let good = |pem: &str, after| authority.operator(&der(pem), start + day * after).is_some();
+    assert!(good(&second.pem, 122) && good(&third.pem, 200) && !good(&first.pem, 122));
+    assert!(authority.revoke(&second.serial, start + day * 122).unwrap());
+    assert!(!good(&second.pem, 122) && !good(&third.pem, 200) && good(&other.pem, 122));
+}

@@ -106,6 +106,7 @@ fn an_invitation_to_a_few_roles_does_not_open_an_account_that_has_more() {
     let (_folder, operators) = place();
     operators.accounts().add(&name("boss"), &roles(&[Role::Admin]), None, at(0)).unwrap();
     let clerk = Operator { name: "clerk".into(), roles: roles(&[Role::Viewer]) };
+    operators.accounts().add(&name("clerk"), &clerk.roles, None, at(0)).unwrap();
     let invited = operators.invite(&clerk, &name("boss"), &clerk.roles, HOUR, at(0));
     assert!(matches!(invited, Err(TokenError::More(_, Role::Admin))));
     // The account may also become more while the invitation waits.

@@ -27,6 +27,9 @@ use crate::offered::not_offered;
 use crate::upstream::{Answer, Failure};
 use crate::{arguments, trace, work};
 
+/// Bytes of a text in the arguments of a call, about: how many there are says how long it takes to look for them.
+const USUAL_TEXT: usize = 128;
+
 /// What became of an answer.
 pub(crate) enum Passed {
     /// It was passed on, as far as it came, and everything is on record.
@@ -74,7 +77,8 @@ pub(crate) async fn decide(
     Ok(Some(match walked {
         // What comes of it is the agent's to do: to be passed on is the whole act, and has no outcome of its own.
         Ok(_) => {
-            door.provenance.called(&call.name, &call.id);
+            // Before the agent has it.
+            door.read(door.provenance.called(door.gate.engine(), call)).await?;
             door.shared.tell(
                 &door.id,
                 &Seen::Call { id: call.id.clone(), name: call.name.clone(), arguments: call.arguments.clone() },
@@ -94,10 +98,17 @@ async fn looked_at(door: &Arc<Door>, call: &ToolCall, ready: Option<&Ready>) -> 
     let known = ready.is_none_or(|ready| ready.offered.has(&call.name));
     let traces = door.gate.engine().looks_at_values();
     let conversation = ready.filter(|_| traces).map(|ready| Arc::clone(&ready.conversation));
-    let length = call.arguments.len() + conversation.as_ref().map_or(0, |conversation| conversation.length());
+    let words = if traces { door.gate.engine().session().words() } else { Vec::new() };
+    let searched = words.iter().map(|words| words.len()).sum::<usize>()
+        + conversation.as_ref().map_or(0, |conversation| conversation.length());
+    // It is searched for each text in the arguments.
+    let texts = 1 + call.arguments.len() / USUAL_TEXT;
+    let length = call.arguments.len().saturating_add(searched.saturating_mul(texts));
     let (door, call) = (Arc::clone(door), call.clone());
     let look = move || {
-        let words = if traces { door.gate.engine().session().words() } else { Vec::new() };
+        if door.provenance.listens(door.gate.engine()) {
+            door.provenance.wrote_arguments(&call.arguments);
+        }
         let trace = |arguments: &[(String, Value)]| match traces {
             true => trace::trace(arguments, &words, conversation.as_deref()),
             false => Vec::new(),

@@ -39,6 +39,8 @@ const FIRST_SIGN: Duration = Duration::from_secs(1);
 const NEXT_SIGN: Duration = Duration::from_secs(10);
 /// Bytes after which a provider is not read on while people are asked.
 const MOST_READ_AHEAD: usize = 1024 * 1024;
+/// Bytes of an answer's text after which they are learnt, and not at its end.
+const MOST_UNLEARNT: usize = 64 * 1024;
 
 /// What comes from the provider.
 struct Source {
@@ -134,6 +136,8 @@ struct Passage<'a> {
     out: Vec<u8>,
     /// Whether a key was found in it.
     holds_key: bool,
+    /// Text that has not been learnt yet.
+    written: String,
 }
 
 pub(super) async fn pass_on(
@@ -163,6 +167,7 @@ pub(super) async fn pass_on(
         window: String::new(),
         out: Vec::new(),
         holds_key: false,
+        written: String::new(),
     };
     let begun = tokio::select! {
         begun = passage.begin(heard, &mut source) => begun,
@@ -237,6 +242,7 @@ impl Passage<'_> {
         }
         // The last words wait until the budget is settled.
         self.ledger.settle(&Facts { complete: true, ..self.guard.facts().clone() });
+        self.learn();
         feeder.send(std::mem::take(&mut self.out).into()).await?;
         source.finish().await;
         Ok(())
@@ -267,6 +273,7 @@ impl Passage<'_> {
                 Piece::Event(event) => self.event(event, String::new())?,
                 Piece::Text { event, text } => {
                     self.ledger.said(&text);
+                    self.listen(&text);
                     self.window.push_str(&text);
                     let look = self.door.shared.pipeline.text(&self.window);
                     self.event(event, text)?;
@@ -279,6 +286,20 @@ impl Passage<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Remembers what the model says, where an agent could hand it on as its user's words.
+    fn listen(&mut self, text: &str) {
+        if self.door.provenance.listens(self.door.gate.engine()) {
+            self.written.push_str(text);
+            if self.written.len() >= MOST_UNLEARNT {
+                self.learn();
+            }
+        }
+    }
+
+    fn learn(&mut self) {
+        self.door.provenance.wrote(&std::mem::take(&mut self.written));
     }
 
     async fn call(&mut self, held: HeldCall, source: &mut Source, feeder: &mut Feeder) -> Result<(), Ended> {
@@ -380,6 +401,7 @@ impl Passage<'_> {
         ended: Result<(), Ended>,
         feeder: Feeder,
     ) -> Result<(), AuditError> {
+        self.learn();
         let facts = self.guard.facts().clone();
         let left = matches!(ended, Err(Ended::Left));
         let (last, mut error) = match ended {

@@ -146,6 +146,9 @@ fn guard(door: &Door, dialect: Dialect, heard: Heard, value: Value) -> Result<Gu
     };
     let guard = dialect.whole_guard(value).map_err(malformed)?;
     let texts = guard.texts();
+    if door.provenance.listens(door.gate.engine()) {
+        texts.iter().for_each(|text| door.provenance.wrote(text));
+    }
     let cut = texts.iter().find_map(|text| match pipeline.text(text) {
         Look::Cut(refusal) => Some(refusal),
         Look::Pass { .. } => None,

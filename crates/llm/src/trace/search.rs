@@ -18,7 +18,9 @@ pub(super) fn comparable(text: &str) -> String {
         } else if c.is_ascii() {
             out.push(c.to_ascii_lowercase());
         } else {
-            out.extend(c.to_lowercase());
+            // Some are small ASCII letters then (U+212A is a `k`), and whoever is written with them is somebody else.
+            let small = c.to_lowercase();
+            if small.clone().any(|c| c.is_ascii_alphanumeric()) { out.push(c) } else { out.extend(small) }
         }
     }
     out.truncate(out.trim_end().len());
@@ -294,6 +296,7 @@ mod tests {
             ("5", "50"),
             ("bоb@x.com", "bob@x.com"), // The first o is Cyrillic.
             ("bob@x.com\u{200b}", "bob@x.com"),
+            ("\u{212a}ate@x.com", "kate@x.com"),
             ("bob @x.com", "bob@x.com"),
             ("*", "all * of it"),
             ("", "anything"),

@@ -18,7 +18,7 @@ fn conversation(messages: impl IntoIterator<Item = Message>) -> Conversation {
     ]);
     let request = request(messages);
     let observed = Provenance::new(false).observe(&request, &engine);
-    Conversation::new(request, observed.standings, observed.fields)
+    Conversation::new(request, observed)
 }
 
 fn user(text: &str) -> [Message; 1] {
@@ -165,4 +165,13 @@ fn what_is_too_much_to_look_at_counts_as_from_the_worst() {
     assert_eq!(origin(&said, json!("bob@x.com")), Origin::User);
     let traced = origins(&said, &json!({ "pad": many, "to": "bob@x.com" }));
     assert_eq!(traced.last(), Some(&("to".to_owned(), "bob@x.com".to_owned(), Origin::Untrusted)));
+}
+
+#[test]
+fn what_lies_elsewhere_may_be_what_a_value_comes_from() {
+    let said = conversation(user("go on"));
+    assert_eq!(origin(&said, json!(EVIL)), Origin::Unknown);
+    let said = Conversation { elsewhere: true, ..said };
+    assert_eq!(origin(&said, json!(EVIL)), Origin::Untrusted);
+    assert_eq!(origin(&said, json!("go on")), Origin::User);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use nanoclaw_identity::Role;
 
 /// `nanoclaw context`
@@ -14,8 +14,8 @@ pub enum Context {
         name: String,
         /// Where it is, such as https://claw.bank.example:7443
         url: String,
-        /// The invitation; `-` reads it from standard input
-        #[arg(long)]
+        /// The invitation; without it, or with `-`, it is read from standard input, where nobody else on this machine sees it
+        #[arg(long, default_value = "-", hide_default_value = true)]
         token: String,
         /// SHA-256 of the certificate of its authority; on a terminal it is shown for comparison, and this may be left out
         #[arg(long, value_name = "sha256:HEX")]
@@ -66,10 +66,34 @@ pub enum Operators {
         #[arg(long)]
         json: bool,
     },
-    /// Remove an account with its tokens and certificates
+    /// Change an account, from its owner's next request on
+    #[command(group(ArgGroup::new("change").required(true).multiple(true)))]
+    Set {
+        /// Its name
+        name: String,
+        /// viewer, operator, approver, auditor or admin, instead of what it has; may be repeated
+        #[arg(long = "role", value_name = "ROLE", value_parser = role, group = "change")]
+        roles: Vec<&'static str>,
+        /// Read another password for it, a line, from standard input
+        #[arg(long, group = "change")]
+        password_stdin: bool,
+        /// Take it out of use, with its tokens and certificates
+        #[arg(long, group = "change")]
+        disable: bool,
+        /// Take it into use again
+        #[arg(long, group = "change", conflicts_with = "disable")]
+        enable: bool,
+    },
+    /// Remove an account with its tokens and certificates, and the invitations that its owner made
     Rm {
         /// Which
         name: String,
+    },
+    /// List the invitations that are not used yet; `nanoclaw token rm ID` takes one back
+    Invitations {
+        /// One line of JSON per invitation
+        #[arg(long)]
+        json: bool,
     },
     /// Invite somebody, and print what they have to run
     Invite {
@@ -102,8 +126,8 @@ pub enum Tokens {
         /// viewer, operator, approver, auditor or admin; may be repeated; all that you have, without it
         #[arg(long = "role", value_name = "ROLE", value_parser = role)]
         roles: Vec<&'static str>,
-        /// How long it is valid, from 1h to 366d
-        #[arg(long = "for", value_name = "TIME", value_parser = life, default_value = "30d")]
+        /// How long it is valid, whole hours or days from 1h to 366d
+        #[arg(long = "for", value_name = "TIME", value_parser = token, default_value = "30d")]
         life: Duration,
     },
     /// List the API tokens
@@ -138,6 +162,14 @@ pub enum Certificates {
 fn role(text: &str) -> Result<&'static str, String> {
     let role = Role::parse(text).ok_or("use viewer, operator, approver, auditor or admin")?;
     Ok(role.name())
+}
+
+/// How long a token may be valid.
+fn token(text: &str) -> Result<Duration, String> {
+    let life = life(text)?;
+    let hours = life.as_secs() / 3600;
+    let fits = life == Duration::from_secs(hours * 3600) && (1..=366 * 24).contains(&hours);
+    fits.then_some(life).ok_or_else(|| "write whole hours or days, from 1h to 366d".to_owned())
 }
 
 /// A whole number of minutes, hours or days.

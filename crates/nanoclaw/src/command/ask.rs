@@ -30,7 +30,7 @@ const ENDED_EARLY: u8 = 3;
 
 /// Has the turn done: 0 when it is, 1 when it failed, 3 when it ended early, 130 or 143 when it was interrupted.
 pub fn main(state_dir: Option<&Path>, arguments: Ask) -> Result<ExitCode, Failure> {
-    turn(&Place::Here(super::state(state_dir)?), arguments)
+    turn(&Place::Here(super::fleet(state_dir)?), arguments)
 }
 
 /// The same, of an agent of a fleet elsewhere.

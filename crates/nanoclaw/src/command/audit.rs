@@ -27,7 +27,7 @@ pub fn main(state_dir: Option<&Path>, arguments: &Audit) -> Result<ExitCode, Fai
 }
 
 fn print(state_dir: Option<&Path>, tail: &Tail) -> Result<ExitCode, Failure> {
-    let state = super::state(state_dir)?;
+    let state = super::fleet(state_dir)?;
     let result = tail.result.as_deref().map(str::parse::<ResultKind>).transpose()?;
     let mut reader = Reader::open(&state.audit(), Filter { agent: tail.agent.clone(), result })?;
     let mut stdout = std::io::stdout().lock();

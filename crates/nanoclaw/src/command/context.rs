@@ -34,7 +34,7 @@ pub fn main(arguments: Arguments) -> Result<ExitCode, Failure> {
 }
 
 fn add(name: &str, url: &str, token: String, expected: Option<&str>) -> Result<ExitCode, Failure> {
-    let token = if token == "-" { line_of_input()? } else { token };
+    let token = if token == "-" { asked("invitation")? } else { token };
     let token = secret(token, "the invitation")?;
     let made = enrol(&Invited { name, url, token: &token }, |print| believes(url, print, expected))?;
     let Some(context) = made else {
@@ -128,6 +128,15 @@ pub(super) fn line_of_input() -> Result<String, Failure> {
     io::stdin().lock().take(LONGEST_LINE).read_line(&mut text)?;
     text.truncate(text.trim_end_matches(['\r', '\n']).len());
     Ok(text)
+}
+
+/// The same, asked for where somebody is there to be asked.
+fn asked(what: &str) -> Result<String, Failure> {
+    let stderr = io::stderr();
+    if io::stdin().is_terminal() && stderr.is_terminal() {
+        write!(stderr.lock(), "{what}: ")?;
+    }
+    line_of_input()
 }
 
 fn secret(text: String, what: &str) -> Result<Secret, Failure> {

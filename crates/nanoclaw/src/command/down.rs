@@ -14,7 +14,7 @@ const LONGEST_WAIT: i64 = 300;
 
 /// Asks for it, and waits until the control plane has ended; every agent gets its grace period.
 pub fn main(state_dir: Option<&Path>) -> Result<ExitCode, Failure> {
-    let Reply::Ending { process } = Client::connect(&super::state(state_dir)?)?.ask(&Request::Down, &[])? else {
+    let Reply::Ending { process } = Client::connect(&super::fleet(state_dir)?)?.ask(&Request::Down, &[])? else {
         return Err(io::Error::from(io::ErrorKind::InvalidData).into());
     };
     let time = Timespec { tv_sec: LONGEST_WAIT, tv_nsec: 0 };

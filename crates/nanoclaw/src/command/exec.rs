@@ -13,7 +13,7 @@ use crate::output::{self, FAILED, Failure};
 
 /// Runs the program and gives its exit status.
 pub fn main(state_dir: Option<&Path>, arguments: Exec) -> Result<ExitCode, Failure> {
-    let state = super::state(state_dir)?;
+    let state = super::fleet(state_dir)?;
     let client = Client::connect(&state)?;
     let mut stdio = Stdio::inherit()?;
     let for_cell = std::mem::take(&mut stdio.for_cell);

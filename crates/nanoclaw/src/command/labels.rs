@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use nanoclaw_server::control::{Client, Reply, Request};
 use nanoclaw_server::fleet::Status;
+use serde_json::json;
 
 use crate::cli::{Labels, LabelsCommand};
 use crate::output::{self, Failure};
@@ -13,7 +14,7 @@ use crate::terminal::visible;
 
 /// Lists, or has one agent's labels forgotten.
 pub fn main(state_dir: Option<&Path>, arguments: Labels) -> Result<ExitCode, Failure> {
-    let client = Client::connect(&super::state(state_dir)?)?;
+    let client = Client::connect(&super::fleet(state_dir)?)?;
     match arguments.command {
         Some(LabelsCommand::Reset { agent }) => {
             client.ask(&Request::ResetLabels { cell: agent }, &[])?;
@@ -22,7 +23,7 @@ pub fn main(state_dir: Option<&Path>, arguments: Labels) -> Result<ExitCode, Fai
             let Reply::Cells(agents) = client.ask(&Request::List, &[])? else {
                 return Err(std::io::Error::from(std::io::ErrorKind::InvalidData).into());
             };
-            show(&agents);
+            show(&agents, arguments.json)?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -34,12 +35,19 @@ pub fn over(client: &remote::Client, arguments: Labels) -> Result<ExitCode, Fail
         Some(LabelsCommand::Reset { agent }) => {
             client.order(&format!("/v1/agents/{}/labels/reset", part(&agent)?))?;
         }
-        None => show(&client.get::<Vec<Status>>("/v1/agents")?),
+        None => show(&client.get::<Vec<Status>>("/v1/agents")?, arguments.json)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(agents: &[Status]) {
+fn show(agents: &[Status], json: bool) -> Result<(), Failure> {
+    if json {
+        for agent in agents {
+            let labels = json!({ "agent": agent.id, "labels": agent.labels, "since": agent.labels_since });
+            output::line(crate::terminal::json(&labels.to_string()));
+        }
+        return Ok(());
+    }
     let width = agents.iter().map(|agent| agent.id.len()).max().unwrap_or(0).max(5);
     output::line(format_args!("{:width$}  {:9}  {:12}  SINCE", "AGENT", "TRUST", "DATA"));
     for agent in agents {
@@ -47,4 +55,5 @@ fn show(agents: &[Status]) {
         let (trust, data) = (agent.labels.trust.name(), agent.labels.data.name());
         output::line(visible(&format!("{:width$}  {trust:9}  {data:12}  {since}", agent.id)));
     }
+    Ok(())
 }

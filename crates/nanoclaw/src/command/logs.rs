@@ -1,6 +1,6 @@
 //! `nanoclaw logs`: what an agent wrote.
 
-use std::io::{IsTerminal, Read, Write};
+use std::io::{IsTerminal, Read};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use std::time::Duration;
 use nanoclaw_server::control::{Client, ClientError, Reply, Request};
 
 use crate::cli::Logs;
-use crate::output::{FAILED, Failure};
+use crate::output::{self, FAILED, Failure};
 use crate::remote::{self, part};
 
 /// Copies the log to standard output. On a terminal, control characters are shown instead of obeyed: they come from
 /// a program that nobody trusts.
 pub fn main(state_dir: Option<&Path>, arguments: &Logs) -> Result<ExitCode, Failure> {
-    let state = super::state(state_dir)?;
+    let state = super::fleet(state_dir)?;
     let path = state.log(&arguments.agent);
     let request = Request::Logs { cell: arguments.agent.clone() };
     let client = match Client::connect(&state) {
@@ -27,24 +27,22 @@ pub fn main(state_dir: Option<&Path>, arguments: &Logs) -> Result<ExitCode, Fail
     let Reply::Log(mut log) = client.ask(&request, &[])? else {
         return Err(std::io::Error::from(std::io::ErrorKind::InvalidData).into());
     };
-    let mut stdout = std::io::stdout().lock();
-    let safe = stdout.is_terminal();
+    let safe = std::io::stdout().is_terminal();
     let mut buffer = vec![0; 64 * 1024];
-    loop {
+    while !output::unread() {
         let n = log.read(&mut buffer)?;
         let text = buffer.get(..n).unwrap_or_default();
         if n > 0 {
             if safe {
-                stdout.write_all(&visible(text))?
+                output::data(&visible(text))
             } else {
-                stdout.write_all(text)?
+                output::data(text)
             }
             continue;
         }
         if !arguments.follow {
-            return Ok(ExitCode::SUCCESS);
+            break;
         }
-        stdout.flush()?;
         std::thread::sleep(Duration::from_millis(200));
         // The log was rotated: what stands at the path now is newer.
         let replaced = std::fs::metadata(&path).is_ok_and(|now| log.metadata().is_ok_and(|had| !same_file(&now, &had)));
@@ -52,6 +50,7 @@ pub fn main(state_dir: Option<&Path>, arguments: &Logs) -> Result<ExitCode, Fail
             log = std::fs::File::open(&path)?;
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The end of the log of an agent elsewhere.
@@ -61,12 +60,9 @@ pub fn over(client: &remote::Client, arguments: &Logs) -> Result<ExitCode, Failu
         return Err(Failure::with_status(message, FAILED));
     }
     let log = client.text(&format!("/v1/agents/{}/logs", part(&arguments.agent)?))?.text;
-    let mut stdout = std::io::stdout().lock();
-    let text = if stdout.is_terminal() { visible(log.as_bytes()) } else { log.into_bytes() };
-    match stdout.write_all(&text).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    let text = if std::io::stdout().is_terminal() { visible(log.as_bytes()) } else { log.into_bytes() };
+    output::data(&text);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn same_file(a: &std::fs::Metadata, b: &std::fs::Metadata) -> bool {

@@ -106,9 +106,14 @@ fn with_plane<T>(
     })
 }
 
-/// The state directory that was chosen.
+/// The state directory that was chosen, which is made where it is missing.
 fn state(chosen: Option<&Path>) -> Result<State, Failure> {
     Ok(State::open(chosen)?)
+}
+
+/// The same, to steer the fleet that runs from it or to read its log: that of another user too, where root asks.
+fn fleet(chosen: Option<&Path>) -> Result<State, Failure> {
+    Ok(State::of_fleet(chosen)?)
 }
 
 /// A notice about a configuration, with its place.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 use nanoclaw_server::state::State;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::context::line_of_input;
 use crate::cli::{Certificates, Operators, Tokens};
@@ -54,6 +54,16 @@ struct Token {
 }
 
 #[derive(Serialize, Deserialize)]
+struct Invitation {
+    id: String,
+    operator: String,
+    roles: Vec<String>,
+    created: Timestamp,
+    expires: Timestamp,
+    maker: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
 struct Certificate {
     serial: String,
     operator: String,
@@ -97,6 +107,27 @@ pub fn operators(api: &Api, arguments: Operators) -> Result<ExitCode, Failure> {
                 [account.name.clone(), account.roles.join(","), password.to_owned(), state, account.created.to_string()]
             })?;
         }
+        Operators::Set { name, roles, password_stdin, disable, enable } => {
+            let mut change = Map::new();
+            if !roles.is_empty() {
+                change.insert("roles".to_owned(), json!(roles));
+            }
+            if password_stdin {
+                change.insert("password".to_owned(), line_of_input()?.into());
+            }
+            if disable || enable {
+                change.insert("disabled".to_owned(), disable.into());
+            }
+            let _changed: Account = client.post(&format!("/v1/operators/{}", part(&name)?), &change)?;
+        }
+        Operators::Invitations { json } => {
+            let all: Vec<Invitation> = client.get("/v1/enrolments")?;
+            table(json, &all, ["INVITATION", "OPERATOR", "ROLES", "BY", "EXPIRES"], |invitation| {
+                let Invitation { id, operator, roles, maker, expires, .. } = invitation;
+                let maker = maker.clone().unwrap_or_else(|| "-".to_owned());
+                [id.clone(), operator.clone(), roles.join(","), maker, expires.to_string()]
+            })?;
+        }
         Operators::Rm { name } => client.delete(&format!("/v1/operators/{}", part(&name)?))?,
         Operators::Invite { name, roles, life, server } => {
             let body = json!({ "operator": name, "roles": roles.roles, "minutes": life.as_secs() / 60 });
@@ -105,7 +136,8 @@ pub fn operators(api: &Api, arguments: Operators) -> Result<ExitCode, Failure> {
             let server = server.as_deref().or(api.server.as_deref()).unwrap_or("https://SERVER:PORT");
             output::line(visible(&format!(
                 "invitation      {token}\nCA fingerprint  sha256:{print}\nvalid until     {expires}, once\n\n\
-                 Whoever is invited runs:\n  nanoclaw context add NAME {server} --token {token} --ca-fingerprint sha256:{print}"
+                 Whoever is invited runs this, with a NAME of their choice, and is asked for the invitation:\n  \
+                 nanoclaw context add NAME {server} --ca-fingerprint sha256:{print}"
             )));
         }
     }
@@ -122,7 +154,7 @@ pub fn tokens(api: &Api, arguments: Tokens) -> Result<ExitCode, Failure> {
             } else {
                 roles.into_iter().map(str::to_owned).collect()
             };
-            let hours = life.as_secs().div_ceil(3600);
+            let hours = life.as_secs() / 3600;
             let Shown { token, expires } = client.post("/v1/tokens", &json!({ "roles": roles, "hours": hours }))?;
             output::line(visible(&token));
             nanoclaw_server::say(format_args!("valid until {expires}; it is shown this once"));

@@ -5,6 +5,8 @@ mod learn;
 mod replay;
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,6 +28,7 @@ const REFUSED: u8 = 1;
 pub fn main(state_dir: Option<&Path>, arguments: &Policy) -> Result<ExitCode, Failure> {
     match arguments {
         Policy::Schema => output::line(SCHEMA.trim_end()),
+        Policy::Check { file, config } => return super::config::check(config.as_deref().unwrap_or(file)),
         Policy::Diff { old, new, json } => return diff::main(old, new, *json),
         Policy::Learn { config, agent, since, kinds, output } => {
             let question = learn::Question { config, agent, since: *since, kinds, output: output.as_deref() };
@@ -34,7 +37,8 @@ pub fn main(state_dir: Option<&Path>, arguments: &Policy) -> Result<ExitCode, Fa
         Policy::Prove(arguments) => return super::prove::main(arguments),
         Policy::Show { config, agent } => return Loaded::load(config)?.show(agent.as_deref()),
         Policy::Explain { config, seq: Some(seq), .. } => {
-            return Loaded::load(config)?.explain_record(&record(state_dir, *seq)?);
+            let since = changed_since(state_dir, *seq)?;
+            return Loaded::load(config)?.explain_record(&record(state_dir, *seq)?, since);
         }
         Policy::Explain { config, question, seq: None } => {
             let case = Case::parse(question).map_err(failed)?;
@@ -46,8 +50,11 @@ pub fn main(state_dir: Option<&Path>, arguments: &Policy) -> Result<ExitCode, Fa
             return replay::main(loaded.policies(), agent, file);
         }
         Policy::Test { config, file } => {
-            let table = std::fs::read_to_string(file)
-                .map_err(|error| Failure::with_status(format!("`{}`: {error}", file.display()), FAILED))?;
+            let table = match file.as_os_str() == "-" {
+                true => io::read_to_string(io::stdin()),
+                false => fs::read_to_string(file),
+            };
+            let table = table.map_err(|error| output::unreadable(file, &error))?;
             return Loaded::load(config)?.test(&file.display().to_string(), &table);
         }
     }
@@ -56,13 +63,26 @@ pub fn main(state_dir: Option<&Path>, arguments: &Policy) -> Result<ExitCode, Fa
 
 /// The record with this number.
 fn record(state_dir: Option<&Path>, seq: u64) -> Result<String, Failure> {
-    let state = super::state(state_dir)?;
+    let state = super::fleet(state_dir)?;
     let numbered = |line: &String| {
         let record: Result<serde_json::Value, _> = serde_json::from_str(line);
         record.is_ok_and(|record| record.get("seq").and_then(serde_json::Value::as_u64) == Some(seq))
     };
-    let mut records = Reader::open(&state.audit(), Filter::default())?.filter_map(Result::ok);
+    let behind = seq.saturating_sub(1);
+    let mut records = Reader::open_behind(&state.audit(), Filter::default(), behind)?.filter_map(Result::ok);
     records.find(numbered).ok_or_else(|| failed(format!("the audit log has no record {seq}")))
+}
+
+/// The first record behind this one that tells of other policies, perhaps.
+fn changed_since(state_dir: Option<&Path>, seq: u64) -> Result<Option<u64>, Failure> {
+    let state = super::fleet(state_dir)?;
+    let number = |line: String| {
+        let record: serde_json::Value = serde_json::from_str(&line).ok()?;
+        let action = record.get("action")?.as_str()?;
+        ["policy_reloaded", "control_started"].contains(&action).then(|| record.get("seq")?.as_u64()).flatten()
+    };
+    let records = Reader::open_behind(&state.audit(), Filter::default(), seq)?;
+    Ok(records.filter_map(Result::ok).find_map(number))
 }
 
 fn failed(error: impl std::fmt::Display) -> Failure {
@@ -113,6 +133,11 @@ impl Loaded {
     }
 
     fn explain(&self, case: Case) -> Result<ExitCode, Failure> {
+        let walls = match &case.action {
+            Action::FileWrite(_) => Some("write"),
+            Action::Exec(_) => Some("run"),
+            _ => None,
+        };
         match self.decide(case).map_err(failed)? {
             Ok(Would { policies, asking }) => {
                 let by = |id: &String| output::line(format_args!("  by {}", visible(id)));
@@ -124,6 +149,11 @@ impl Loaded {
                     }
                 }
                 policies.iter().for_each(by);
+                if let Some(what) = walls {
+                    output::line(format_args!(
+                        "  policies were asked, not the walls of the cell: what it can {what} is also for `mounts` and `sandbox_mode`"
+                    ));
+                }
                 Ok(ExitCode::SUCCESS)
             }
             Err(refusal) => {
@@ -137,18 +167,21 @@ impl Loaded {
     }
 
     /// The record, and the policies that it names as they stand now.
-    fn explain_record(&self, line: &str) -> Result<ExitCode, Failure> {
+    fn explain_record(&self, line: &str, since: Option<u64>) -> Result<ExitCode, Failure> {
         output::line(nanoclaw_audit::render(line));
         let record: serde_json::Value = serde_json::from_str(line)?;
         let text = |key: &str| record.get(key).and_then(serde_json::Value::as_str);
         if let Some(help) = text("help") {
             output::line(format_args!("  {}", visible(help)));
         }
-        let named: Vec<&str> = record
-            .get("policy_ids")
-            .and_then(serde_json::Value::as_array)
-            .map(|ids| ids.iter().filter_map(serde_json::Value::as_str).collect())
-            .unwrap_or_default();
+        let all_of = |key: &str| -> Vec<&str> {
+            let all = record.get(key).and_then(serde_json::Value::as_array);
+            all.map(|all| all.iter().filter_map(serde_json::Value::as_str).collect()).unwrap_or_default()
+        };
+        let (named, agreed) = (all_of("policy_ids"), all_of("approved_by"));
+        if !agreed.is_empty() {
+            output::line(format_args!("  agreed to by {}", visible(&agreed.join(", "))));
+        }
         if named.is_empty() && text("result") == Some("denied") {
             output::line("  no policy permits it");
         }
@@ -159,6 +192,11 @@ impl Loaded {
         }
         texts.extend(RuleSet::ALL.into_iter().flat_map(rule_set_texts));
         texts.extend(self.written.texts());
+        if let Some(seq) = since.filter(|_| !named.is_empty()) {
+            output::line(format_args!(
+                "\n// the configuration was read again since, with record {seq}: these are the policies as they are now"
+            ));
+        }
         let action = format!("Action::\"{}\"", text("action").unwrap_or_default());
         for id in named {
             let mark = format!("@id(\"{}\")", id.escape_default());
@@ -203,6 +241,10 @@ impl Loaded {
                 Err(refusal) => format!("refused: {refusal}"),
             };
             output::line(visible(&format!("{name}:{}: {line}: {said}", number + 1)));
+        }
+        if met + missed == 0 {
+            let help = "write lines such as `allow analyst tool_call shell`";
+            return Err(failed(format_args!("`{name}` expects nothing; {help}")));
         }
         output::line(format_args!("{met} as expected, {missed} not"));
         Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })

@@ -1,12 +1,13 @@
 //! `nanoclaw policy prove`: what holds for every request that there can be.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 
-use nanoclaw_analysis::{Answer, LONGEST_PROOF, Prover, Statement, Subject, line};
+use nanoclaw_analysis::{Answer, LONGEST_PROOF, Prover, Statement, Subject};
 use nanoclaw_config::{Config, ModelRef};
-use nanoclaw_policy::Generation;
+use nanoclaw_policy::{Generation, line};
 use nanoclaw_request::CellId;
 use nanoclaw_server::policies;
 
@@ -80,11 +81,20 @@ fn statements(typed: &str) -> Result<Vec<Stated>, Failure> {
     let lines: Vec<(String, String)> = if Statement::begins(typed) {
         vec![(String::new(), typed.to_owned())]
     } else {
-        let text = std::fs::read_to_string(Path::new(typed)).map_err(|error| failed(format!("`{typed}`: {error}")))?;
+        let text = std::fs::read_to_string(Path::new(typed)).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => failed(format_args!(
+                "`{typed}` is no statement, which begins with `never` or is `never-errors`, and there is no such file"
+            )),
+            _ => output::unreadable(Path::new(typed), &error),
+        })?;
         let numbered = text.lines().zip(1_u64..);
         numbered.map(|(line, number)| (format!("{typed}:{number}: "), line.trim().to_owned())).collect()
     };
-    let meant = lines.into_iter().filter(|(_, text)| !text.is_empty() && !text.starts_with('#'));
+    let mut meant = lines.into_iter().filter(|(_, text)| !text.is_empty() && !text.starts_with('#')).peekable();
+    if meant.peek().is_none() {
+        let help = "write a line for each, such as `never analyst exec`";
+        return Err(failed(format_args!("`{typed}` has no statement; {help}")));
+    }
     let read = |(place, text): (String, String)| match Statement::parse(&text) {
         Ok(statement) => Ok(Stated { place, text, statement }),
         Err(error) => Err(failed(format!("{place}{error}"))),

@@ -13,7 +13,7 @@ use crate::terminal::visible;
 
 /// Prints one line per agent.
 pub fn main(state_dir: Option<&Path>, arguments: &Ps) -> Result<ExitCode, Failure> {
-    let state = super::state(state_dir)?;
+    let state = super::fleet(state_dir)?;
     let Reply::Cells(agents) = Client::connect(&state)?.ask(&Request::List, &[])? else {
         return Err(std::io::Error::from(std::io::ErrorKind::InvalidData).into());
     };

@@ -10,6 +10,6 @@ use crate::output::Failure;
 
 /// Asks for it; the agent gets its grace period.
 pub fn main(state_dir: Option<&Path>, arguments: Stop) -> Result<ExitCode, Failure> {
-    Client::connect(&super::state(state_dir)?)?.ask(&Request::Stop { cell: arguments.agent }, &[])?;
+    Client::connect(&super::fleet(state_dir)?)?.ask(&Request::Stop { cell: arguments.agent }, &[])?;
     Ok(ExitCode::SUCCESS)
 }

@@ -36,6 +36,7 @@ pub fn main(state_dir: Option<&Path>, arguments: &Up) -> Result<ExitCode, Failur
     agents::prepare(&state, &loaded.config)?;
     super::with_plane(state, Some(&loaded), true, async |mut plane| {
         let written = plane.policies.current().written().clone();
+        policies::notices(&loaded.config, &written).iter().for_each(output::notice);
         plane.policies = Policies::new(policies::generation(&loaded.config, written));
         plane.sessions = Sessions::kept(plane.state.labels()?);
         plane.desk = Desk::new(loaded.config.approvals);

@@ -6,18 +6,23 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
-use nanoclaw_identity::ca::{PrivateKey, X509Error, client_tls};
+use jiff::{SignedDuration, Timestamp};
+use nanoclaw_identity::ca::{ClientConfig, PrivateKey, X509Error, client_tls, next_request};
+use nanoclaw_server::say;
 use nanoclaw_vault::{FileError, Secret, private};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::client::{Client, Server};
+use super::enrol::Enrolled;
 use super::error::RemoteError;
 use crate::terminal::visible;
 
 /// Longest file of a context, in bytes.
 const MAX_FILE_BYTES: usize = 64 * 1024;
+/// How long before its end a certificate is renewed: the last third of its life.
+const RENEWED_BEFORE: SignedDuration = SignedDuration::from_hours(24 * 30);
 /// Longest name of a context, in bytes.
 const LONGEST_NAME: usize = 64;
 /// The variable that names the context where no option does.
@@ -35,6 +40,14 @@ pub struct Facts {
     pub serial: String,
     /// Until when it is valid.
     pub not_after: Timestamp,
+}
+
+impl Facts {
+    /// As they are kept in `directory`.
+    fn text(&self, directory: &Path) -> Result<Vec<u8>, ContextError> {
+        serde_json::to_vec_pretty(self)
+            .map_err(|error| ContextError::Damaged { path: directory.to_owned(), why: error.to_string() })
+    }
 }
 
 /// A server elsewhere.
@@ -221,7 +234,7 @@ impl Context {
         self.directory.join("token").exists()
     }
 
-    /// Somebody who asks the server.
+    /// Somebody who asks the server. Where the certificate is over soon, it is renewed first.
     ///
     /// # Errors
     /// The time of the certificate is over, or a file cannot be read.
@@ -232,7 +245,15 @@ impl Context {
         }
         let key = self.bytes("key.pem")?;
         let key = PrivateKey::from_pem(&key)?;
-        let config = client_tls(&self.authority()?, Some((&self.file("certificate.pem")?, &key)));
+        if not_after.duration_since(Timestamp::now()) < RENEWED_BEFORE
+            && let Err(error) = self.renew(&key)
+        {
+            say(format_args!(
+                "the certificate of context `{}` is valid until {not_after}, and cannot be renewed: {error}",
+                self.name
+            ));
+        }
+        let config = self.tls(&key)?;
         let bearer = match private::read(&self.directory.join("token"), MAX_FILE_BYTES)? {
             Some(token) => {
                 let text = String::from_utf8_lossy(&token).trim().to_owned();
@@ -242,7 +263,21 @@ impl Context {
             }
             None => None,
         };
-        Ok(Client::tls(Server::parse(server)?, config.map_err(RemoteError::from)?, bearer)?)
+        Ok(Client::tls(Server::parse(server)?, config, bearer)?)
+    }
+
+    fn tls(&self, key: &PrivateKey) -> Result<ClientConfig, ContextError> {
+        let config = client_tls(&self.authority()?, Some((&self.file("certificate.pem")?, key)));
+        Ok(config.map_err(RemoteError::from)?)
+    }
+
+    /// Gets the next certificate for the same key, so that whatever is written of it fits what is there.
+    fn renew(&self, key: &PrivateKey) -> Result<(), ContextError> {
+        let client = Client::tls(Server::parse(&self.facts.server)?, self.tls(key)?, None)?;
+        let next: Enrolled = client.post("/v1/me/certificate", &json!({ "request": next_request(key)? }))?;
+        let facts = Facts { serial: next.serial, not_after: next.not_after, ..self.facts.clone() };
+        private::replace(&self.directory.join("certificate.pem"), next.certificate.as_bytes())?;
+        Ok(private::replace(&self.directory.join("context.json"), &facts.text(&self.directory)?)?)
     }
 
     fn bytes(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, ContextError> {
@@ -264,9 +299,7 @@ impl Context {
 pub(super) fn write(directory: &Path, facts: &Facts, authority: &str, certificate: &str) -> Result<(), ContextError> {
     private::create(&directory.join("ca.pem"), authority.as_bytes())?;
     private::create(&directory.join("certificate.pem"), certificate.as_bytes())?;
-    let facts = serde_json::to_vec_pretty(facts)
-        .map_err(|error| ContextError::Damaged { path: directory.to_owned(), why: error.to_string() })?;
-    Ok(private::create(&directory.join("context.json"), &facts)?)
+    Ok(private::create(&directory.join("context.json"), &facts.text(directory)?)?)
 }
 
 #[cfg(test)]

@@ -31,12 +31,12 @@ pub struct Invited<'i> {
 
 /// What the server answers.
 #[derive(Deserialize)]
-struct Enrolled {
+pub(super) struct Enrolled {
     operator: String,
-    certificate: String,
+    pub(super) certificate: String,
     authority: String,
-    serial: String,
-    not_after: Timestamp,
+    pub(super) serial: String,
+    pub(super) not_after: Timestamp,
 }
 
 /// Enrols, if `believes` says that the authority with this fingerprint is the right one. The invitation is sent only then.

@@ -12,6 +12,8 @@ use crate::terminal::{line, visible};
 
 /// Widest that a reason of the server is shown, in columns.
 const WIDEST_REASON: usize = 2_000;
+/// Most lines of a reason of the server that are shown.
+const MOST_LINES: usize = 200;
 
 /// Why a request was not answered, or not as it should have been.
 #[derive(Debug, thiserror::Error)]
@@ -99,9 +101,17 @@ struct Problem {
     help: String,
 }
 
+/// A mistake in a configuration has several lines, which say where it is.
 fn refused(detail: &str, help: &str) -> String {
-    let text = if help.is_empty() { detail.to_owned() } else { format!("{detail}; {help}") };
-    line(&text, WIDEST_REASON)
+    let lines: Vec<&str> = detail.lines().take(MOST_LINES).collect();
+    let detail = match lines.as_slice() {
+        [] | [_] => line(detail, WIDEST_REASON),
+        lines => {
+            lines.iter().map(|text| visible(text).chars().take(WIDEST_REASON).collect::<String>() + "\n").collect()
+        }
+    };
+    let between = if help.is_empty() || detail.ends_with('\n') { "" } else { "; " };
+    format!("{detail}{between}{}", line(help, WIDEST_REASON))
 }
 
 impl RemoteError {
@@ -195,5 +205,19 @@ mod tests {
         let error = RemoteError::refusal(403, br#"{"detail":"no\u001b[2J","help":"ask\nagain"}"#);
         assert_eq!(error.to_string(), "no\\u{1b}[2J; ask again");
         assert_eq!(RemoteError::refusal(502, b"<html>").to_string(), "the server answers with status 502");
+    }
+
+    #[test]
+    fn a_mistake_in_a_configuration_keeps_its_lines() {
+        let body = br#"{"detail":"error: unknown key\n  --> c.yaml:1:1\n   |\u001b\n","help":"nothing has\nchanged"}"#;
+        let expected = "error: unknown key\n  --> c.yaml:1:1\n   |\\u{1b}\nnothing has changed";
+        assert_eq!(RemoteError::refusal(422, body).to_string(), expected);
+    }
+
+    #[test]
+    fn a_long_mistake_is_shown_in_part() {
+        let body = serde_json::json!({ "detail": format!("{}\n", "x".repeat(3_000)).repeat(300) }).to_string();
+        let shown = RemoteError::refusal(422, body.as_bytes()).to_string();
+        assert_eq!((shown.lines().count(), shown.len()), (MOST_LINES, MOST_LINES * (WIDEST_REASON + 1)));
     }
 }

@@ -89,7 +89,7 @@ impl Rules {
         const SYSTEM: [&str; 10] = ["bin", "boot", "dev", "etc", "lib", "lib64", "proc", "sbin", "sys", "usr"];
         let Some((directory, _)) = path.rsplit_once('/') else { return String::new() };
         let top = directory.split('/').nth(1).unwrap_or_default();
-        if top.is_empty() || SYSTEM.contains(&top) {
+        if top.is_empty() || SYSTEM.contains(&top) || !is_plain(directory) {
             return String::new();
         }
         format!(
@@ -97,6 +97,15 @@ impl Rules {
             self.cell
         )
     }
+}
+
+/// Longest name in bytes that a rule is proposed for.
+const LONGEST_NAME: usize = 128;
+
+/// Whether a name that an agent made up can stand in a proposed rule, where it means itself and nothing else.
+fn is_plain(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@+".contains(c);
+    !name.is_empty() && name.len() <= LONGEST_NAME && name.chars().all(plain)
 }
 
 fn cannot_run(exec: &Exec) -> Refusal {

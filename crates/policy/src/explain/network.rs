@@ -19,13 +19,13 @@ impl Rules {
             NetTarget::Cidr { .. } | NetTarget::HostService { .. } => false,
         };
         let named = self.networks.iter().any(by_name);
-        (!named).then(|| self.host_refusal(&resolve.name.to_string(), resolve.port))
+        (!named).then(|| self.host_refusal(&Host::Name(resolve.name.clone()), resolve.port))
     }
 
     pub(super) fn connect(&self, connect: &Connect) -> Option<Refusal> {
         let rules: Vec<&NetRule> = self.networks.iter().filter(|rule| names(rule, &connect.destination)).collect();
         if rules.is_empty() {
-            return Some(self.host_refusal(&connect.destination.host.to_string(), Some(connect.destination.port)));
+            return Some(self.host_refusal(&connect.destination.host, Some(connect.destination.port)));
         }
         // A host service is one address that the operator chose: there is no other name it could be fronting for.
         if rules.iter().any(|rule| matches!(rule.target, NetTarget::HostService { .. })) {
@@ -60,7 +60,7 @@ impl Rules {
     /// One request on a connection that is already permitted must be for a host that a rule names.
     pub(super) fn http(&self, http: &HttpRequest) -> Option<Refusal> {
         let named = self.networks.iter().any(|rule| names(rule, &http.connection));
-        (!named).then(|| self.host_refusal(&http.connection.host.to_string(), Some(http.connection.port)))
+        (!named).then(|| self.host_refusal(&http.connection.host, Some(http.connection.port)))
     }
 
     /// Why an address that an allowed host resolved to may not be dialled.
@@ -75,10 +75,7 @@ impl Rules {
         };
         let (allowed, help) = match class {
             AddressClass::Public => (true, String::new()),
-            AddressClass::Loopback => (
-                false,
-                format!("a service on this host is reached by a rule \"host-service:127.0.0.1:{}\"", destination.port),
-            ),
+            AddressClass::Loopback => (false, service(false, Some(destination.port))),
             AddressClass::Metadata | AddressClass::Special => {
                 (named, format!("if that is meant, add {rule} to allowed_networks of agent {}", self.cell))
             }
@@ -94,17 +91,26 @@ impl Rules {
         Some(refuse(RefusalCode::AddressForbidden, format!("{} leads to {address}, {what}", destination.host), help))
     }
 
-    fn host_refusal(&self, host: &str, port: Option<u16>) -> Refusal {
-        let text = port.map_or_else(
-            || host.to_owned(),
-            |port| if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") },
-        );
-        refuse(
-            RefusalCode::HostNotAllowed,
-            format!("no rule allows {text}"),
-            format!("to allow it, add \"{text}\" to allowed_networks of agent {}", self.cell),
-        )
+    fn host_refusal(&self, host: &Host, port: Option<u16>) -> Refusal {
+        let text = port.map_or_else(|| host.to_string(), |port| Destination { host: host.clone(), port }.to_string());
+        let here = match host {
+            Host::Ip(address) => classify(*address) == AddressClass::Loopback,
+            Host::Name(name) => name.as_str() == "localhost" || name.as_str().ends_with(".localhost"),
+        };
+        let help = if here {
+            service(matches!(host, Host::Ip(IpAddr::V6(_))), port)
+        } else {
+            format!("to allow it, add \"{text}\" to allowed_networks of agent {}", self.cell)
+        };
+        refuse(RefusalCode::HostNotAllowed, format!("no rule allows {text}"), help)
     }
+}
+
+/// How what listens on this host is reached.
+fn service(v6: bool, port: Option<u16>) -> String {
+    let address = if v6 { "[::1]" } else { "127.0.0.1" };
+    let port = port.map_or_else(|| "PORT".to_owned(), |port| port.to_string());
+    format!("a service on this host is reached by a rule \"host-service:{address}:{port}\"")
 }
 
 /// Whether a rule names this destination, by name or by address.
@@ -114,10 +120,10 @@ fn names(rule: &NetRule, destination: &Destination) -> bool {
             pattern.matches(name) && ports.contains(&destination.port)
         }
         (NetTarget::Cidr { net, ports, .. }, Host::Ip(address)) => {
-            net.contains(*address) && ports.contains(&destination.port)
+            net.contains(address.to_canonical()) && ports.contains(&destination.port)
         }
         (NetTarget::HostService { address }, Host::Ip(ip)) => {
-            address.ip().to_canonical() == *ip && address.port() == destination.port
+            address.ip().to_canonical() == ip.to_canonical() && address.port() == destination.port
         }
         (NetTarget::Host { .. }, Host::Ip(_))
         | (NetTarget::Cidr { .. } | NetTarget::HostService { .. }, Host::Name(_)) => false,
@@ -134,8 +140,8 @@ fn reaches(rule: &NetRule, address: IpAddr) -> bool {
     match classify(address) {
         AddressClass::Public => true,
         AddressClass::Loopback => false,
-        AddressClass::Metadata => nets.iter().any(|net| net.contains(address) && net.is_single()),
-        AddressClass::Special => nets.iter().any(|net| net.contains(address)),
+        AddressClass::Metadata => nets.iter().any(|net| net.contains(address.to_canonical()) && net.is_single()),
+        AddressClass::Special => nets.iter().any(|net| net.contains(address.to_canonical())),
     }
 }
 

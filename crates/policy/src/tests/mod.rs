@@ -4,6 +4,7 @@ mod people;
 mod property;
 mod reload;
 mod sessions;
+mod slicing;
 mod written;
 
 use std::net::IpAddr;
@@ -82,7 +83,7 @@ fn every_kind_of_action_is_in_the_schema() {
     let language = crate::language::Language::get().unwrap();
     let made = engine.made();
     let asker = made.asker(language, engine.session(), NOTHING_READ, jiff::Timestamp::UNIX_EPOCH);
-    let asker = crate::ask::Asker { mentions: crate::engine::Mentions::of("now"), ..asker };
+    let asker = crate::ask::Asker { mentions: crate::made::Mentions::of("now"), ..asker };
     let roles = nanoclaw_identity::Role::ALL.into_iter().collect();
     let operator = Caller::Operator(nanoclaw_identity::Operator { name: "uid:0".to_owned(), roles });
     let trigger = Caller::Webhook { rule: "agents.a.webhook".to_owned() };

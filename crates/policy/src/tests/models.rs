@@ -107,6 +107,9 @@ fn what_runs_at_a_provider_needs_a_rule_with_its_own_name() {
     };
     let refusal = asked(None).unwrap_err();
     assert_eq!(refusal.reason, "`web_search` makes the provider reach out, which no rule allows");
+    let help = "to allow it, name `web_search` in `tools: { allow: […] }` of agent a, and all others that it may call";
+    assert_eq!(refusal.help, help);
+    let refusal = asked(Some("ls")).unwrap_err();
     assert_eq!(refusal.help, "to allow it, add `web_search` to `tools: { allow: […] }` of agent a");
     assert!(asked(Some("*")).is_err(), "all tools are those of the agent");
     assert_eq!(asked(Some("web_search")).unwrap(), ["agents.a.tools.allow[0]"]);

@@ -41,10 +41,10 @@ fn names(rule: &NetRule, destination: &Destination) -> bool {
             pattern.matches(name) && ports.contains(&destination.port)
         }
         (NetTarget::Cidr { net, ports, .. }, Host::Ip(address)) => {
-            net.contains(*address) && ports.contains(&destination.port)
+            net.contains(address.to_canonical()) && ports.contains(&destination.port)
         }
         (NetTarget::HostService { address }, Host::Ip(ip)) => {
-            address.ip().to_canonical() == *ip && address.port() == destination.port
+            address.ip().to_canonical() == ip.to_canonical() && address.port() == destination.port
         }
         _ => false,
     }
@@ -59,8 +59,8 @@ fn reaches(rule: &NetRule, address: IpAddr) -> bool {
     match classify(address) {
         AddressClass::Public => true,
         AddressClass::Loopback => false,
-        AddressClass::Metadata => nets.iter().any(|net| net.contains(address) && net.is_single()),
-        AddressClass::Special => nets.iter().any(|net| net.contains(address)),
+        AddressClass::Metadata => nets.iter().any(|net| net.contains(address.to_canonical()) && net.is_single()),
+        AddressClass::Special => nets.iter().any(|net| net.contains(address.to_canonical())),
     }
 }
 

@@ -140,3 +140,30 @@ fn ask_is_for_policies_that_forbid() {
     assert_eq!(asked(&engine, tool("look", Some(&[]))), ["x"]);
     assert!(engine.would(&Action::ToolCall(tool("note", Some(&[])))).is_err(), "what is forbidden is not asked about");
 }
+
+#[test]
+fn people_are_not_asked_where_another_policy_that_asks_fails() {
+    let text = "@id(\"x\")\n@ask(\"sure?\")\nforbid(principal, action == Action::\"tool_call\", resource);\n\
+                @id(\"y\")\n@ask(\"sure?\")\nforbid(principal, action == Action::\"tool_call\", resource)\n\
+                when { context.session.data * 9223372036854775807 * 2 > 0 };";
+    let written = Written::read([(std::path::Path::new("p.cedar"), text)]).unwrap();
+    let rules = CellRules { models: Some(ModelAccess::default()), ..CellRules::default() };
+    let engine = engine_of(Arc::new(written), Labels::default(), rules);
+    assert_eq!(asked(&engine, tool("note", Some(&[]))), ["x"]);
+    engine.session().read(CONFIDENTIAL);
+    let refusal = engine.would(&Action::ToolCall(tool("note", Some(&[])))).unwrap_err();
+    assert_eq!(refusal.code, RefusalCode::Undecided);
+}
+
+#[test]
+fn what_nobody_traced_may_come_from_anywhere() {
+    let text = "@id(\"no-copies\")\nforbid(principal, action == Action::\"tool_call\", resource)\nwhen { context.from_untrusted.contains(\"to\") };";
+    let written = Written::read([(std::path::Path::new("p.cedar"), text)]).unwrap();
+    let rules = CellRules { models: Some(ModelAccess::default()), ..CellRules::default() };
+    let engine = engine_of(Arc::new(written), Labels::default(), rules);
+    let untraced = || Action::ToolCall(tool("mail", Some(&[("to", "x@y.example")])));
+    assert!(engine.would(&untraced()).is_ok());
+    engine.session().read(UNTRUSTED);
+    assert!(engine.would(&untraced()).is_err());
+    assert!(engine.would(&Action::ToolCall(mail("x@y.example", Origin::Unknown))).is_ok());
+}

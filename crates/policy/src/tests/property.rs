@@ -14,8 +14,8 @@ use super::{cell, decide, ip, oracle, rules};
 use crate::Engine;
 use crate::NOTHING_READ;
 use crate::ask::Asker;
-use crate::engine::Mentions;
 use crate::language::schema;
+use crate::made::Mentions;
 
 pub const NET_RULES: [&str; 16] = [
     "api.example.com",
@@ -141,7 +141,7 @@ pub fn action() -> impl Strategy<Value = Action> {
         .prop_map(|(name, port)| Action::Resolve(Resolve { name: DnsName::parse(name).unwrap(), port }));
     let http = (destination(), destination(), any::<bool>()).prop_map(|(connection, other, same)| {
         let host = if same { connection.clone() } else { other };
-        Action::Http(HttpRequest { connection, host, method: "GET".to_owned(), path: "/".to_owned() })
+        Action::Http(HttpRequest { connection, host, method: "GET".to_owned(), path: "/".to_owned(), query: None })
     });
     let operation = pick(&[ModelOperation::Chat, ModelOperation::Embeddings, ModelOperation::List]);
     let model = (operation, word(), vec(word(), 0..3)).prop_map(|(operation, asked, candidates)| {
@@ -171,7 +171,7 @@ pub fn fits_schema(engine: &Engine, action: &Action) {
     let language = crate::language::Language::get().unwrap();
     let made = engine.made();
     let asker = made.asker(language, engine.session(), NOTHING_READ, jiff::Timestamp::UNIX_EPOCH);
-    let asker = Asker { group: Some("g"), mentions: Mentions::of("address session now said"), ..asker };
+    let asker = Asker { group: Some("g"), mentions: Mentions::of("address session now said budget_left"), ..asker };
     let principal = asker.principal(None).unwrap();
     for question in asker.questions(action).unwrap() {
         let uid = language.action.of(question.action);

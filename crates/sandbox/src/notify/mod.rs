@@ -63,6 +63,8 @@ impl CellView {
 pub struct Decoded {
     /// What is tried.
     pub action: Action,
+    /// The same about the old name of what is moved, or gets another name: that place changes too.
+    pub beside: Option<Action>,
     /// What to answer. It is an error exactly where the action has an obstacle or may never be done, and so is refused
     /// by policy.
     pub answer: Answer,
@@ -119,11 +121,12 @@ fn examine(call: &Notification, cell: &CellView) -> io::Result<Option<Decoded>> 
             };
             let list = request::arguments(call.number, &call.arguments);
             let command = Process::new(call.pid).strings(list, ARGUMENTS, ARGUMENT);
-            prediction.into_decoded(|path, obstacle| Action::Exec(Exec { path, command, obstacle }))
+            prediction.into_decoded(|path, obstacle| Action::Exec(Exec { path, command: command.clone(), obstacle }))
         }
         Subject::Other => {
             let (name, detail) = describe::describe(call.number, &call.arguments);
-            Some(Decoded { action: Action::Syscall(Syscall { name, detail }), answer: Answer::Errno(libc::EPERM) })
+            let action = Action::Syscall(Syscall { name, detail });
+            Some(Decoded { action, beside: None, answer: Answer::Errno(libc::EPERM) })
         }
     })
 }

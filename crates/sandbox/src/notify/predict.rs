@@ -24,6 +24,8 @@ pub(super) enum Prediction {
     File {
         /// Absolute inside the cell.
         path: Vec<u8>,
+        /// The old name of what gets this one.
+        old: Option<Vec<u8>>,
         /// The errno.
         obstacle: Option<i32>,
     },
@@ -31,16 +33,17 @@ pub(super) enum Prediction {
 
 impl Prediction {
     pub(super) fn forbidden(path: Vec<u8>, errno: i32) -> Self {
-        Self::File { path, obstacle: Some(errno) }
+        Self::File { path, old: None, obstacle: Some(errno) }
     }
 
-    pub(super) fn into_decoded(self, action: impl FnOnce(String, Option<i32>) -> Action) -> Option<Decoded> {
+    pub(super) fn into_decoded(self, action: impl Fn(String, Option<i32>) -> Action) -> Option<Decoded> {
         match self {
             Self::Nothing => None,
-            Self::File { path, obstacle } => Some(Decoded {
-                action: action(String::from_utf8_lossy(&path).into_owned(), obstacle),
-                answer: obstacle.map_or(Answer::Continue, Answer::Errno),
-            }),
+            Self::File { path, old, obstacle } => {
+                let at = |path: Vec<u8>| action(String::from_utf8_lossy(&path).into_owned(), obstacle);
+                let answer = obstacle.map_or(Answer::Continue, Answer::Errno);
+                Some(Decoded { action: at(path), beside: old.map(at), answer })
+            }
         }
     }
 }
@@ -71,15 +74,19 @@ pub(super) fn file(locator: &Locator<'_>, change: &FileChange) -> io::Result<Pre
     // A path that ends in `.` or `..` names no entry that could be made, moved or removed.
     let is_entry = file.as_ref().is_none_or(|file| !Rc::ptr_eq(file, &parent));
     let file = file.as_deref();
+    let mut old_name = None;
     let check = match change.change {
         Change::Open { flags } => open(locator, flags, &parent, file),
         Change::Create if file.is_none() => create(locator, &parent),
         Change::Remove if is_entry => remove(locator, &parent, file),
         Change::Link { from } if file.is_none() => match locator.locate(&from)? {
-            Located::Entry { file: Some(from), .. } => match create(locator, &parent) {
-                Refused(libc::EACCES) | Passed if !from.shares_mount(&parent) => Ordinary,
-                check => check,
-            },
+            Located::Entry { path: old_path, file: Some(from), .. } => {
+                old_name = Some(old_path);
+                match create(locator, &parent) {
+                    Refused(libc::EACCES) | Passed if !from.shares_mount(&parent) => Ordinary,
+                    check => check,
+                }
+            }
             Located::Closed { path } => return Ok(Prediction::forbidden(path, libc::EACCES)),
             _ => Ordinary,
         },
@@ -88,7 +95,10 @@ pub(super) fn file(locator: &Locator<'_>, change: &FileChange) -> io::Result<Pre
             Located::Entry { path: old_path, parent: old, file: from } => {
                 match remove(locator, &old, from.as_deref()) {
                     Refused(libc::EACCES) => return Ok(Prediction::forbidden(old_path, libc::EACCES)),
-                    Passed => enter(locator, &parent),
+                    Passed => {
+                        old_name = Some(old_path);
+                        enter(locator, &parent)
+                    }
                     check => check,
                 }
             }
@@ -102,7 +112,7 @@ pub(super) fn file(locator: &Locator<'_>, change: &FileChange) -> io::Result<Pre
         },
     };
     Ok(match check {
-        Passed => Prediction::File { path, obstacle: None },
+        Passed => Prediction::File { path, old: old_name, obstacle: None },
         Refused(errno) => Prediction::forbidden(path, errno),
         Ordinary => Prediction::Nothing,
     })
@@ -113,13 +123,13 @@ pub(super) fn exec(locator: &Locator<'_>, mode: SandboxMode, place: &Place) -> i
     Ok(match locator.locate(place)? {
         Located::Entry { path, file: Some(file), .. } => {
             let runs = file.kind() == FileType::RegularFile && !file.is_no_exec() && locator.may(&file, EXECUTE);
-            Prediction::File { path, obstacle: (!runs).then_some(libc::EACCES) }
+            Prediction::File { path, old: None, obstacle: (!runs).then_some(libc::EACCES) }
         }
         Located::Closed { path } => Prediction::forbidden(path, libc::EACCES),
         // What was never on a file system was written by the cell.
         Located::Unnamed { name } => {
             let obstacle = (mode == SandboxMode::Restricted).then_some(libc::EACCES);
-            Prediction::File { path: name, obstacle }
+            Prediction::File { path: name, old: None, obstacle }
         }
         Located::Entry { file: None, .. } | Located::NoDirectory { .. } | Located::Nowhere => Prediction::Nothing,
     })

@@ -13,7 +13,7 @@ const PROGRAM: &str = "/opt/nanoclaw/nanoclaw";
 /// Where the settings stand in the cell.
 const SETTINGS: &str = "/etc/nanoclaw/agent.json";
 /// Where the skills stand in the cell.
-const SKILLS: &str = "/opt/skills";
+pub(crate) const SKILLS: &str = "/opt/skills";
 
 /// `program` is the copy of this program that cells run.
 pub(super) fn fit(

@@ -1,6 +1,6 @@
 //! What the cell of each kind of agent is made of.
 
-mod builtin;
+pub(crate) mod builtin;
 pub mod llama;
 pub mod openclaw;
 
@@ -20,9 +20,9 @@ use crate::policies;
 use crate::state::State;
 
 /// Where an agent works.
-const WORKSPACE: &str = "/workspace";
+pub(crate) const WORKSPACE: &str = "/workspace";
 /// Where an agent keeps what must outlive its cell.
-const DATA: &str = "/data";
+pub(crate) const DATA: &str = "/data";
 
 /// How an agent is spoken to.
 #[derive(Clone, Debug, PartialEq, Eq)]

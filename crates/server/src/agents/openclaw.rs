@@ -25,6 +25,10 @@ const ENTRY: &str = "bin/openclaw";
 const MEMORY: u64 = 2 << 30;
 /// Longest answer in tokens that OpenClaw asks for.
 const MAX_TOKENS: u64 = 8_192;
+/// Tools of OpenClaw that call other tools by names among their arguments.
+pub(crate) const WRAPPERS: [&str; 2] = ["tool_call", "tool_search_code"];
+/// Last part of the ids of the rules that deny them where anything speaks of tools: it would see only their names.
+pub(crate) const OWN_NAMES: &str = "each-by-its-own-name";
 /// How long OpenClaw waits for an answer, in seconds: longer than any provider may take. It is the model door that
 /// watches over time, by what the configuration says of the provider.
 const PATIENCE: u64 = 86_400;
@@ -54,7 +58,9 @@ pub(super) fn fit(
         None => spec.fittings.places.push(mount),
     }
     let token = token()?;
-    let config = serde_json::to_string_pretty(&configuration(model, &token, &access.tools))?;
+    // As the policies in force have them, which may be newer than the agent.
+    let rules = plane.policies.current().rules(&spec.id).models.map(|models| models.tools).unwrap_or_default();
+    let config = serde_json::to_string_pretty(&configuration(model, &token, &rules))?;
     spec.fittings.files.insert(CONFIG.into(), config);
     if plane.launcher.cgroups().enforced().memory {
         spec.limits.memory.get_or_insert(MEMORY);
@@ -88,9 +94,10 @@ pub(super) fn fit(
 
 /// OpenClaw's configuration: nothing but what it needs to work through the doors. For models of one format of thoughts it
 /// makes calls of a notation that may stand anywhere in a text, so the format is another. (All others stand alone, and
-/// the model door reads them: `ModelAccess::text_calls`.) Where there are rules for tools, each
-/// tool is called by its own name: otherwise most are called through one that finds and calls others, and the model door
-/// would see only that name. Tools that the door would refuse in any case are not offered to the model.
+/// the model door reads them: `ModelAccess::text_calls`.) Where there are rules for tools
+/// ([`OWN_NAMES`] among them, where policies speak of tools), each tool is called by its own name: otherwise most are called
+/// through one that finds and calls others, and the model door would see only that name. Tools that the door would refuse
+/// in any case are not offered to the model.
 fn configuration(model: &str, token: &str, rules: &ToolRules) -> Value {
     let mut configuration = json!({
         "gateway": {

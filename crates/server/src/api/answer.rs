@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Frame, SizeHint};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Response, StatusCode};
 use nanoclaw_request::{Refusal, RefusalCode, Stage};
 use serde::Serialize;
@@ -124,6 +124,10 @@ impl Fault {
         let mut answer = whole(self.status, "application/problem+json", problem.to_string());
         if let Some((name, value)) = &self.field {
             answer.headers_mut().insert(name.clone(), value.clone());
+        }
+        if self.refusal.stage == Stage::Identify {
+            // Whoever is not known comes again from the beginning.
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         answer
     }

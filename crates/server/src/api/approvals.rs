@@ -2,8 +2,7 @@
 
 use hyper::StatusCode;
 use nanoclaw_audit::Ticket;
-use nanoclaw_gate::{Answer as Said, DeskError, Question};
-use nanoclaw_identity::Operator;
+use nanoclaw_gate::{Answer as Said, DeskError, Person, Question};
 use nanoclaw_request::{RefusalCode, Stage};
 
 use super::Api;
@@ -34,17 +33,11 @@ impl Api {
 
     pub(super) fn approval(&self, id: &str) -> Result<Answer, Fault> {
         let found: Option<Question> = self.plane.desk.waiting().into_iter().find(|question| question.id == id);
-        found.map(|question| answer::json(StatusCode::OK, &question)).ok_or_else(|| no_such("question"))
+        found.map(|question| answer::json(StatusCode::OK, &question)).ok_or_else(|| no_such("question", id))
     }
 
-    pub(super) fn answer_question(
-        &self,
-        operator: &Operator,
-        id: &str,
-        digest: &str,
-        said: Said,
-    ) -> Result<Answer, Fault> {
-        let answered = self.plane.desk.answer(&operator.name, id, digest, said).map_err(|error| fault(&error))?;
+    pub(super) fn answer_question(&self, by: Person, id: &str, digest: &str, said: Said) -> Result<Answer, Fault> {
+        let answered = self.plane.desk.answer(by, id, digest, said).map_err(|error| fault(&error))?;
         Ok(answer::json(StatusCode::OK, &answered))
     }
 

@@ -15,8 +15,8 @@ use nanoclaw_request::{Action, Approve, AuditRead, CellId, Manage, RefusalCode, 
 use serde::Deserialize;
 
 pub(super) use people::{
-    add_certificate, add_enrolment, add_operator, add_token, certificates, change_operator, operators, remove_operator,
-    revoke_certificate, revoke_token, tokens,
+    add_certificate, add_enrolment, add_operator, add_token, certificates, change_operator, enrolments, operators,
+    remove_operator, revoke_certificate, revoke_token, tokens,
 };
 
 use super::answer::Fault;
@@ -68,6 +68,8 @@ pub(super) enum Call {
     Certificates,
     NewCertificate(OperatorName, String),
     RevokedCertificate(Serial),
+    Enrolments,
+    Renew(String),
     NewEnrolment(NewEnrolment),
 }
 
@@ -159,6 +161,17 @@ pub(super) fn no_such_cell(name: &str) -> Fault {
 
 pub(super) fn me(given: &mut Given<'_>) -> Asked {
     plain(given, Manage::List, Call::Me)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Renew {
+    request: String,
+}
+
+pub(super) fn renew(given: &mut Given<'_>) -> Asked {
+    let read = given.query().and_then(|_| given.json::<Renew>());
+    manage(Manage::Renew, read.map(|Renew { request }| Call::Renew(request)))
 }
 
 pub(super) fn openapi(given: &mut Given<'_>) -> Asked {
@@ -332,12 +345,16 @@ pub(super) fn events(given: &mut Given<'_>) -> Asked {
         let after = query.number("after", 0, LAST_SEQ)?;
         Ok(Following { after, filter: Filter { agent: agent_filter(&query)?, result: None } })
     });
-    let what = match &read {
-        Ok(Following { after: Some(after), filter }) => format!("what is written after {after}{}", words_of(filter)),
-        Ok(Following { after: None, filter }) => format!("what is written from now on{}", words_of(filter)),
-        Err(_) => String::new(),
-    };
-    (Action::AuditRead(AuditRead { what }), read.map(Call::Events))
+    let unread = || Action::AuditRead(AuditRead { what: String::new() });
+    (read.as_ref().map_or_else(|_| unread(), Following::action), read.map(Call::Events))
+}
+
+impl Following {
+    /// What it is for policy and record.
+    pub(super) fn action(&self) -> Action {
+        let from = self.after.map_or_else(|| "from now on".to_owned(), |after| format!("after {after}"));
+        Action::AuditRead(AuditRead { what: format!("what is written {from}{}", words_of(&self.filter)) })
+    }
 }
 
 fn words_of(filter: &Filter) -> String {
@@ -347,6 +364,7 @@ fn words_of(filter: &Filter) -> String {
 }
 
 /// Nothing has that name or number.
-pub(super) fn no_such(what: &str) -> Fault {
-    Fault::not_found(format!("there is no such {what}"), "it may be gone already")
+pub(super) fn no_such(what: &str, name: &str) -> Fault {
+    let name: String = name.chars().take(64).collect();
+    Fault::not_found(format!("there is no {what} `{}`", name.escape_debug()), "it may be gone already")
 }

@@ -1,10 +1,14 @@
 //! Connections: how many there may be, how long each has, and who is at the other end.
 //!
 //! Whoever has not shown who they are is a stranger. Strangers have half a minute, one request, and a bounded number of
-//! places, of which the oldest is given away; so nobody who opens connections and says little on them keeps others out.
+//! places. For one more, the oldest is given away of those from where most come; so nobody who opens connections and says
+//! little on them keeps others out. Nor does anybody who is known: each person has some of the places, and this machine has
+//! its own.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,7 +21,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use nanoclaw_request::{RefusalCode, Stage};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -27,11 +30,16 @@ use super::Api;
 use super::answer::Fault;
 use super::patience::{LONGEST_STALL, Patience};
 use super::peer::{Peer, Way};
+use super::places::{Place, Places};
+use super::strikes::network;
 
-/// Most connections at once on which nobody has shown who they are; for one more the oldest is closed.
+/// Most connections at once on which nobody has shown who they are; for one more the oldest is closed of those from where
+/// most come.
 const MOST_STRANGERS: usize = 64;
-/// Most connections at once of those who have; more are refused.
+/// Most connections at once of those who have, and as many on the unix socket; more are refused.
 const MOST_CONNECTIONS: usize = 256;
+/// Most of them of one person.
+const MOST_OF_ONE: usize = 64;
 /// How long a stranger's connection may last.
 const STRANGER_TIME: Duration = Duration::from_secs(30);
 /// How long a handshake may take.
@@ -50,18 +58,25 @@ const MAX_FIELDS: usize = 64;
 /// All connections.
 pub(super) struct Connections {
     next: AtomicU64,
-    strangers: Mutex<BTreeMap<u64, AbortHandle>>,
-    known: Arc<Semaphore>,
+    strangers: Mutex<BTreeMap<u64, Stranger>>,
+    known: Places,
+}
+
+/// A connection on which nobody has shown who they are.
+struct Stranger {
+    /// Where it comes from; `None` for the unix socket.
+    source: Option<IpAddr>,
+    task: AbortHandle,
 }
 
 impl Default for Connections {
     fn default() -> Self {
-        Self { next: AtomicU64::new(0), strangers: Mutex::default(), known: Arc::new(Semaphore::new(MOST_CONNECTIONS)) }
+        Self { next: AtomicU64::new(0), strangers: Mutex::default(), known: Places::new(MOST_CONNECTIONS, MOST_OF_ONE) }
     }
 }
 
 impl Connections {
-    fn strangers(&self) -> MutexGuard<'_, BTreeMap<u64, AbortHandle>> {
+    fn strangers(&self) -> MutexGuard<'_, BTreeMap<u64, Stranger>> {
         self.strangers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -70,12 +85,13 @@ impl Connections {
         if peer.place.get().is_some() {
             return Ok(());
         }
-        let Ok(place) = Arc::clone(&self.known).try_acquire_owned() else {
-            let reason = format!("{MOST_CONNECTIONS} connections are open, and there can be no more");
+        let Some(place) = self.known.take(peer.person().as_deref()) else {
+            let reason =
+                format!("{MOST_CONNECTIONS} connections are open, or {MOST_OF_ONE} of yours, and there can be no more");
             let status = hyper::StatusCode::SERVICE_UNAVAILABLE;
             return Err(Fault::of(status, Stage::Act, RefusalCode::Limit, reason, "close one, or try again"));
         };
-        let _another_request_was_faster: Result<(), OwnedSemaphorePermit> = peer.place.set(place);
+        let _another_request_was_faster: Result<(), Place> = peer.place.set(place);
         self.strangers().remove(&peer.number);
         Ok(())
     }
@@ -92,7 +108,7 @@ impl Api {
             };
             let Ok(peer) = stream.peer_cred() else { continue };
             let way = Way::Local { uid: peer.uid() };
-            self.admit(move |api, number| async move { api.serve(stream, Peer::new(number, way), true).await });
+            self.admit(None, move |api, number| async move { api.serve(stream, Peer::new(number, way), true).await });
         }
     }
 
@@ -114,12 +130,17 @@ impl Api {
             // Only a matter of latency; a connection that refuses the option still works.
             let _ = stream.set_nodelay(true);
             let tls = tls.clone();
-            self.admit(move |api, number| async move { api.handshake(stream, from.ip(), tls, number).await });
+            let source = from.ip();
+            let serve = move |api: Arc<Self>, number| async move { api.handshake(stream, source, tls, number).await };
+            self.admit(Some(network(source)), serve);
         }
     }
 
     /// Gives a connection a place among the strangers.
-    fn admit<F: Future<Output = ()> + Send + 'static>(self: &Arc<Self>, serve: impl FnOnce(Arc<Self>, u64) -> F) {
+    fn admit<F>(self: &Arc<Self>, source: Option<IpAddr>, serve: impl FnOnce(Arc<Self>, u64) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let number = self.connections.next.fetch_add(1, Ordering::Relaxed);
         let serving = serve(Arc::clone(self), number);
         let api = Arc::clone(self);
@@ -129,15 +150,16 @@ impl Api {
             serving.await;
             api.connections.strangers().remove(&number);
         });
-        strangers.insert(number, task.abort_handle());
+        strangers.insert(number, Stranger { source, task: task.abort_handle() });
         if strangers.len() > MOST_STRANGERS
-            && let Some((_, oldest)) = strangers.pop_first()
+            && let Some(number) = given_up(strangers.iter().map(|(number, stranger)| (*number, stranger.source)))
+            && let Some(stranger) = strangers.remove(&number)
         {
-            oldest.abort();
+            stranger.task.abort();
         }
     }
 
-    async fn handshake(self: Arc<Self>, stream: TcpStream, source: std::net::IpAddr, tls: TlsAcceptor, number: u64) {
+    async fn handshake(self: Arc<Self>, stream: TcpStream, source: IpAddr, tls: TlsAcceptor, number: u64) {
         let stream = match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
@@ -170,8 +192,9 @@ impl Api {
             let (api, peer) = (Arc::clone(&self), Arc::clone(&peer));
             async move {
                 let mut answer = api.answer(&peer, request).await;
-                // Whoever is not known yet, or not any more, comes again from the beginning.
-                if peer.place.get().is_none() || answer.status() == hyper::StatusCode::UNAUTHORIZED {
+                // Whoever is not known yet comes again from the beginning; [`Fault::answer`] says so to those who are not
+                // any more.
+                if peer.place.get().is_none() {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(answer)
@@ -190,5 +213,28 @@ impl Api {
         if !ended && peer.place.get().is_some() {
             let _ended = connection.await.is_ok();
         }
+    }
+}
+
+/// The oldest of the strangers from where most come. `strangers` are in the order in which they came.
+fn given_up(strangers: impl Iterator<Item = (u64, Option<IpAddr>)>) -> Option<u64> {
+    let mut sources: BTreeMap<Option<IpAddr>, (usize, Reverse<u64>)> = BTreeMap::new();
+    for (number, source) in strangers {
+        sources.entry(source).or_insert((0, Reverse(number))).0 += 1;
+    }
+    sources.into_values().max().map(|(_, Reverse(oldest))| oldest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_goes_of_those_from_where_most_come() {
+        let at = |text: &str| Some(text.parse().unwrap());
+        let (one, other) = (at("192.0.2.1"), at("192.0.2.2"));
+        assert_eq!(given_up([(1, None), (2, one), (3, other), (4, one)].into_iter()), Some(2));
+        assert_eq!(given_up([(1, one), (2, other), (3, None)].into_iter()), Some(1));
+        assert_eq!(given_up(std::iter::empty()), None);
     }
 }

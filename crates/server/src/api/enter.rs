@@ -10,7 +10,7 @@ use hyper::header::{HeaderValue, RETRY_AFTER};
 use hyper::http::request::Parts;
 use jiff::{SignedDuration, Timestamp};
 use nanoclaw_audit::{Fact, Note};
-use nanoclaw_identity::accounts::SignInError;
+use nanoclaw_identity::accounts::{AccountError, SignInError};
 use nanoclaw_identity::operators::EnrolError;
 use nanoclaw_identity::tokens::TokenError;
 use nanoclaw_identity::{OperatorName, StoreError};
@@ -24,7 +24,9 @@ use super::call::Password;
 use super::given::unreadable;
 use super::peer::Peer;
 use super::routes::Entrance;
+use super::strikes::Source;
 use super::{Api, people, whole_body};
+use crate::say;
 
 /// How long a token is valid that somebody gets by signing in.
 const SIGNED_IN: SignedDuration = SignedDuration::from_hours(1);
@@ -47,7 +49,7 @@ impl Api {
     /// Serves somebody who has not shown who they are.
     pub(super) async fn enter(
         &self,
-        peer: &Peer,
+        peer: &Arc<Peer>,
         entrance: Entrance,
         head: &Parts,
         body: Incoming,
@@ -59,19 +61,23 @@ impl Api {
             let certificate = self.operators.authority().certificate_pem().to_owned();
             return Ok(answer::whole(StatusCode::OK, "application/x-pem-file", certificate));
         }
-        self.hear(peer).await?;
+        self.hear(peer.source().map(Source::of).as_ref()).await?;
         let body = whole_body(&head.headers, body).await?;
-        match entrance {
-            Entrance::Authority => Err(Fault::failed("it was answered before")),
-            Entrance::Enrol => match read(&body) {
-                Ok(enrol) => self.enrol(peer, enrol).await,
-                Err(fault) => Err(self.turned_away(peer, None, fault).await),
-            },
-            Entrance::SignIn => match read(&body) {
-                Ok(sign_in) => self.sign_in(peer, sign_in).await,
-                Err(fault) => Err(self.turned_away(peer, None, fault).await),
-            },
-        }
+        let peer = Arc::clone(peer);
+        let entered = move |api: Arc<Api>| async move {
+            match entrance {
+                Entrance::Authority => Err(Fault::failed("it was answered before")),
+                Entrance::Enrol => match read(&body) {
+                    Ok(enrol) => api.enrol(&peer, enrol).await,
+                    Err(fault) => Err(api.turned_away(&peer, None, fault).await),
+                },
+                Entrance::SignIn => match read(&body) {
+                    Ok(sign_in) => api.sign_in(&peer, sign_in).await,
+                    Err(fault) => Err(api.turned_away(&peer, None, fault).await),
+                },
+            }
+        };
+        self.to_its_end(entered).await
     }
 
     async fn enrol(&self, peer: &Peer, Enrol { token, request }: Enrol) -> Result<Answer, Fault> {
@@ -87,7 +93,8 @@ impl Api {
             Err(EnrolError::Store(error @ StoreError::Certificate(_))) => {
                 return Err(self.turned_away(peer, None, Fault::malformed(error.to_string(), "")).await);
             }
-            Err(error) => return Err(Fault::failed(error)),
+            Err(EnrolError::Account(error @ AccountError::More(..))) => return Err(error.into()),
+            Err(error) => return Err(failed(error)),
         };
         let who = people::holder(&self.operators, &certificate.serial);
         let got = format!("a certificate with the number {}, by an invitation", certificate.serial);
@@ -117,14 +124,14 @@ impl Api {
                         fault.with(RETRY_AFTER, HeaderValue::from(seconds))
                     }
                     SignInError::Busy => of(StatusCode::TOO_MANY_REQUESTS, RefusalCode::Limit),
-                    SignInError::Store(_) => return Err(Fault::failed(reason)),
+                    SignInError::Store(error) => return Err(failed(error)),
                 };
                 return Err(self.turned_away(peer, who, fault).await);
             }
         };
         let expires = now.checked_add(SIGNED_IN).map_err(Fault::failed)?;
         let made = self.operators.tokens().create(&operator, &operator.roles, expires, now);
-        let (token, secret) = made.map_err(Fault::failed)?;
+        let (token, secret) = made.map_err(failed)?;
         self.signed_in(operator.name.clone(), format!("token {} for an hour, by a password", token.id)).await?;
         let shown = json!({
             "operator": operator.name,
@@ -135,7 +142,7 @@ impl Api {
         Ok(answer::json(StatusCode::CREATED, &shown))
     }
 
-    async fn signed_in(&self, who: String, got: String) -> Result<(), Fault> {
+    pub(super) async fn signed_in(&self, who: String, got: String) -> Result<(), Fault> {
         let fact = Fact::SignedIn { door: Door::Api, who, got };
         self.plane.recorder.note(Note::of_control(fact)).await.map_err(Fault::failed)
     }
@@ -143,6 +150,12 @@ impl Api {
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(body).map_err(|error| unreadable(&error))
+}
+
+/// Something went wrong that is nothing that strangers need to be told.
+fn failed(error: impl std::fmt::Display) -> Fault {
+    say(format_args!("somebody could not enter through the API: {error}"));
+    Fault::failed("the control plane cannot do it at this moment")
 }
 
 /// Does work that takes a core for a while.

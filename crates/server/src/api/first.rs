@@ -13,6 +13,8 @@ use crate::say;
 const LIFE: SignedDuration = SignedDuration::from_hours(1);
 /// The account that it is for.
 const NAME: &str = "admin";
+/// Who invites.
+const MAKER: &str = "system:nanoclaw";
 
 /// Where no admin has a certificate that is good, invites one and says so to whoever started the control plane; nowhere
 /// else, as whoever has the text becomes the admin.
@@ -22,15 +24,20 @@ pub(super) fn invite(operators: &Operators, address: SocketAddr) -> Result<(), T
         return Ok(());
     }
     let Some(name) = OperatorName::parse(NAME) else { return Ok(()) };
+    // Those of earlier starts, which may stand in some log, are of no more use.
+    operators.tokens().revoke_all_of(MAKER)?;
     // An invitation to an account that is there names all of its roles.
     let mut roles = operators.accounts().get(&name, now).map(|account| account.roles).unwrap_or_default();
     roles.insert(Role::Admin);
-    let maker = Operator { name: "system:nanoclaw".to_owned(), roles: roles.clone() };
+    let maker = Operator { name: MAKER.to_owned(), roles: roles.clone() };
     let (_, invitation) = operators.invite(&maker, &name, &roles, LIFE, now)?;
+    let print = operators.authority().fingerprint();
     say(format_args!("no admin has a certificate for the API yet; within an hour this invitation gives one:"));
     say(format_args!("  server          https://{address}"));
     say(format_args!("  invitation      {}", invitation.dangerously_expose()));
-    say(format_args!("  CA fingerprint  {}", operators.authority().fingerprint()));
+    say(format_args!("  CA fingerprint  {print}"));
+    say("whoever is to be it runs this, with a NAME for the server, and gives the invitation when asked:");
+    say(format_args!("  nanoclaw context add NAME https://{address} --ca-fingerprint sha256:{print}"));
     Ok(())
 }
 

@@ -95,7 +95,12 @@ impl Given<'_> {
     /// The body as JSON.
     pub(super) fn json<T: DeserializeOwned>(&mut self) -> Result<T, Fault> {
         let body = std::mem::replace(&mut self.body, Ok(Bytes::new()))?;
-        serde_json::from_slice(&body).map_err(|error| unreadable(&error))
+        let read = serde_json::from_slice(&body).map_err(|error| unreadable(&error))?;
+        // Where a name stands twice, somebody could be shown the one and another take the other.
+        if nanoclaw_request::json::strict(&body).is_none() {
+            return Err(Fault::malformed("a name stands twice in the body", "write each once"));
+        }
+        Ok(read)
     }
 
     /// Refuses a body where none is expected, and a query that cannot be read.

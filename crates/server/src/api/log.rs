@@ -1,7 +1,6 @@
 //! The audit log: pages of it, and its records as they are written.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,15 +8,16 @@ use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue, LINK};
 use nanoclaw_audit::{Filter, Outcome, ReadError, Reader, Ticket};
 use nanoclaw_identity::Operator;
-use nanoclaw_request::{Refusal, RefusalCode, Stage};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use nanoclaw_request::{Action, Refusal, RefusalCode, Stage};
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::answer::{self, Answer, Fault};
-use super::call::{Following, Page};
-use super::caller::Shown;
+use super::call::{Following, LAST_SEQ, Page};
+use super::caller::{Lasting, Shown};
 use super::enter::blocking;
-use super::{Api, MOST_STREAMS, guard};
+use super::places::Place;
+use super::{Api, MOST_STREAMS, MOST_STREAMS_OF_ONE, guard};
 
 /// Most records that one page looks through; where few suit, the next page goes on behind them.
 const MOST_LOOKED_AT: u64 = 100_000;
@@ -29,7 +29,7 @@ const WAITING: usize = 64;
 const AT_ONCE: usize = 64;
 /// How long a stream is silent at most: what lies between may give connections up that are silent for longer.
 const SILENCE: Duration = Duration::from_secs(15);
-/// How often a stream looks for what other processes wrote, and whether its reader still may read it.
+/// How often a stream looks for what other processes wrote.
 const LOOK: Duration = Duration::from_secs(1);
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -39,8 +39,8 @@ pub(super) fn resumed(headers: &HeaderMap) -> Result<Option<u64>, Fault> {
     match guard::only(headers, LAST_EVENT_ID)? {
         None | Some("") => Ok(None),
         Some(text) => match text.parse() {
-            Ok(seq) => Ok(Some(seq)),
-            Err(_) => Err(Fault::malformed("`Last-Event-ID` is not the number of a record", "leave it out")),
+            Ok(seq @ 0..=LAST_SEQ) => Ok(Some(seq)),
+            _ => Err(Fault::malformed("`Last-Event-ID` is not the number of a record", "leave it out")),
         },
     }
 }
@@ -71,12 +71,20 @@ impl Api {
     }
 
     /// The records of the log as they are written.
-    pub(super) async fn follow(&self, ticket: Ticket, shown: Shown, following: Following) -> Result<Answer, Fault> {
-        let Ok(place) = Arc::clone(&self.streams).try_acquire_owned() else {
+    pub(super) async fn follow(
+        &self,
+        (action, ticket): (Action, Ticket),
+        (operator, shown): (Operator, Shown),
+        following: Following,
+    ) -> Result<Answer, Fault> {
+        let who = shown.is_elsewhere().then(|| shown.name());
+        let Some(place) = self.streams.take(who.as_deref()) else {
             let refusal = Refusal {
                 stage: Stage::Act,
                 code: RefusalCode::Limit,
-                reason: format!("{MOST_STREAMS} streams of events are open, and there can be no more"),
+                reason: format!(
+                    "{MOST_STREAMS} streams of events are open, or {MOST_STREAMS_OF_ONE} of yours, and there can be no more"
+                ),
                 help: "close one, or try again".to_owned(),
             };
             return self.finished(ticket, Err(refusal.into())).await;
@@ -99,13 +107,13 @@ impl Api {
         };
         let (events, heard) = mpsc::channel(WAITING);
         let Some(api) = self.itself.upgrade() else { return Err(Fault::failed("the control plane ends")) };
-        let operator = api.still(&shown).await;
-        let generation = self.plane.policies.current().number();
-        let stream = Stream { api, shown, operator, generation, events, written, _place: place };
+        let stream = Stream { events, written, _place: place };
         tokio::spawn(async move {
-            let recorder = stream.api.plane.recorder.clone();
-            stream.run(reader).await;
-            let recorded = recorder.outcome(ticket, Outcome::default()).await;
+            tokio::select! {
+                () = stream.run(reader) => {}
+                () = api.until_over(&shown, &operator, &action, Lasting::Events) => {}
+            }
+            let recorded = api.plane.recorder.outcome(ticket, Outcome::default()).await;
             if let Err(error) = recorded {
                 crate::say(format_args!("the end of a stream of events cannot be recorded: {error}"));
             }
@@ -116,19 +124,14 @@ impl Api {
 
 /// Records on their way to somebody who follows the log.
 struct Stream {
-    api: Arc<Api>,
-    shown: Shown,
-    operator: Option<Operator>,
-    /// The policies that let them.
-    generation: u64,
     events: mpsc::Sender<Bytes>,
     written: watch::Receiver<u64>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Stream {
     async fn run(mut self, mut reader: Reader) {
-        let (mut spoken, mut looked) = (Instant::now(), Instant::now());
+        let mut spoken = Instant::now();
         loop {
             let (back, records) = match blocking(move || next(reader)).await {
                 Ok(read) => read,
@@ -142,16 +145,6 @@ impl Stream {
                     return;
                 }
                 spoken = Instant::now();
-            }
-            // Whoever is no longer who they were, and whom other policies let, asks again.
-            if self.api.plane.policies.current().number() != self.generation {
-                return;
-            }
-            if looked.elapsed() >= LOOK {
-                looked = Instant::now();
-                if self.api.still(&self.shown).await != self.operator {
-                    return;
-                }
             }
             if spoken.elapsed() >= SILENCE {
                 spoken = Instant::now();

@@ -25,6 +25,7 @@ mod openapi;
 mod patience;
 mod peer;
 mod people;
+mod places;
 mod policy;
 mod routes;
 mod schema;
@@ -73,6 +74,7 @@ use given::{Given, Query};
 use oidc::Issuer;
 pub use openapi::document;
 use peer::{Peer, Way};
+use places::Places;
 use routes::{Found, Route, Serves};
 use strikes::Strikes;
 
@@ -80,8 +82,10 @@ use strikes::Strikes;
 const MAX_BODY: usize = 1024 * 1024;
 /// How long a body may take to come.
 const BODY_TIME: Duration = Duration::from_secs(10);
-/// Most streams of events at once.
+/// Most streams of events at once, and as many on the unix socket.
 const MOST_STREAMS: usize = 64;
+/// Most of them of one person.
+const MOST_STREAMS_OF_ONE: usize = 16;
 
 /// Why the API is not served.
 #[derive(Debug, thiserror::Error)]
@@ -130,7 +134,7 @@ struct Api {
     names: Vec<String>,
     strikes: Strikes,
     connections: Connections,
-    streams: Arc<Semaphore>,
+    streams: Places,
     turns: Mutex<BTreeMap<CellId, Arc<Semaphore>>>,
     /// For what outlives a request.
     itself: Weak<Api>,
@@ -167,7 +171,7 @@ pub async fn start(
         names,
         strikes: Strikes::default(),
         connections: Connections::default(),
-        streams: Arc::new(Semaphore::new(MOST_STREAMS)),
+        streams: Places::new(MOST_STREAMS, MOST_STREAMS_OF_ONE),
         turns: Mutex::default(),
         itself: Weak::clone(itself),
     });
@@ -203,11 +207,11 @@ fn listen_unix(path: &std::path::Path) -> io::Result<UnixListener> {
 
 impl Api {
     /// Answers one request.
-    async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Answer {
+    async fn answer(&self, peer: &Arc<Peer>, request: Request<Incoming>) -> Answer {
         self.answered(peer, request).await.unwrap_or_else(|fault| fault.answer())
     }
 
-    async fn answered(&self, peer: &Peer, request: Request<Incoming>) -> Result<Answer, Fault> {
+    async fn answered(&self, peer: &Arc<Peer>, request: Request<Incoming>) -> Result<Answer, Fault> {
         let (head, body) = request.into_parts();
         guard::check_size(&head.uri, &head.headers)?;
         if matches!(peer.way, Way::Remote { .. })
@@ -245,7 +249,9 @@ impl Api {
         (mut action, call): Asked,
         headers: &HeaderMap,
     ) -> Result<Answer, Fault> {
-        if let Action::Manage(Manage::Operators { what: call::TOKEN_CREATE, name }) = &mut action {
+        if let Action::Manage(Manage::Operators { what, name }) = &mut action
+            && what.starts_with(call::TOKEN_CREATE)
+        {
             // Nobody makes a token for somebody else.
             name.clone_from(&operator.name);
         }
@@ -264,11 +270,25 @@ impl Api {
                 }
             },
         };
-        let warrant = self.recorded(verdict).await??;
-        match call {
-            Some(call) => self.act(operator, shown, call, warrant).await,
-            None => Err(Fault::failed("nothing is to be done")),
-        }
+        let shown = shown.clone();
+        let done = move |api: Arc<Self>| async move {
+            let warrant = api.recorded(verdict).await??;
+            match call {
+                Some(call) => api.act(operator, shown, call, warrant).await,
+                None => Err(Fault::failed("nothing is to be done")),
+            }
+        };
+        self.to_its_end(done).await
+    }
+
+    /// Does something to its end though the client leaves: half of it would be on record, or in force, without the rest.
+    async fn to_its_end<W, F>(&self, work: W) -> Result<Answer, Fault>
+    where
+        W: FnOnce(Arc<Self>) -> F,
+        F: Future<Output = Result<Answer, Fault>> + Send + 'static,
+    {
+        let Some(api) = self.itself.upgrade() else { return Err(Fault::failed("the control plane ends")) };
+        tokio::spawn(work(api)).await.map_err(Fault::failed)?
     }
 
     /// Writes a verdict down. The outer error is that it cannot be, the inner one that it is a refusal.
@@ -303,6 +323,7 @@ impl Api {
             }
             Call::Events(following) => {
                 following.after = log::resumed(headers)?.or(following.after);
+                *action = following.action();
                 Ok(call)
             }
             _ => Ok(call),
@@ -310,38 +331,44 @@ impl Api {
     }
 
     /// Does what is allowed and on record.
-    async fn act(&self, operator: Operator, shown: &Shown, call: Call, warrant: Warrant) -> Result<Answer, Fault> {
-        let (_action, ticket) = warrant.spend();
+    async fn act(&self, operator: Operator, shown: Shown, call: Call, warrant: Warrant) -> Result<Answer, Fault> {
+        let (action, ticket) = warrant.spend();
         let done = match call {
             // These last, and see to the record of their end themselves.
-            Call::Turn { cell, order } => return self.turn(ticket, operator, cell, order).await,
+            Call::Turn { cell, order } => {
+                return self.turn((action, ticket), (operator, shown), cell, order).await;
+            }
             Call::Reload => return self.reload(ticket).await,
-            Call::Events(following) => return self.follow(ticket, shown.clone(), following).await,
+            Call::Events(following) => return self.follow((action, ticket), (operator, shown), following).await,
             Call::Me => Ok(people::me(&operator)),
+            Call::Renew(request) => self.renew(&operator, &shown, &request).await,
             Call::OpenApi => Ok(answer::json(StatusCode::OK, &document())),
             Call::Agents => self.agents().await,
             Call::Agent(cell) => self.agent(&cell).await,
             Call::Logs { cell, tail } => self.logs(&cell, tail).await,
-            Call::Sessions(cell) => self.sessions(&operator, &cell).await,
+            Call::Sessions(cell) => self.sessions(&shown.person(&operator), &cell).await,
             Call::Stop(cell) => self.stop(&cell),
             Call::ResetLabels(cell) => self.reset_labels(&cell).await,
             Call::Approvals => Ok(self.approvals()),
             Call::Approval(question) => self.approval(&question),
-            Call::Answer { question, digest, answer } => self.answer_question(&operator, &question, &digest, answer),
+            Call::Answer { question, digest, answer } => {
+                self.answer_question(shown.person(&operator), &question, &digest, answer)
+            }
             Call::Down => self.down(),
             Call::Policy => Ok(self.policies()),
             Call::Explain(case) => self.explain(*case),
             Call::Audit(page) => self.page(page).await,
             Call::Operators => Ok(self.list_operators()),
-            Call::NewOperator(new) => self.add_operator(new).await,
-            Call::ChangedOperator(name, change) => self.change_operator(name, change).await,
-            Call::RemovedOperator(name) => self.remove_operator(name).await,
+            Call::NewOperator(new) => self.add_operator(&operator, new).await,
+            Call::ChangedOperator(name, change) => self.change_operator(&operator, name, change).await,
+            Call::RemovedOperator(name) => self.remove_operator(&operator, name).await,
             Call::Tokens => Ok(self.list_tokens()),
             Call::NewToken(roles, expires) => self.add_token(&operator, &roles, expires),
             Call::RevokedToken(id) => self.revoke_token(&id),
             Call::Certificates => Ok(self.list_certificates()),
-            Call::NewCertificate(name, request) => self.add_certificate(&name, &request),
+            Call::NewCertificate(name, request) => self.add_certificate(&operator, &name, &request),
             Call::RevokedCertificate(serial) => self.revoke_certificate(&serial),
+            Call::Enrolments => Ok(self.list_enrolments()),
             Call::NewEnrolment(new) => self.add_enrolment(&operator, &new),
         };
         self.finished(ticket, done).await

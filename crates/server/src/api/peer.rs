@@ -4,7 +4,9 @@
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::OwnedSemaphorePermit;
+use nanoclaw_identity::ca::peer_name;
+
+use super::places::Place;
 
 /// How somebody reached the API.
 pub(super) enum Way {
@@ -29,7 +31,7 @@ pub(super) struct Peer {
     /// How it came about.
     pub(super) way: Way,
     /// There when somebody on it has shown who they are: the place of the connection among those that may last.
-    pub(super) place: OnceLock<OwnedSemaphorePermit>,
+    pub(super) place: OnceLock<Place>,
 }
 
 impl Peer {
@@ -43,6 +45,11 @@ impl Peer {
             Way::Local { .. } => None,
             Way::Remote { source, .. } => Some(*source),
         }
+    }
+
+    /// Whom its certificate names; `None` on this machine. Only for connections on which somebody is known.
+    pub(super) fn person(&self) -> Option<String> {
+        self.certificate().map(|der| peer_name(der).map(|name| name.as_str().to_owned()).unwrap_or_default())
     }
 
     /// The certificate that it showed.

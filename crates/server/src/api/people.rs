@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use nanoclaw_identity::accounts::{Account, AccountError};
 use nanoclaw_identity::ca::{Certificate, Issued, Serial};
 use nanoclaw_identity::operators::Operators;
-use nanoclaw_identity::tokens::{Token, TokenError};
+use nanoclaw_identity::tokens::{Token, TokenError, beyond};
 use nanoclaw_identity::{Operator, OperatorName, Role, StoreError};
 use nanoclaw_request::{RefusalCode, Stage};
 use nanoclaw_vault::Secret;
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::Api;
 use super::answer::{self, Answer, Fault};
 use super::call::{ChangedOperator, NewEnrolment, NewOperator, no_such};
+use super::caller::Shown;
 use super::enter::blocking;
 
 pub(super) fn role_names(roles: &BTreeSet<Role>) -> Vec<&'static str> {
@@ -33,6 +34,12 @@ pub(super) fn holder(operators: &Operators, serial: &Serial) -> String {
     let all = operators.authority().certificates(Timestamp::now());
     let found = all.into_iter().find(|issued| issued.serial == *serial);
     found.map(|issued| issued.operator.as_str().to_owned()).unwrap_or_default()
+}
+
+/// What somebody else may be, before `maker` changes it: whoever is not all of that would take over, or make, more than
+/// they are.
+fn may_change(maker: &Operator, roles: &BTreeSet<Role>) -> Result<(), Fault> {
+    beyond(roles, &maker.roles).map_or(Ok(()), |role| Err(TokenError::NotYours(role).into()))
 }
 
 /// A certificate as it is handed out.
@@ -66,6 +73,14 @@ fn shown_token(token: &Token) -> Value {
         "created": token.created,
         "expires": token.expires,
     })
+}
+
+fn shown_invitation(invitation: &Token) -> Value {
+    let mut shown = shown_token(invitation);
+    if let Value::Object(members) = &mut shown {
+        members.insert("maker".to_owned(), json!(invitation.maker));
+    }
+    shown
 }
 
 /// A token or an invitation, the only time that it is shown.
@@ -136,17 +151,40 @@ fn gone() -> Answer {
 }
 
 impl Api {
+    /// The caller's next certificate.
+    pub(super) async fn renew(&self, operator: &Operator, shown: &Shown, request: &str) -> Result<Answer, Fault> {
+        let Some(der) = shown.certificate_alone() else {
+            let reason = "there is no certificate to renew; come over TLS with it, and without a token";
+            return Err(conflict(StatusCode::CONFLICT, reason.to_owned()));
+        };
+        let Some(next) = self.operators.renew(der, request, Timestamp::now())? else {
+            let reason = "certificates are renewed when two thirds of their life are over, and three times at most";
+            return Err(conflict(StatusCode::CONFLICT, reason.to_owned()));
+        };
+        let got = format!("a certificate with the number {}, in the place of the one before", next.serial);
+        self.signed_in(operator.name.clone(), got).await?;
+        Ok(certificate(&self.operators, &operator.name, &next))
+    }
+
     pub(super) fn list_operators(&self) -> Answer {
         let all = self.operators.accounts().list(Timestamp::now());
         answer::json(StatusCode::OK, &all.iter().map(shown_account).collect::<Vec<_>>())
     }
 
     fn operator(&self, status: StatusCode, name: &OperatorName) -> Result<Answer, Fault> {
-        let account = self.operators.accounts().get(name, Timestamp::now()).ok_or_else(|| no_such("operator"))?;
+        let account =
+            self.operators.accounts().get(name, Timestamp::now()).ok_or_else(|| no_such("operator", name.as_str()))?;
         Ok(answer::json(status, &shown_account(&account)))
     }
 
-    pub(super) async fn add_operator(&self, new: NewOperator) -> Result<Answer, Fault> {
+    /// Whether `maker` may change what somebody is who has this name, if there is somebody.
+    fn may_change(&self, maker: &Operator, name: &OperatorName) -> Result<(), Fault> {
+        let account = self.operators.accounts().get(name, Timestamp::now());
+        account.map_or(Ok(()), |account| may_change(maker, &account.roles))
+    }
+
+    pub(super) async fn add_operator(&self, maker: &Operator, new: NewOperator) -> Result<Answer, Fault> {
+        may_change(maker, &new.roles)?;
         let operators = Arc::clone(&self.operators);
         let name = new.name.clone();
         blocking(move || {
@@ -159,9 +197,12 @@ impl Api {
 
     pub(super) async fn change_operator(
         &self,
+        maker: &Operator,
         name: OperatorName,
         ChangedOperator { roles, password, disabled }: ChangedOperator,
     ) -> Result<Answer, Fault> {
+        self.may_change(maker, &name)?;
+        roles.as_ref().map_or(Ok(()), |roles| may_change(maker, roles))?;
         let operators = Arc::clone(&self.operators);
         let changed = name.clone();
         blocking(move || {
@@ -182,7 +223,8 @@ impl Api {
         self.operator(StatusCode::OK, &name)
     }
 
-    pub(super) async fn remove_operator(&self, name: OperatorName) -> Result<Answer, Fault> {
+    pub(super) async fn remove_operator(&self, maker: &Operator, name: OperatorName) -> Result<Answer, Fault> {
+        self.may_change(maker, &name)?;
         let operators = Arc::clone(&self.operators);
         blocking(move || operators.remove(&name, Timestamp::now())).await??;
         Ok(gone())
@@ -203,7 +245,7 @@ impl Api {
     }
 
     pub(super) fn revoke_token(&self, id: &str) -> Result<Answer, Fault> {
-        if self.operators.tokens().revoke(id)? { Ok(gone()) } else { Err(no_such("token")) }
+        if self.operators.tokens().revoke(id)? { Ok(gone()) } else { Err(no_such("token", id)) }
     }
 
     pub(super) fn list_certificates(&self) -> Answer {
@@ -211,10 +253,16 @@ impl Api {
         answer::json(StatusCode::OK, &all.iter().map(shown_certificate).collect::<Vec<_>>())
     }
 
-    pub(super) fn add_certificate(&self, name: &OperatorName, request: &str) -> Result<Answer, Fault> {
+    pub(super) fn add_certificate(
+        &self,
+        maker: &Operator,
+        name: &OperatorName,
+        request: &str,
+    ) -> Result<Answer, Fault> {
         let now = Timestamp::now();
+        self.may_change(maker, name)?;
         if self.operators.accounts().get(name, now).is_none() {
-            return Err(no_such("operator"));
+            return Err(no_such("operator", name.as_str()));
         }
         let issued = self.operators.authority().operator_from_request(name, request, now)?;
         Ok(certificate(&self.operators, name.as_str(), &issued))
@@ -222,7 +270,12 @@ impl Api {
 
     pub(super) fn revoke_certificate(&self, serial: &Serial) -> Result<Answer, Fault> {
         let revoked = self.operators.authority().revoke(serial, Timestamp::now())?;
-        if revoked { Ok(gone()) } else { Err(no_such("certificate")) }
+        if revoked { Ok(gone()) } else { Err(no_such("certificate", &serial.to_string())) }
+    }
+
+    pub(super) fn list_enrolments(&self) -> Answer {
+        let all = self.operators.tokens().invitations(Timestamp::now());
+        answer::json(StatusCode::OK, &all.iter().map(shown_invitation).collect::<Vec<_>>())
     }
 
     pub(super) fn add_enrolment(&self, maker: &Operator, new: &NewEnrolment) -> Result<Answer, Fault> {

@@ -109,6 +109,16 @@ pub(super) static ROUTES: &[Route] = &[
         serves: Serves::Operators(call::me),
     },
     Route {
+        method: Method::POST,
+        path: "/v1/me/certificate",
+        name: "renewCertificate",
+        about: "Get the next client certificate, once two thirds of the life of the one that is shown are over.",
+        query: &[],
+        takes: Some(schema::renewal),
+        gives: Gives::Json(201, schema::certificate),
+        serves: Serves::Operators(call::renew),
+    },
+    Route {
         method: Method::GET,
         path: "/v1/openapi.json",
         name: "getOpenApi",
@@ -402,6 +412,16 @@ pub(super) static ROUTES: &[Route] = &[
         takes: None,
         gives: Gives::Nothing(204),
         serves: Serves::Operators(call::revoke_certificate),
+    },
+    Route {
+        method: Method::GET,
+        path: "/v1/enrolments",
+        name: "listEnrolments",
+        about: "Invitations that are not used yet; `DELETE /v1/tokens/{id}` takes one back.",
+        query: &[],
+        takes: None,
+        gives: Gives::Json(200, || schema::list(schema::invitation())),
+        serves: Serves::Operators(call::enrolments),
     },
     Route {
         method: Method::POST,

@@ -220,7 +220,12 @@ pub(super) fn approval() -> Schema {
             ("expires_at", time()),
             ("needs", number(1, None).about("How many different people must approve.")),
             ("approved_by", list(text())),
-            ("requesters", list(text()).about("Who asked the agent for what it does; they cannot approve.")),
+            (
+                "requesters",
+                list(text()).about(
+                    "Who asked the agent for what it does; they cannot approve, unless `approvals.own` lets them.",
+                ),
+            ),
         ],
     )
 }
@@ -359,6 +364,20 @@ pub(super) fn token() -> Schema {
     object(5, [("id", text()), ("operator", text()), ("roles", roles()), ("created", time()), ("expires", time())])
 }
 
+pub(super) fn invitation() -> Schema {
+    object(
+        6,
+        [
+            ("id", text()),
+            ("operator", operator_name()),
+            ("roles", roles()),
+            ("created", time()),
+            ("expires", time()),
+            ("maker", text().or_null().about("Who invites; with them goes the invitation.")),
+        ],
+    )
+}
+
 pub(super) fn new_token() -> Schema {
     let hours = number(1, Some(u64::from(super::call::LONGEST_TOKEN_HOURS))).about("How long it is valid.");
     object(2, [("roles", roles()), ("hours", hours)])
@@ -388,6 +407,10 @@ pub(super) fn issued() -> Schema {
             ("revoked", time().or_null()),
         ],
     )
+}
+
+pub(super) fn renewal() -> Schema {
+    object(1, [("request", pem().about("PKCS #10, PEM, for P-256 or P-384."))])
 }
 
 pub(super) fn new_certificate() -> Schema {

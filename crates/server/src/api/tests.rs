@@ -46,14 +46,23 @@ fn every_route_refuses_a_caller_without_roles_and_serves_an_admin() {
 fn a_viewer_sees_what_runs_and_changes_nothing() {
     let may: BTreeSet<&str> =
         actions().into_iter().filter(|(_, action)| allowed(&[Role::Viewer], action)).map(|(name, _)| name).collect();
-    assert_eq!(may, BTreeSet::from(["getMe", "getOpenApi", "listAgents", "getAgent"]));
+    assert_eq!(may, BTreeSet::from(["getMe", "renewCertificate", "getOpenApi", "listAgents", "getAgent"]));
 }
 
 #[test]
 fn an_approver_answers_and_does_nothing_else_besides_looking() {
     let may: BTreeSet<&str> =
         actions().into_iter().filter(|(_, action)| allowed(&[Role::Approver], action)).map(|(name, _)| name).collect();
-    let expected = ["getMe", "getOpenApi", "listAgents", "getAgent", "listApprovals", "getApproval", "answerApproval"];
+    let expected = [
+        "getMe",
+        "renewCertificate",
+        "getOpenApi",
+        "listAgents",
+        "getAgent",
+        "listApprovals",
+        "getApproval",
+        "answerApproval",
+    ];
     assert_eq!(may, BTreeSet::from(expected));
 }
 

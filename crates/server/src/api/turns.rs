@@ -2,18 +2,23 @@
 
 use std::collections::btree_map::BTreeMap;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::StatusCode;
 use nanoclaw_agent::protocol::{Event, Order};
 use nanoclaw_audit::{Outcome, Ticket};
+use nanoclaw_gate::Person;
 use nanoclaw_identity::Operator;
-use nanoclaw_request::{CellId, Refusal, RefusalCode, Stage};
+use nanoclaw_request::{Action, CellId, Refusal, RefusalCode, Stage};
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::timeout;
 
 use super::Api;
 use super::answer::{self, Answer, Fault};
+use super::caller::{Lasting, Shown};
+use crate::agents::Speech;
 use crate::say;
 use crate::turn::{self, By, Target};
 
@@ -23,6 +28,8 @@ const MOST_UNDER_WAY: usize = 16;
 const WAITING: usize = 16;
 /// Most sessions that are listed.
 const MOST_SESSIONS: usize = 1_000;
+/// How long an agent may take to list them.
+const LISTING_TIME: Duration = Duration::from_secs(60);
 
 impl Api {
     fn place(&self, cell: &CellId) -> Result<OwnedSemaphorePermit, Fault> {
@@ -47,8 +54,8 @@ impl Api {
     /// Has an agent carry out a turn. The record of its end is written when the agent is done, or the client left.
     pub(super) async fn turn(
         &self,
-        ticket: Ticket,
-        operator: Operator,
+        (action, ticket): (Action, Ticket),
+        (operator, shown): (Operator, Shown),
         cell: CellId,
         order: Order,
     ) -> Result<Answer, Fault> {
@@ -58,11 +65,12 @@ impl Api {
             Err(fault) => return self.finished(ticket, Err(fault)).await,
         };
         let (events, heard) = mpsc::channel(WAITING);
-        let recorder = self.plane.recorder.clone();
+        let Some(api) = self.itself.upgrade() else { return Err(Fault::failed("the control plane ends")) };
         tokio::spawn(async move {
-            let outcome = told(&target, &operator, &order, events).await;
+            let over = api.until_over(&shown, &operator, &action, Lasting::Turn);
+            let outcome = told(&target, &shown.person(&operator), &order, events, over).await;
             drop(place);
-            if let Err(error) = recorder.outcome(ticket, outcome).await {
+            if let Err(error) = api.plane.recorder.outcome(ticket, outcome).await {
                 say(format_args!("the end of a turn of agent `{cell}` cannot be recorded: {error}"));
             }
         });
@@ -70,8 +78,13 @@ impl Api {
     }
 
     /// The sessions of an agent, as far as it says.
-    pub(super) async fn sessions(&self, operator: &Operator, cell: &CellId) -> Result<Answer, Fault> {
+    pub(super) async fn sessions(&self, by: &Person, cell: &CellId) -> Result<Answer, Fault> {
         let (target, _place) = (self.target(cell)?, self.place(cell)?);
+        if let Speech::None | Speech::LlamaServer = target.speech {
+            let help = "agents of kind `builtin` and `openclaw` have sessions";
+            let reason = format!("agent `{cell}` is a program that cannot be spoken to");
+            return Err(Fault::of(StatusCode::CONFLICT, Stage::Act, RefusalCode::Unreachable, reason, help));
+        }
         let (sender, mut heard) = turn::events();
         let hear = async {
             let (mut sessions, mut failed) = (Vec::new(), None);
@@ -86,8 +99,10 @@ impl Api {
             }
             (sessions, failed)
         };
-        let (_outcome, (sessions, failed)) =
-            tokio::join!(target.carry_out(&Order::Sessions, By::Operator(&operator.name), sender), hear);
+        let listing = async { tokio::join!(target.carry_out(&Order::Sessions, By::Operator(by), sender), hear).1 };
+        let Ok((sessions, failed)) = timeout(LISTING_TIME, listing).await else {
+            return Err(Fault::failed(format_args!("agent `{cell}` does not list them in time")));
+        };
         match failed {
             None => Ok(answer::json(StatusCode::OK, &sessions)),
             Some((error, help)) => {
@@ -98,10 +113,16 @@ impl Api {
     }
 }
 
-/// Carries out an order and tells its events. Gives what is to be recorded of it.
-async fn told(target: &Target, operator: &Operator, order: &Order, events: mpsc::Sender<Bytes>) -> Outcome {
+/// Carries out an order and tells its events, until it is `over`. Gives what is to be recorded of it.
+async fn told(
+    target: &Target,
+    by: &Person,
+    order: &Order,
+    events: mpsc::Sender<Bytes>,
+    over: impl Future<Output = ()>,
+) -> Outcome {
     let (sender, mut heard) = turn::events();
-    let relay = async move {
+    let tell = async move {
         loop {
             let event = tokio::select! {
                 event = heard.next() => event,
@@ -115,5 +136,11 @@ async fn told(target: &Target, operator: &Operator, order: &Order, events: mpsc:
         }
         // What it hears with ends here, which interrupts the turn where it is not done.
     };
-    tokio::join!(target.carry_out(order, By::Operator(&operator.name), sender), relay).0
+    let relay = async {
+        tokio::select! {
+            () = tell => {}
+            () = over => {}
+        }
+    };
+    tokio::join!(target.carry_out(order, By::Operator(by), sender), relay).0
 }

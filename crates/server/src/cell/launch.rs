@@ -90,7 +90,7 @@ pub async fn launch(plane: &Plane, order: Order, stdio: Vec<OwnedFd>) -> Result<
     let session = drawn.map_err(|error| LaunchError::Step { cell: id.clone(), error })?;
     plane.policies.admit(&id, &order.rules);
     let session_of_cell = plane.sessions.of(&id).map_err(|error| {
-        let help = "look what is wrong with the file; to remove it is to say that the agent has read nothing";
+        let help = "look what is wrong with the file; `nanoclaw labels reset` says that the agent has read nothing";
         StepError::new("read the labels of its session", error, help)
     });
     let session_of_cell = session_of_cell.map_err(|error| LaunchError::Step { cell: id.clone(), error })?;

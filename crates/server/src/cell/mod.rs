@@ -24,9 +24,10 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::plane::Plane;
-use crate::program::{NotRun, RunOrder, RunningProgram};
+use crate::program::{LONGEST_START, NotRun, RunOrder, RunningProgram};
 
 pub(crate) use launch::launch_warrant;
 pub use launch::{LaunchError, launch};
@@ -132,7 +133,10 @@ impl Steering {
         let (started, answer) = oneshot::channel();
         let order = Box::new(RunOrder { warrant, program, stdio, started });
         self.orders.send(Directive::Run(order)).map_err(|_| NotRun::CellGone)?;
-        answer.await.unwrap_or(Err(NotRun::CellGone))
+        match timeout(LONGEST_START, answer).await {
+            Ok(answer) => answer.unwrap_or(Err(NotRun::CellGone)),
+            Err(_) => Err(NotRun::Late),
+        }
     }
 
     /// Opens a connection to `port` on 127.0.0.1 inside the cell, to a server that an agent runs there. No port of the

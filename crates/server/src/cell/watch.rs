@@ -20,7 +20,7 @@ use crate::doors::Doors;
 use crate::kernel_door::Starting;
 use crate::launcher::LaunchEvent;
 use crate::plane::Plane;
-use crate::program::{Programs, RunOrder};
+use crate::program::{NotRun, Programs, RunOrder, failure};
 use crate::{disk, memory, say};
 
 /// How long a command has to end after its time is up.
@@ -86,7 +86,7 @@ impl Watch {
                     None => break Usage::default(),
                 },
                 directive = self.directives.recv(), if directed => match directive {
-                    Some(directive) => self.direct(directive),
+                    Some(directive) => audit = audit.and(self.direct(directive).await),
                     None => directed = false,
                 },
                 () = &mut timeout, if self.limit.is_none() => {
@@ -142,13 +142,15 @@ impl Watch {
     async fn program_event(&mut self, event: InitEvent) -> Result<(), AuditError> {
         let ended = match event {
             InitEvent::Started { n, terminal } => {
-                self.programs.started(n, terminal);
-                self.start_next();
+                if !self.programs.started(n, terminal) {
+                    self.signal(n, Signal::KILL.as_raw());
+                }
+                self.start_next().await?;
                 None
             }
             InitEvent::NotStarted { n, errno } => {
                 let ended = self.programs.not_started(n, errno);
-                self.start_next();
+                self.start_next().await?;
                 ended
             }
             InitEvent::Exited { n, status } => self.programs.exited(n, status),
@@ -168,27 +170,38 @@ impl Watch {
         }
     }
 
-    fn direct(&mut self, directive: Directive) {
+    async fn direct(&mut self, directive: Directive) -> Result<(), AuditError> {
         match directive {
             Directive::Signal(n, signal) => self.signal(n, signal),
             Directive::Kill => self.kill(),
             Directive::Run(order) => {
                 self.waiting.push_back(*order);
                 if !self.starting.is_busy() {
-                    self.start_next();
+                    return self.start_next().await;
                 }
             }
             Directive::Dial(port, asker) => self.dials.start(self.init.get_ref(), port, asker),
         }
+        Ok(())
     }
 
-    /// Starts the next program that waits. One at a time: the system call door must know which one it is.
-    fn start_next(&mut self) {
-        let next = self.waiting.pop_front();
-        self.starting.set(next.as_ref().map(|order| order.program.command.clone()));
-        if let Some(order) = next {
-            self.programs.start(self.init.get_ref(), order);
+    /// Starts the next program that somebody waits for. One at a time: the system call door must know which one it is.
+    async fn start_next(&mut self) -> Result<(), AuditError> {
+        while let Some(order) = self.waiting.pop_front() {
+            let (ticket, outcome) = if order.started.is_closed() {
+                let (_action, ticket) = order.warrant.spend();
+                (ticket, Outcome::failed(failure(&NotRun::Late)))
+            } else {
+                self.starting.set(Some(order.program.command.clone()));
+                match self.programs.start(self.init.get_ref(), order) {
+                    Some(failed) => failed,
+                    None => return Ok(()),
+                }
+            };
+            self.plane.recorder.outcome(ticket, outcome).await?;
         }
+        self.starting.set(None);
+        Ok(())
     }
 
     fn signal(&self, n: u64, signal: i32) {

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use nanoclaw_audit::{Outcome, Warrant};
-use nanoclaw_gate::{Answer as Said, Desk};
+use nanoclaw_gate::{Answer as Said, Desk, Person};
 use nanoclaw_identity::Caller;
 use nanoclaw_request::{Action, Approve, Refusal};
 use nanoclaw_sandbox::wire;
@@ -40,6 +40,14 @@ pub(super) fn propose(desk: &Desk, id: &str, digest: &str, said: &Said) -> Resul
     }
 }
 
+/// The operator who may do it.
+pub(super) fn person(warrant: &Warrant) -> Person {
+    match warrant.caller() {
+        Caller::Operator(operator) => Person::from(&operator.name),
+        Caller::Cell { .. } | Caller::Schedule { .. } | Caller::Webhook { .. } => Person::from(""),
+    }
+}
+
 /// Gives an answer, and records what came of it.
 pub(super) async fn give(
     plane: &Plane,
@@ -48,12 +56,9 @@ pub(super) async fn give(
     said: Said,
     connection: &AsyncFd<OwnedFd>,
 ) -> io::Result<()> {
-    let by = match warrant.caller() {
-        Caller::Operator(operator) => operator.name.clone(),
-        Caller::Cell { .. } | Caller::Schedule { .. } | Caller::Webhook { .. } => String::new(),
-    };
+    let by = person(&warrant);
     let (_action, ticket) = warrant.spend();
-    let (outcome, told) = match plane.desk.answer(&by, id, digest, said) {
+    let (outcome, told) = match plane.desk.answer(by, id, digest, said) {
         Ok(answered) => (Outcome::default(), Answer::Answered(answered)),
         Err(error) => (Outcome::failed(error.refusal()), Answer::Refused(error.to_string())),
     };

@@ -63,7 +63,10 @@ pub enum Request {
     /// Stop the fleet.
     Down,
     /// Read the configuration again, and put its policies in force.
-    Reload,
+    Reload {
+        /// Only say what that would change.
+        dry_run: bool,
+    },
     /// Forget what an agent has read.
     ResetLabels {
         /// Which agent.

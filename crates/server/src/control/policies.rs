@@ -15,8 +15,9 @@ use crate::reload::Reload;
 const LONGEST_WHY: usize = 8 * 1024;
 
 /// Reads the configuration again. Gives the answer, and what stands beside it.
-pub(super) async fn reload(reload: &Reload, ticket: Ticket) -> io::Result<(Answer, Option<OwnedFd>)> {
-    match reload.carry_out(ticket).await.map_err(io::Error::other)? {
+pub(super) async fn reload(reload: &Reload, ticket: Ticket, dry_run: bool) -> io::Result<(Answer, Option<OwnedFd>)> {
+    let done = if dry_run { reload.rehearse(ticket).await } else { reload.carry_out(ticket).await };
+    match done.map_err(io::Error::other)? {
         Ok(reloaded) => Ok((Answer::Reloaded, Some(wire::to_memory(&reloaded)?))),
         Err(error) => {
             let mut why = error.to_string();

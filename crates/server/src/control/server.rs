@@ -26,7 +26,7 @@ use crate::plane::Plane;
 use crate::program::{NotRun, failure};
 use crate::readiness::watch;
 use crate::reload::Reload;
-use crate::turn::{self, By};
+use crate::turn::{self, By, Target};
 
 /// Most connections at once; more wait. Those of turns and programs do not count, as they last.
 const CONNECTIONS: usize = 64;
@@ -113,7 +113,7 @@ impl Control {
         match self.decide(&request, &beside, uid).await {
             Ok(warrant) => match (request, beside) {
                 (Request::Order { cell }, Beside::Order(Ok(order))) => {
-                    self.order(warrant, &cell, order, &connection, format!("uid:{uid}"), place).await
+                    self.order(warrant, &cell, order, &connection, place).await
                 }
                 (Request::Answer { id, digest }, Beside::Answer(Ok(said))) => {
                     approvals::give(&self.plane, warrant, (&id, &digest), said, &connection).await
@@ -159,7 +159,8 @@ impl Control {
         let (manage, cell) = match request {
             Request::List => (Manage::List, None),
             Request::Down => (Manage::Down, None),
-            Request::Reload => (Manage::Reload, None),
+            Request::Reload { dry_run: false } => (Manage::Reload, None),
+            Request::Reload { dry_run: true } => (Manage::Policy, None),
             Request::ResetLabels { cell } => (Manage::ResetLabels { cell: cell.clone() }, Some(cell)),
             Request::Logs { cell } => (Manage::Logs { cell: cell.clone() }, Some(cell)),
             Request::Stop { cell } => (Manage::Stop { cell: cell.clone() }, Some(cell)),
@@ -194,8 +195,8 @@ impl Control {
     async fn act(&self, warrant: Warrant, request: Request, connection: &AsyncFd<OwnedFd>) -> io::Result<()> {
         let (_action, ticket) = warrant.spend();
         let outcome = match request {
-            Request::Reload => {
-                let (said, beside) = policies::reload(&self.reload, ticket).await?;
+            Request::Reload { dry_run } => {
+                let (said, beside) = policies::reload(&self.reload, ticket, dry_run).await?;
                 let beside: Vec<BorrowedFd<'_>> = beside.iter().map(AsFd::as_fd).collect();
                 return answer(connection, &said, &beside);
             }
@@ -241,14 +242,16 @@ impl Control {
         place: OwnedSemaphorePermit,
     ) -> io::Result<()> {
         let refused = |why: String| answer(connection, &Answer::Refused(why), &[]);
-        let found = CellId::parse(cell).ok().and_then(|id| Some((self.fleet.steering(&id)?, id)));
-        let Some((steering, id)) = found else {
+        let found = CellId::parse(cell).ok().and_then(|id| self.fleet.target(&id));
+        let Some(Target { id, steering, gate, .. }) = found else {
             return self.not_running(warrant, cell, connection).await;
         };
         let Ok(_own) = self.place(id, |under_way| &under_way.programs) else {
             return self.too_many(warrant, cell, "further programs", connection).await;
         };
         drop(place);
+        // Until it ends, and for a while after, what the agent does can be theirs.
+        let _requested = gate.engine().session().requested(approvals::person(&warrant).name());
         let name = command.first().cloned().unwrap_or_default();
         let program = match steering.run(warrant, command, terminal, stdio).await {
             Ok(program) => program,
@@ -256,7 +259,7 @@ impl Control {
                 let why = format!("cannot run `{}` in agent `{cell}`: {error}", name.escape_debug());
                 return match error {
                     NotRun::Program { errno } => answer(connection, &Answer::NotRun { errno, why }, &[]),
-                    NotRun::CellGone => refused(why),
+                    NotRun::CellGone | NotRun::Late => refused(why),
                 };
             }
         };
@@ -288,7 +291,6 @@ impl Control {
         cell: &str,
         order: Order,
         connection: &AsyncFd<OwnedFd>,
-        asker: String,
         place: OwnedSemaphorePermit,
     ) -> io::Result<()> {
         let Some(target) = CellId::parse(cell).ok().and_then(|id| self.fleet.target(&id)) else {
@@ -298,6 +300,7 @@ impl Control {
             return self.too_many(warrant, cell, "turns", connection).await;
         };
         drop(place);
+        let asker = approvals::person(&warrant);
         let (_action, ticket) = warrant.spend();
         let (ours, theirs) = tokio::net::UnixStream::pair()?;
         let theirs = theirs.into_std()?;

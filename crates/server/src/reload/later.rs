@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use nanoclaw_config::{Agent, AgentKind, Config, ModelAccess};
 use serde::{Deserialize, Serialize};
 
+use crate::agents::openclaw::OWN_NAMES;
 use crate::cell::host_services;
 use crate::policies::access;
 
@@ -18,7 +19,7 @@ pub struct Later {
 }
 
 /// What of `config` a fleet that runs as `started` says does not take on, and the agents that are gone and that are new.
-pub(super) fn of(started: &Config, config: &Config) -> (Vec<Later>, Vec<String>, Vec<String>) {
+pub fn of(started: &Config, config: &Config) -> (Vec<Later>, Vec<String>, Vec<String>) {
     let find = |config: &Config, agent: &Agent| config.agents.iter().find(|other| other.id == agent.id).cloned();
     let without = |these: &Config, others: &Config| {
         let missing = these.agents.iter().filter(|agent| find(others, agent).is_none());
@@ -90,9 +91,15 @@ fn of_models(old: &ModelAccess, new: &ModelAccess, is_builtin: bool) -> Vec<Stri
     differing(&[
         ("model", *model != old.model),
         ("tools (which ones it is told of)", is_builtin && *tools != old.tools),
+        ("tools (by which names they are called)", own_names(old) != own_names(new)),
         ("budget", *budget != old.budget),
         ("group (its budget)", *group != old.group),
     ])
+}
+
+/// Whether the tools of an OpenClaw are called each by its own name.
+fn own_names(access: &ModelAccess) -> bool {
+    access.tools.deny.iter().any(|rule| rule.id.ends_with(OWN_NAMES))
 }
 
 fn of_fleet(old: &Config, new: &Config) -> Vec<String> {
@@ -152,6 +159,31 @@ mod tests {
              agents: [{{ id: a, command: [x], model: p/m, models: {{ allow: ['p/*'] }}, tools: {{ deny: [shell] }}, rule_sets: [] }}]\n"
         ));
         assert_eq!(of(&old, &new), (Vec::new(), Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn an_openclaw_calls_tools_by_their_names_wherever_something_tells_them_apart() {
+        let of = |fleet: &str, agent: &str, kind: &str| {
+            let agents = format!("agents: [{{ id: a, {kind}, model: p/m{agent} }}]");
+            let config = config(&format!("{MODELS}{fleet}\n{agents}\n"));
+            let denied = access(&config, &config.agents[0]).unwrap().tools.deny;
+            let named = denied.iter().filter(|rule| rule.id == "agents.a.tools.each-by-its-own-name");
+            named.map(|rule| rule.name.clone()).collect::<Vec<_>>()
+        };
+        let openclaw = "kind: openclaw";
+        for (fleet, agent) in [
+            ("policies: [./p.cedar]", ""),
+            ("rule_sets: [rule-of-two]", ""),
+            ("", ", rule_sets: [rule-of-two]"),
+            ("labels: { tools: [{ name: x, trust: untrusted }] }", ""),
+            ("", ", tools: { deny: [browser] }"),
+        ] {
+            assert_eq!(of(fleet, agent, openclaw), ["tool_call", "tool_search_code"], "{fleet}{agent}");
+            assert!(of(fleet, agent, "command: [x]").is_empty(), "{fleet}{agent}");
+        }
+        for (fleet, agent) in [("", ""), ("rule_sets: [rule-of-two]", ", rule_sets: []")] {
+            assert!(of(fleet, agent, openclaw).is_empty(), "{fleet}{agent}");
+        }
     }
 
     #[test]

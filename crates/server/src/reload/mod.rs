@@ -5,11 +5,12 @@
 
 mod later;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nanoclaw_audit::{AuditError, Fact, Note, Outcome, Recorded, Ticket};
-use nanoclaw_config::{Config, LoadError};
+use nanoclaw_config::{Approvals, Config, LoadError};
 use nanoclaw_identity::identify_operator;
 use nanoclaw_llm::PriceError;
 use nanoclaw_policy::{Comparison, Generation};
@@ -17,7 +18,7 @@ use nanoclaw_request::{Action, Arrived, CellId, Door, IdError, Manage, Refusal, 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-pub use later::Later;
+pub use later::{Later, of as waiting};
 
 use crate::plane::Plane;
 use crate::policies::{self, PoliciesError};
@@ -43,6 +44,9 @@ pub enum ReloadError {
     /// The work was cut off.
     #[error("it was not read to its end: {0}")]
     CutOff(#[from] tokio::task::JoinError),
+    /// There is no room to do it in.
+    #[error("it cannot be read: {0}")]
+    NoRoom(#[from] io::Error),
 }
 
 /// What a reload did.
@@ -70,23 +74,29 @@ pub struct Reload {
     plane: Plane,
     path: Arc<PathBuf>,
     started: Arc<Config>,
-    /// One at a time.
-    turn: Arc<Mutex<()>>,
+    /// One at a time. How people approve now.
+    turn: Arc<Mutex<Approvals>>,
 }
 
 /// A configuration that is ready to be put in force.
 struct Ready {
-    config: Config,
     next: Generation,
-    digest: String,
-    notices: Vec<String>,
-    comparison: Comparison,
+    approvals: Approvals,
+    reloaded: Reloaded,
 }
 
 impl Reload {
     /// A fleet that was started with what stood in the file `path`.
     pub fn new(plane: Plane, path: PathBuf, started: Config) -> Self {
-        Self { plane, path: Arc::new(path), started: Arc::new(started), turn: Arc::default() }
+        let turn = Arc::new(Mutex::new(started.approvals));
+        Self { plane, path: Arc::new(path), started: Arc::new(started), turn }
+    }
+
+    async fn ready(&self, approvals: Approvals) -> Result<Ready, ReloadError> {
+        let (path, started) = (Arc::clone(&self.path), Arc::clone(&self.started));
+        let current = self.plane.policies.current();
+        let ready = move || policies::deep(|| ready(&path, &started, &current, approvals));
+        tokio::task::spawn_blocking(ready).await??
     }
 
     /// Reads the file again and puts it in force.
@@ -94,21 +104,27 @@ impl Reload {
     /// # Errors
     /// Nothing has changed.
     pub async fn again(&self) -> Result<Reloaded, ReloadError> {
-        let _turn = self.turn.lock().await;
-        let (path, started) = (Arc::clone(&self.path), Arc::clone(&self.started));
-        let current = self.plane.policies.current();
-        let number = current.number() + 1;
-        let ready = tokio::task::spawn_blocking(move || ready(&path, &started, &current)).await??;
-        let Ready { config, next, digest, notices, comparison } = ready;
+        let mut in_force = self.turn.lock().await;
+        let Ready { next, approvals, mut reloaded } = self.ready(*in_force).await?;
+        let Reloaded { generation, digest, comparison, .. } = &reloaded;
         let (more, less) = (comparison.newly_allowed().count(), comparison.newly_refused().count());
         let found = format!("of {} questions asked, {more} are newly allowed, {less} newly refused", comparison.asked);
-        let fact = Fact::PolicyReloaded { generation: number, digest: digest.clone(), found };
+        let fact = Fact::PolicyReloaded { generation: *generation, digest: digest.clone(), found };
         self.plane.recorder.note(Note::of_control(fact)).await?;
         self.plane.recorder.flush().await?;
-        let generation = self.plane.policies.replace(next);
-        self.plane.desk.set(config.approvals);
-        let (later, removed, added) = later::of(&self.started, &config);
-        Ok(Reloaded { generation, digest, notices, comparison, later, removed, added })
+        reloaded.generation = self.plane.policies.replace(next);
+        self.plane.desk.set(approvals);
+        *in_force = approvals;
+        Ok(reloaded)
+    }
+
+    /// Reads the file again and says what it would change. Nothing is in force of it.
+    ///
+    /// # Errors
+    /// It is wrong.
+    pub async fn tried(&self) -> Result<Reloaded, ReloadError> {
+        let in_force = self.turn.lock().await;
+        Ok(self.ready(*in_force).await?.reloaded)
     }
 
     /// What whoever holds this ticket is allowed: to reload. The outcome is recorded.
@@ -117,6 +133,23 @@ impl Reload {
     /// The outcome cannot be recorded.
     pub async fn carry_out(&self, ticket: Ticket) -> Result<Result<Reloaded, ReloadError>, AuditError> {
         let done = self.again().await;
+        self.told(ticket, done).await
+    }
+
+    /// What whoever holds this ticket is allowed: to see what a reload would change. The outcome is recorded.
+    ///
+    /// # Errors
+    /// The outcome cannot be recorded.
+    pub async fn rehearse(&self, ticket: Ticket) -> Result<Result<Reloaded, ReloadError>, AuditError> {
+        let done = self.tried().await;
+        self.told(ticket, done).await
+    }
+
+    async fn told(
+        &self,
+        ticket: Ticket,
+        done: Result<Reloaded, ReloadError>,
+    ) -> Result<Result<Reloaded, ReloadError>, AuditError> {
         let outcome = match &done {
             Ok(_) => Outcome::default(),
             Err(error) => Outcome::failed(Refusal {
@@ -155,7 +188,7 @@ impl Reload {
 }
 
 /// Reads and checks everything that `config check` does.
-fn ready(path: &Path, started: &Config, current: &Generation) -> Result<Ready, ReloadError> {
+fn ready(path: &Path, started: &Config, current: &Generation, approvals: Approvals) -> Result<Ready, ReloadError> {
     let loaded = nanoclaw_config::load(path)?;
     let config = loaded.config;
     if config.agents.is_empty() {
@@ -165,10 +198,15 @@ fn ready(path: &Path, started: &Config, current: &Generation) -> Result<Ready, R
     let written = policies::read(&config)?;
     let next = policies::generation_beside(&config, written, started).after(current);
     // Calls go where they went when the fleet was started.
-    let comparison = policies::compare((started, current), (started, &next));
+    let mut comparison = policies::compare((started, current), (started, &next));
+    comparison.settings.extend(policies::approvals(approvals, config.approvals).0);
     let place = |notice: &nanoclaw_config::Notice| {
         format!("line {}, column {}: {}", notice.line, notice.column, notice.message)
     };
-    let notices = loaded.notices.iter().map(place).chain(unpriced).collect();
-    Ok(Ready { digest: policies::digest(&next), config, next, notices, comparison })
+    let of_policies = policies::notices(&config, next.written());
+    let notices = loaded.notices.iter().map(place).chain(unpriced).chain(of_policies).collect();
+    let (later, removed, added) = later::of(started, &config);
+    let (generation, digest) = (current.number() + 1, policies::digest(&next));
+    let reloaded = Reloaded { generation, digest, notices, comparison, later, removed, added };
+    Ok(Ready { next, approvals: config.approvals, reloaded })
 }

@@ -5,12 +5,15 @@ mod builtin;
 mod events;
 mod openclaw;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use nanoclaw_agent::protocol::{Event, Order};
 use nanoclaw_audit::{AuditError, Outcome};
-use nanoclaw_gate::Gate;
+use nanoclaw_gate::{Desk, Gate, Person, Question};
 use nanoclaw_llm::Models;
 use nanoclaw_request::{CellId, Manage, Refusal, RefusalCode, SessionId, Stage};
 use nanoclaw_vault::digest::{Sha256, hex};
@@ -39,13 +42,14 @@ pub struct Target {
     pub(crate) models: Option<Models>,
     pub(crate) session: SessionId,
     pub(crate) gate: Gate,
+    pub(crate) desk: Desk,
 }
 
 /// Who has an agent do something.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum By<'a> {
-    /// A person of this name.
-    Operator(&'a str),
+    /// This person.
+    Operator(&'a Person),
     /// The clock.
     Schedule,
     /// Somebody who holds the token of a webhook; the prompt is the configuration's.
@@ -86,9 +90,11 @@ impl Target {
     /// is to be recorded of it.
     pub(crate) async fn carry_out(&self, order: &Order, by: By<'_>, events: Events) -> Outcome {
         // Until it is done, this person asked for all that the agent does.
-        let _requested = match by {
-            By::Operator(name) => Some(self.gate.engine().session().requested(name)),
-            By::Schedule | By::Webhook => None,
+        let session = self.gate.engine().session();
+        let _requested: Vec<_> = match (by, order) {
+            (By::Operator(person), Order::Turn { .. }) => person.names().map(|name| session.requested(name)).collect(),
+            // To look at sessions is to ask for nothing.
+            (By::Operator(_) | By::Schedule | By::Webhook, _) => Vec::new(),
         };
         let ended = async {
             self.steering.ended().await;
@@ -97,6 +103,7 @@ impl Target {
         let done = tokio::select! {
             done = self.obey(order, by, &events) => done,
             () = ended => Err(TurnError::Ended),
+            left = self.tell_questions(order, &events) => Err(left),
         };
         let done = match done {
             Err(TurnError::Cell(_) | TurnError::BrokenOff(_))
@@ -119,6 +126,27 @@ impl Target {
             Ok(()) => outcome,
             Err(_) => interrupted(),
         }
+    }
+
+    /// Tells of everything that the agent waits for people with while a turn is under way. Ends when nobody hears it.
+    async fn tell_questions(&self, order: &Order, events: &Events) -> TurnError {
+        let mut changes = self.desk.changes();
+        let mut told = BTreeSet::new();
+        let mut asks = matches!(order, Order::Turn { .. });
+        while asks {
+            let mut waiting = self.desk.waiting();
+            waiting.retain(|question| question.cell == self.id.as_str());
+            told.retain(|id| waiting.iter().any(|question| question.id == *id));
+            for question in waiting {
+                if told.insert(question.id.clone())
+                    && let Err(left) = events.tell(waits(&question), question.why.len()).await
+                {
+                    return left;
+                }
+            }
+            asks = changes.changed().await.is_ok();
+        }
+        std::future::pending().await
     }
 
     /// Gives the last event.
@@ -229,6 +257,16 @@ pub(crate) async fn to_lines(target: &Target, order: &Order, by: By<'_>, stream:
     };
     let (outcome, whole) = tokio::join!(target.carry_out(order, by, sender), relay);
     if whole { outcome } else { interrupted() }
+}
+
+/// What whoever asked for a turn hears of a question.
+fn waits(question: &Question) -> Event {
+    let Question { id, action, resource, why, expires_at, .. } = question;
+    let left = expires_at.duration_since(Timestamp::now()).as_secs();
+    Event::Waiting {
+        seconds: u64::try_from(left).unwrap_or_default(),
+        reason: format!("question {id} ({action} {resource}) waits for a person: {why}"),
+    }
 }
 
 /// How a turn that could not be done stands in the log.

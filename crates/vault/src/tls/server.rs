@@ -131,34 +131,51 @@ type Issue = dyn Fn(Timestamp) -> Result<Own, X509Error> + Send + Sync;
 /// The certificate of this server, and where the next one comes from.
 struct Renewing {
     issue: Box<Issue>,
-    current: RwLock<(Arc<CertifiedKey>, Timestamp)>,
+    current: RwLock<Current>,
+}
+
+/// A certificate and its time.
+struct Current {
+    certified: Arc<CertifiedKey>,
+    issued: Timestamp,
+    renew_at: Timestamp,
+}
+
+impl Current {
+    /// Whether there should be another one: it is old, or the clock was ahead when it was issued.
+    fn is_due(&self, now: Timestamp) -> bool {
+        now >= self.renew_at || now < self.issued
+    }
 }
 
 impl Renewing {
     fn new(issue: Box<Issue>, now: Timestamp) -> Result<Self, TlsError> {
-        let own = issue(now)?;
-        let current = RwLock::new((Arc::new(own.certified()?), own.renew_at));
+        let current = RwLock::new(issued(&*issue, now)?);
         Ok(Self { issue, current })
     }
 
     fn at(&self, now: Timestamp) -> Arc<CertifiedKey> {
         {
             let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-            if now < current.1 {
-                return Arc::clone(&current.0);
+            if !current.is_due(now) {
+                return Arc::clone(&current.certified);
             }
         }
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         // Another connection may have been faster.
-        if now >= current.1
-            && let Ok(own) = (self.issue)(now)
-            && let Ok(certified) = own.certified()
+        if current.is_due(now)
+            && let Ok(next) = issued(&*self.issue, now)
         {
-            *current = (Arc::new(certified), own.renew_at);
+            *current = next;
         }
         // Where there is no new one, a third of the old one's life is left to find out why.
-        Arc::clone(&current.0)
+        Arc::clone(&current.certified)
     }
+}
+
+fn issued(issue: &Issue, now: Timestamp) -> Result<Current, TlsError> {
+    let own = issue(now)?;
+    Ok(Current { certified: Arc::new(own.certified()?), issued: now, renew_at: own.renew_at })
 }
 
 impl fmt::Debug for Renewing {

@@ -67,6 +67,14 @@ impl RequestHead {
         origin.split_once('?').map_or(origin, |(path, _)| path)
     }
 
+    /// The query, where there is one.
+    pub fn query(&self) -> Option<&str> {
+        match &self.target {
+            Target::Origin(origin) | Target::Absolute { origin, .. } => origin.split_once('?').map(|(_, query)| query),
+            Target::Authority(_) => None,
+        }
+    }
+
     /// Whether the client means to send another request on the connection.
     pub fn is_persistent(&self) -> bool {
         self.version == Version::V11 && !fields::lists(&self.fields, "connection", "close")

@@ -1,4 +1,6 @@
 mod game;
+mod habits;
+mod people;
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +25,7 @@ const POLICIES: &str = "@id(\"tools\") permit(principal, action == Action::\"too
 @id(\"pay\") @ask(\"payments need a person\")
 forbid(principal, action == Action::\"tool_call\", resource == Tool::\"pay\");";
 
-const FOUR_EYES: Approvals = Approvals { wait: Duration::from_secs(300), people: 2 };
+const FOUR_EYES: Approvals = Approvals { wait: Duration::from_secs(300), people: 2, own: false };
 
 /// Turns that a question may take to come.
 const PATIENCE: usize = 100_000;
@@ -208,10 +210,10 @@ async fn an_answer_in_the_moment_when_the_time_is_up_is_too_late() {
     let Question { id, digest, .. } = world.question().await;
     let up = Instant::now() + Approvals::default().wait;
     let board = || world.desk.0.as_ref().unwrap().board();
-    let late = board().answer("uid:0", &id, &digest, Answer::Approve, up);
+    let late = board().answer(&Person::from("uid:0"), &id, &digest, Answer::Approve, up);
     assert_eq!(late, Err(DeskError::Over { id: id.clone(), how: Ended::TimedOut }));
     assert!(board().waiting(up).is_empty());
-    let in_time = board().answer("uid:0", &id, &digest, Answer::Approve, up - Duration::from_millis(1));
+    let in_time = board().answer(&Person::from("uid:0"), &id, &digest, Answer::Approve, up - Duration::from_millis(1));
     assert_eq!(in_time, Ok(Answered::Approved));
     passed(waiting).await;
 }
@@ -388,10 +390,10 @@ async fn only_calls_of_tools_have_arguments_to_change() {
     ));
     let host: Destination = Destination { host: Host::parse("bank.test").unwrap(), port: 80 };
     let (method, path) = ("GET".to_owned(), "/\u{202e}".to_owned());
-    let http = HttpRequest { connection: host.clone(), host, method, path };
+    let http = HttpRequest { connection: host.clone(), host, method, path, query: Some("to=evil\u{7}".to_owned()) };
     let waiting = world.cell("a", 1).tries(Action::Http(http));
     let question = world.question().await;
-    assert_eq!(question.detail, "GET /\\u{202e} for bank.test:80");
+    assert_eq!(question.detail, "GET /\\u{202e}?to=evil\\u{7} for bank.test:80");
     assert_eq!(world.answer("uid:0", &question, edit("{}")), Err(DeskError::NotEditable(question.id.clone())));
     world.answer("uid:0", &question, Answer::Approve).unwrap();
     passed(waiting).await;
@@ -479,7 +481,7 @@ async fn what_is_remembered_has_an_end() {
     assert_eq!(world.desk.about(&first.id), None);
     // Those that were not made in time make room.
     tokio::time::advance(Duration::from_secs(300)).await;
-    let waiting = cell.tries(pay());
+    let waiting = cell.tries(call("pay", r#"{"n": 1}"#));
     assert_eq!(world.answer("uid:0", &world.question().await, edit("{}")), Ok(Answered::Edited));
     refused(waiting).await;
 }
@@ -521,6 +523,11 @@ fn no_two_requests_have_one_digest() {
             reserved_tokens: 1,
         })
     };
+    let http = |path: &str, query: Option<&str>| {
+        let (connection, method, path, query) =
+            (host("bank.test"), "POST".to_owned(), path.to_owned(), query.map(str::to_owned));
+        Action::Http(HttpRequest { host: connection.clone(), connection, method, path, query })
+    };
     let actions = [
         tool(|_| {}),
         tool(|call| call.tool = "pay2".to_owned()),
@@ -545,6 +552,10 @@ fn no_two_requests_have_one_digest() {
         model("a", &["bc"]),
         model("ab", &["c"]),
         model("a", &[]),
+        http("/pay", None),
+        http("/pay", Some("")),
+        http("/pay", Some("to=evil")),
+        http("/payto=evil", None),
     ];
     let mut digests: Vec<String> =
         actions.iter().map(|action| digest::of_request(&cell("a"), run(1), action).unwrap()).collect();

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fs::OpenOptions;
 use std::io::{self, BufRead as _, IsTerminal as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 
 use nanoclaw_server::state::State;
@@ -84,8 +84,13 @@ impl Input {
     }
 }
 
-/// The file that keeps what was typed, for its owner only. `None` where it cannot be kept.
+/// The file that keeps what was typed, for its owner only. `None` where it cannot be kept: what root types to another
+/// user's agent is not.
 fn keep(state: &State) -> Option<PathBuf> {
+    let owner = std::fs::metadata(state.directory()).ok()?.uid();
+    if owner != rustix::process::geteuid().as_raw() {
+        return None;
+    }
     let path = state.directory().join("chat-history");
     let opened = OpenOptions::new()
         .append(true)

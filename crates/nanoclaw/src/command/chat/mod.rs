@@ -32,7 +32,7 @@ const OPENCLAW_KEEPS: &str =
 
 /// Talks until the person leaves, or standard input ends.
 pub fn main(state_dir: Option<&Path>, arguments: Chat) -> Result<ExitCode, Failure> {
-    let state = super::state(state_dir)?;
+    let state = super::fleet(state_dir)?;
     let Reply::Cells(fleet) = Client::connect(&state)?.ask(&Request::List, &[])? else {
         return Err(io::Error::from(io::ErrorKind::InvalidData).into());
     };

@@ -1,5 +1,7 @@
 //! `nanoclaw policy learn`: rules that would have allowed what an agent was refused, for a person to accept.
 
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,7 +31,7 @@ pub struct Question<'a> {
 pub fn main(state_dir: Option<&Path>, question: &Question<'_>) -> Result<ExitCode, Failure> {
     let loaded = Loaded::load(question.config)?;
     let agent = loaded.agent(question.agent.as_str()).map_err(failed)?;
-    let state = super::super::state(state_dir)?;
+    let state = super::super::fleet(state_dir)?;
     let filter = Filter { agent: Some(agent.id.to_string()), result: Some(ResultKind::Denied) };
     let records = Reader::open_behind(&state.audit(), filter, question.since.saturating_sub(1))?;
     let sources =
@@ -38,8 +40,14 @@ pub fn main(state_dir: Option<&Path>, question: &Question<'_>) -> Result<ExitCod
     match question.output {
         None => output::line(proposal.to_string().trim_end()),
         Some(path) => {
-            std::fs::write(path, proposal.to_string())
-                .map_err(|error| failed(format_args!("`{}`: {error}", path.display())))?;
+            let mut file = File::create_new(path).map_err(|error| match error.kind() {
+                ErrorKind::AlreadyExists => failed(format_args!(
+                    "`{}` is there already; name another file with `--output`, or move it away",
+                    path.display()
+                )),
+                _ => failed(format_args!("`{}`: {error}", path.display())),
+            })?;
+            file.write_all(proposal.to_string().as_bytes())?;
         }
     }
     Ok(ExitCode::SUCCESS)

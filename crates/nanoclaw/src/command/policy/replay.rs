@@ -1,7 +1,7 @@
 //! `nanoclaw policy replay`: play recorded sessions through the model door's path.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use nanoclaw_config::Agent;
 use nanoclaw_llm::{Played, Replay};
 use nanoclaw_policy::Policies;
 
-use crate::output::{FAILED, Failure};
+use crate::output::{self, FAILED, Failure};
 
 /// Longest session in bytes.
 const MAX_SESSION: u64 = 64 * 1024 * 1024;
@@ -20,15 +20,14 @@ pub(super) fn main(policies: Policies, agent: &Agent, file: &Path) -> Result<Exi
     let failed = |what: &dyn std::fmt::Display| Failure::with_status(format!("{shown}: {what}"), FAILED);
     let mut input: Box<dyn BufRead> = match file.as_os_str() == "-" {
         true => Box::new(io::stdin().lock()),
-        false => Box::new(BufReader::new(File::open(file).map_err(|error| failed(&error))?)),
+        false => Box::new(BufReader::new(File::open(file).map_err(|error| output::unreadable(file, &error))?)),
     };
     let replay = Replay::new(policies, agent);
-    let mut out = io::BufWriter::new(io::stdout().lock());
     let mut line = Vec::new();
     for number in 1_u64.. {
         line.clear();
         let length = (&mut input).take(MAX_SESSION).read_until(b'\n', &mut line).map_err(|error| failed(&error))?;
-        if length == 0 {
+        if length == 0 || output::unread() {
             break;
         }
         if line.trim_ascii().is_empty() {
@@ -39,9 +38,7 @@ pub(super) fn main(policies: Policies, agent: &Agent, file: &Path) -> Result<Exi
             return Err(at(&format!("a session is longer than {MAX_SESSION} bytes")));
         }
         let played: Played = serde_json::from_slice(&line).map_err(|error| at(&error))?;
-        serde_json::to_writer(&mut out, &replay.play(played))?;
-        out.write_all(b"\n").map_err(|error| failed(&error))?;
+        output::line(serde_json::to_string(&replay.play(played))?);
     }
-    out.flush().map_err(|error| failed(&error))?;
     Ok(ExitCode::SUCCESS)
 }

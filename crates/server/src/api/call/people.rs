@@ -15,8 +15,42 @@ use super::{
 use crate::api::answer::Fault;
 use crate::api::given::Given;
 
-fn people(what: &'static str, name: String, call: Result<Call, Fault>) -> Asked {
+fn people(what: &str, name: String, call: Result<Call, Fault>) -> Asked {
+    // What is given and taken must stand on record.
+    let more = call.as_ref().map(told).unwrap_or_default();
+    let what = if more.is_empty() { what.to_owned() } else { format!("{what}: {more}") };
     manage(Manage::Operators { what, name }, call)
+}
+
+/// What a call gives or takes, in words.
+fn told(call: &Call) -> String {
+    let named = |roles: &BTreeSet<Role>| {
+        let names: Vec<&str> = roles.iter().map(|role| role.name()).collect();
+        format!("roles {}", names.join(", "))
+    };
+    let mut told = Vec::new();
+    let password = match call {
+        Call::NewOperator(new) => {
+            told.push(named(&new.roles));
+            new.password.is_some()
+        }
+        Call::ChangedOperator(_, change) => {
+            told.extend(change.roles.as_ref().map(named));
+            told.extend(change.disabled.map(|disabled| if disabled { "disabled" } else { "enabled" }.to_owned()));
+            change.password.is_some()
+        }
+        Call::NewToken(roles, expires) => {
+            told.extend([named(roles), format!("until {expires:.0}")]);
+            false
+        }
+        Call::NewEnrolment(new) => {
+            told.extend([named(&new.roles), format!("for {} minutes", new.minutes)]);
+            false
+        }
+        _ => false,
+    };
+    told.extend(password.then(|| "a password".to_owned()));
+    told.join("; ")
 }
 
 fn operator_name(text: &str) -> Result<OperatorName, Fault> {
@@ -110,7 +144,8 @@ pub(in crate::api) fn add_token(given: &mut Given<'_>) -> Asked {
     let body = given.query().and_then(|_| given.json::<AddToken>());
     let call = body.and_then(|AddToken { roles: given, hours }| {
         if !(1..=LONGEST_TOKEN_HOURS).contains(&hours) {
-            return Err(Fault::malformed(format!("`hours` is not 1 to {LONGEST_TOKEN_HOURS}"), "choose another"));
+            let reason = format!("a token of {hours} hours: `hours` is 1 to {LONGEST_TOKEN_HOURS}");
+            return Err(Fault::malformed(reason, "choose another time"));
         }
         let life = jiff::SignedDuration::from_hours(i64::from(hours));
         let expires = Timestamp::now().checked_add(life).map_err(Fault::failed)?;
@@ -122,13 +157,22 @@ pub(in crate::api) fn add_token(given: &mut Given<'_>) -> Asked {
 /// The id of a token: hexadecimal digits.
 fn token_id(text: &str) -> Result<String, Fault> {
     let fits = (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if fits { Ok(text.to_owned()) } else { Err(no_such("token")) }
+    // It may be a token, which no record may hold.
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(Fault::not_found("that is not the id of a token", "`GET /v1/tokens` lists them"))
+    }
 }
 
 pub(in crate::api) fn revoke_token(given: &mut Given<'_>) -> Asked {
     let id = token_id(&given.part(0));
     let name = id.as_ref().cloned().unwrap_or_else(|_| "?".to_owned());
     people("token-revoke", name, given.nothing().and(id).map(Call::RevokedToken))
+}
+
+pub(in crate::api) fn enrolments(given: &mut Given<'_>) -> Asked {
+    people("enrolment-list", String::new(), given.nothing().map(|()| Call::Enrolments))
 }
 
 pub(in crate::api) fn certificates(given: &mut Given<'_>) -> Asked {
@@ -151,7 +195,8 @@ pub(in crate::api) fn add_certificate(given: &mut Given<'_>) -> Asked {
 }
 
 pub(in crate::api) fn revoke_certificate(given: &mut Given<'_>) -> Asked {
-    let serial = Serial::parse(&given.part(0)).ok_or_else(|| no_such("certificate"));
+    let part = given.part(0);
+    let serial = Serial::parse(&part).ok_or_else(|| no_such("certificate", &part));
     let name = serial.as_ref().map_or_else(|_| "?".to_owned(), Serial::to_string);
     people("certificate-revoke", name, given.nothing().and(serial).map(Call::RevokedCertificate))
 }
@@ -171,8 +216,8 @@ pub(in crate::api) fn add_enrolment(given: &mut Given<'_>) -> Asked {
     let call = body.and_then(|AddEnrolment { operator, roles: given, minutes }| {
         let minutes = minutes.unwrap_or(60);
         if !(15..=LONGEST_INVITATION_MINUTES).contains(&minutes) {
-            let reason = format!("`minutes` is not 15 to {LONGEST_INVITATION_MINUTES}");
-            return Err(Fault::malformed(reason, "choose another"));
+            let reason = format!("an invitation of {minutes} minutes: `minutes` is 15 to {LONGEST_INVITATION_MINUTES}");
+            return Err(Fault::malformed(reason, "choose another time"));
         }
         Ok(Call::NewEnrolment(NewEnrolment { name: operator_name(&operator)?, roles: roles(&given)?, minutes }))
     });
