@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, NamedGroup, ProtocolVersion, RootCertStore};
 use serde_json::json;
 
+use crate::client::{Client, Connection};
 use crate::raw::{exchange, known, statuses};
 use crate::support::appears;
 use crate::world::World;
@@ -321,9 +322,18 @@ fn nobody_takes_the_connections_and_streams_of_others() {
     let streams: Vec<_> = (0..16).map(|_| one.follow("GET", "/v1/events", &[], b"")).collect();
     assert_eq!(one.get("/v1/events").refused(), (429, "limit".to_owned()));
     drop(other.follow("GET", "/v1/events", &[], b""));
+    let (refused, open) = fill(&one, 100);
+    assert_eq!((refused, open.len()), (Some(503), 64 - 16 + 1));
+    assert_eq!((known(&other), known(&world.owner())), (Some(200), Some(200)));
+    drop((open, streams));
+    assert!(appears(|| known(&one) == Some(200)));
+}
+
+/// Opens connections, `most` at most, until one is answered otherwise than with 200; gives that status and all of them.
+fn fill(client: &Client, most: usize) -> (Option<u16>, Vec<Box<dyn Connection>>) {
     let mut open = Vec::new();
-    let refused = (0..100).find_map(|_| {
-        let mut connection = one.connect();
+    let refused = (0..most).find_map(|_| {
+        let mut connection = client.connect();
         connection.write_all(b"GET /v1/me HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
         let mut piece = [0; 4096];
         let length = connection.read(&mut piece).unwrap();
@@ -331,10 +341,7 @@ fn nobody_takes_the_connections_and_streams_of_others() {
         open.push(connection);
         (status != 200).then_some(status)
     });
-    assert_eq!((refused, open.len()), (Some(503), 64 - 16 + 1));
-    assert_eq!((known(&other), known(&world.owner())), (Some(200), Some(200)));
-    drop((open, streams));
-    assert!(appears(|| known(&one) == Some(200)));
+    (refused, open)
 }
 
 #[test]
@@ -345,16 +352,7 @@ fn connections_and_streams_have_an_end() {
     assert_eq!(owner.get("/v1/events").refused(), (429, "limit".to_owned()));
     streams.clear();
     assert!(appears(|| owner.get("/v1/agents").status == 200));
-    let mut open = Vec::new();
-    let refused = (0..400).find_map(|_| {
-        let mut connection = owner.connect();
-        connection.write_all(b"GET /v1/me HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
-        let mut piece = [0; 4096];
-        let length = connection.read(&mut piece).unwrap();
-        let status = statuses(&String::from_utf8_lossy(&piece[..length]))[0];
-        open.push(connection);
-        (status != 200).then_some(status)
-    });
+    let (refused, open) = fill(&owner, 400);
     assert_eq!(refused, Some(503));
     assert!(open.len() > 200, "{}", open.len());
     drop(open);

@@ -18,7 +18,7 @@ use nanoclaw_request::CellId;
 pub use journal::JournalError;
 
 use journal::{Change, Journal};
-use period::{Count, Periods};
+use period::{Count, Period, Periods};
 
 /// How far the journal may be ahead of the clock. What is dated later was written under a clock that was wrong, or the
 /// clock is wrong now: nobody knows when it was, so it counts as used now. Otherwise the periods of a day that is far
@@ -48,6 +48,39 @@ struct Account {
     limits: Budget,
     used: Periods,
     running: u64,
+}
+
+/// What a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    Requests,
+    Tokens,
+    Money,
+}
+
+impl What {
+    fn of(self, count: Count) -> u64 {
+        match self {
+            What::Requests => count.requests(),
+            What::Tokens => count.tokens(),
+            What::Money => count.money(),
+        }
+    }
+
+    fn shown(self, n: u64) -> String {
+        match self {
+            What::Requests | What::Tokens => n.to_string(),
+            What::Money => format!("{} USD", NanoUsd(n)),
+        }
+    }
+}
+
+/// A limit on what a period may use, and the period that is running.
+struct Bound {
+    key: &'static str,
+    most: u64,
+    period: Period,
+    what: What,
 }
 
 /// Most that a call may use.
@@ -161,14 +194,8 @@ impl Budgets {
     /// Whether some budget of `cell` bounds its tokens or its money.
     pub fn is_bounded(&self, cell: &CellId) -> bool {
         let book = self.book();
-        let limits = book.concerned(cell).into_iter().filter_map(|index| Some(book.accounts.get(index)?.limits));
-        let bounds = |limits: Budget| {
-            let tokens =
-                [limits.tokens_per_minute, limits.tokens_per_hour, limits.tokens_per_day, limits.tokens_per_month];
-            let money = [limits.usd_per_hour, limits.usd_per_day, limits.usd_per_month];
-            tokens.iter().any(Option::is_some) || money.iter().any(Option::is_some)
-        };
-        limits.into_iter().any(bounds)
+        let accounts = book.concerned(cell).into_iter().filter_map(|index| book.accounts.get(index));
+        accounts.flat_map(Account::bounds).any(|bound| bound.what != What::Requests)
     }
 
     /// What is left of the budgets of `cell`, in percent of the scarcest of their limits on tokens and money, rounded down;
@@ -307,66 +334,48 @@ fn bring_back(changes: &mut [Change], now: Timestamp) -> Option<String> {
 }
 
 impl Account {
+    /// The limits that there are on what a period may use.
+    fn bounds(&self) -> impl Iterator<Item = Bound> + use<> {
+        let (limits, used) = (self.limits, self.used);
+        let usd = |limit: Option<NanoUsd>| limit.map(|limit| limit.0);
+        let (minute, hour, day, month) = (used.minute(), used.hour(), used.day(), used.month());
+        let bounds = [
+            ("requests_per_minute", limits.requests_per_minute, minute, What::Requests),
+            ("tokens_per_minute", limits.tokens_per_minute, minute, What::Tokens),
+            ("tokens_per_hour", limits.tokens_per_hour, hour, What::Tokens),
+            ("tokens_per_day", limits.tokens_per_day, day, What::Tokens),
+            ("tokens_per_month", limits.tokens_per_month, month, What::Tokens),
+            ("usd_per_hour", usd(limits.usd_per_hour), hour, What::Money),
+            ("usd_per_day", usd(limits.usd_per_day), day, What::Money),
+            ("usd_per_month", usd(limits.usd_per_month), month, What::Money),
+        ];
+        let bound = |(key, most, period, what)| Some(Bound { key, most: most?, period, what });
+        bounds.into_iter().filter_map(bound)
+    }
+
     /// In percent of the scarcest limit on tokens and money.
     fn left(&self) -> u8 {
-        let Budget { tokens_per_minute, tokens_per_hour, tokens_per_day, tokens_per_month, .. } = self.limits;
-        let Budget { usd_per_hour, usd_per_day, usd_per_month, .. } = self.limits;
-        let used = &self.used;
-        let (minute, hour, day, month) = (used.minute().count, used.hour().count, used.day().count, used.month().count);
-        let tokens = [
-            (tokens_per_minute, minute.tokens()),
-            (tokens_per_hour, hour.tokens()),
-            (tokens_per_day, day.tokens()),
-            (tokens_per_month, month.tokens()),
-        ];
-        let money = [(usd_per_hour, hour.money()), (usd_per_day, day.money()), (usd_per_month, month.money())];
-        let money = money.map(|(limit, used)| (limit.map(|limit| limit.0), used));
         let percent = |most: u64, used: u64| u128::from(most.saturating_sub(used)) * 100 / u128::from(most.max(1));
-        let left = tokens.into_iter().chain(money).filter_map(|(most, used)| Some(percent(most?, used)));
+        let bounds = self.bounds().filter(|bound| bound.what != What::Requests);
+        let left = bounds.map(|bound| percent(bound.most, bound.what.of(bound.period.count)));
         left.min().and_then(|left| u8::try_from(left).ok()).unwrap_or(100)
     }
 
     fn check(&self, needs: Count, priced: bool, model: &str) -> Result<(), Exhausted> {
-        let limits = &self.limits;
-        let money = [limits.usd_per_hour, limits.usd_per_day, limits.usd_per_month].iter().any(Option::is_some);
-        if money && !priced {
+        if !priced && self.bounds().any(|bound| bound.what == What::Money) {
             return Err(Exhausted::NoPrice { owner: self.owner.clone(), model: model.to_owned() });
         }
         // What needs no tokens asks no model, and is none of the calls at the same time.
-        if let Some(most) = limits.concurrent_calls
+        if let Some(most) = self.limits.concurrent_calls
             && needs.tokens() > 0
             && self.running >= most
         {
             return Err(self.exhausted("concurrent_calls", self.running, most, 1, None, |n| n.to_string()));
         }
-        let used = &self.used;
-        let usd = |limit: Option<NanoUsd>| limit.map(|limit| limit.0);
-        let tokens = |n: u64| n.to_string();
-        let dollars = |n: u64| format!("{} USD", NanoUsd(n));
-        let (minute, hour, day, month) = (used.minute(), used.hour(), used.day(), used.month());
-        type Check<'a> = (&'static str, Option<u64>, (Timestamp, u64), u64, &'a dyn Fn(u64) -> String);
-        let checks: [Check<'_>; 8] = [
-            ("requests_per_minute", limits.requests_per_minute, (minute.end, minute.count.requests()), 1, &tokens),
-            (
-                "tokens_per_minute",
-                limits.tokens_per_minute,
-                (minute.end, minute.count.tokens()),
-                needs.tokens(),
-                &tokens,
-            ),
-            ("tokens_per_hour", limits.tokens_per_hour, (hour.end, hour.count.tokens()), needs.tokens(), &tokens),
-            ("tokens_per_day", limits.tokens_per_day, (day.end, day.count.tokens()), needs.tokens(), &tokens),
-            ("tokens_per_month", limits.tokens_per_month, (month.end, month.count.tokens()), needs.tokens(), &tokens),
-            ("usd_per_hour", usd(limits.usd_per_hour), (hour.end, hour.count.money()), needs.money(), &dollars),
-            ("usd_per_day", usd(limits.usd_per_day), (day.end, day.count.money()), needs.money(), &dollars),
-            ("usd_per_month", usd(limits.usd_per_month), (month.end, month.count.money()), needs.money(), &dollars),
-        ];
-        for (limit, most, (end, used), needs, shown) in checks {
-            if let Some(most) = most
-                && needs > 0
-                && used.saturating_add(needs) > most
-            {
-                return Err(self.exhausted(limit, used, most, needs, Some(end), shown));
+        for Bound { key, most, period, what } in self.bounds() {
+            let (used, needs) = (what.of(period.count), what.of(needs));
+            if needs > 0 && used.saturating_add(needs) > most {
+                return Err(self.exhausted(key, used, most, needs, Some(period.end), |n| what.shown(n)));
             }
         }
         Ok(())

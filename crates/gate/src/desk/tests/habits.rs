@@ -13,6 +13,13 @@ fn numbered(n: usize) -> Action {
     call("pay", &format!("{{\"n\": {n}}}"))
 }
 
+/// `cell` asks for payment `n`, and gets this answer.
+async fn ask(world: &World, cell: &Cell, n: usize, answer: Answer) {
+    let waiting = cell.tries(numbered(n));
+    world.answer("alice", &world.question().await, answer).unwrap();
+    drop(waiting.await.unwrap());
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_denied_is_not_asked_again_for_a_while_in_whatever_run_and_form() {
     let world = World::new(Approvals::default());
@@ -45,20 +52,15 @@ async fn what_was_denied_is_not_asked_again_for_a_while_in_whatever_run_and_form
 async fn whoever_hears_no_again_and_again_asks_nobody_for_a_while() {
     let world = World::new(Approvals::default());
     let cell = world.cell("a", 1);
-    let ask = async |n: usize, answer: Answer| {
-        let waiting = cell.tries(numbered(n));
-        world.answer("alice", &world.question().await, answer).unwrap();
-        drop(waiting.await.unwrap());
-    };
     // A yes between them says that it is worth to be asked.
     for round in 0..2 {
         for n in 1..MOST_NOES {
-            ask(10 * round + n, deny()).await;
+            ask(&world, &cell, 10 * round + n, deny()).await;
         }
-        ask(10 * round, Answer::Approve).await;
+        ask(&world, &cell, 10 * round, Answer::Approve).await;
     }
     for n in 1..=MOST_NOES {
-        ask(100 + n, deny()).await;
+        ask(&world, &cell, 100 + n, deny()).await;
     }
     let refusal = refused(cell.tries(numbered(200))).await;
     assert_eq!(refusal.code, RefusalCode::Limit);
@@ -67,7 +69,7 @@ async fn whoever_hears_no_again_and_again_asks_nobody_for_a_while() {
     world.question().await;
     other.abort();
     tokio::time::advance(LONGEST_NO).await;
-    ask(201, deny()).await;
+    ask(&world, &cell, 201, deny()).await;
     assert_eq!(refused(cell.tries(numbered(202))).await.code, RefusalCode::Limit, "it has learnt nothing");
 }
 
@@ -75,17 +77,12 @@ async fn whoever_hears_no_again_and_again_asks_nobody_for_a_while() {
 async fn so_many_noes_are_remembered_and_the_newest_of_them() {
     let world = World::new(Approvals::default());
     let cell = world.cell("a", 1);
-    let ask = async |n: usize, answer: Answer| {
-        let waiting = cell.tries(numbered(n));
-        world.answer("alice", &world.question().await, answer).unwrap();
-        drop(waiting.await.unwrap());
-    };
     for n in 0..=MOST_DENIED {
-        ask(n, deny()).await;
-        ask(100 + n, Answer::Approve).await;
+        ask(&world, &cell, n, deny()).await;
+        ask(&world, &cell, 100 + n, Answer::Approve).await;
     }
     assert_eq!(refused(cell.tries(numbered(1))).await.code, RefusalCode::NotApproved);
-    ask(0, deny()).await;
+    ask(&world, &cell, 0, deny()).await;
     // A change of the call that waits is no no, and a later yes to the same takes one back.
     let waiting = cell.tries(numbered(200));
     world.answer("bob", &world.question().await, edit("{\"n\": 2}")).unwrap();
