@@ -10,7 +10,7 @@ use crate::subject::{Subject, parse};
 use crate::{Answer, Prover, Search, Try, aliases, outside, quoted, real};
 
 impl Prover {
-    /// Whether `new` allows an agent nothing that `old` does not, of one action of [`crate::ACTIONS`]: nothing with people's
+    /// Whether `new` allows an agent nothing that `old` does not, of one action of [`nanoclaw_policy::AGENT_ACTIONS`]: nothing with people's
     /// consent, and nothing without. The agent may have read anything, and has read the same in both.
     pub fn allows_nothing_new(&mut self, old: &Subject<'_>, new: &Subject<'_>, action: &'static str) -> Answer {
         let labelled = real::is_about_hosts(action) || action == "tool_call";

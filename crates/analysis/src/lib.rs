@@ -21,7 +21,7 @@ use nanoclaw_policy::Case;
 use serde_json::{Value, json};
 
 pub use solver::{LONGEST_PROOF, Prover, ProverError};
-pub use statement::{ACTIONS, MAX_STATEMENT, Never, Statement, StatementError, Who};
+pub use statement::{MAX_STATEMENT, Never, Statement, StatementError, Who};
 pub use subject::Subject;
 
 use question::Example;

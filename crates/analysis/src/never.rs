@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use cedar_policy::Policy;
 use cedar_policy_symcc::{CompiledPolicy, always_denies_asserts, disjoint_asserts, never_errors_asserts};
-use nanoclaw_policy::Case;
+use nanoclaw_policy::{AGENT_ACTIONS, Case};
 use nanoclaw_request::RefusalCode;
 
 use crate::solver::Found;
-use crate::statement::{ACTIONS, Never};
+use crate::statement::Never;
 use crate::subject::{Subject, parse};
 use crate::{Answer, Prover, Search, Try, aliases, guarded, reason};
 
@@ -68,7 +68,7 @@ impl Prover {
 
     fn all_never_error(&mut self, subject: &Subject<'_>) -> Try<Vec<(String, Answer)>> {
         let mut answers = BTreeMap::new();
-        for action in ACTIONS {
+        for action in AGENT_ACTIONS {
             for policy in &subject.policies(action, true)? {
                 let id = policy.annotation("id").map_or_else(|| policy.to_string(), str::to_owned);
                 let answer = self.try_never_errors(subject, action, policy).unwrap_or_else(Answer::Undecided);

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::str::FromStr as _;
 
 use cedar_policy::Expression;
+use nanoclaw_policy::AGENT_ACTIONS;
 use nanoclaw_policy::{Generation, Written, too_deep};
 use nanoclaw_request::CellId;
 
@@ -17,19 +18,6 @@ use crate::real::always;
 
 /// Longest statement in bytes.
 pub const MAX_STATEMENT: usize = 16 * 1024;
-
-/// What agents do.
-pub const ACTIONS: [&str; 9] = [
-    "net_resolve",
-    "net_connect",
-    "http_request",
-    "net_datagram",
-    "file_write",
-    "exec",
-    "syscall",
-    "model_call",
-    "tool_call",
-];
 
 /// A statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +33,7 @@ pub enum Statement {
 pub struct Never {
     /// To whom.
     pub who: Who,
-    /// What: one of [`ACTIONS`].
+    /// What: one of [`AGENT_ACTIONS`].
     pub action: &'static str,
     /// Whether it may be allowed where people agree.
     pub unasked: bool,
@@ -113,10 +101,10 @@ impl Statement {
             }
         };
         let (action, rest) = word(rest);
-        let Some(action) = ACTIONS.into_iter().find(|known| *known == action) else {
+        let Some(action) = AGENT_ACTIONS.into_iter().find(|known| *known == action) else {
             return Err(wrong(
                 format!("`{action}` is no action of an agent"),
-                format!("actions are {}", ACTIONS.join(", ")),
+                format!("actions are {}", AGENT_ACTIONS.join(", ")),
             ));
         };
         let (unasked, rest) = match word(rest) {

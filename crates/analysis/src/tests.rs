@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nanoclaw_config::ModelRef;
-use nanoclaw_policy::{CellRules, Generation, Written, line, words};
+use nanoclaw_policy::{AGENT_ACTIONS, CellRules, Generation, Written, line, words};
 use nanoclaw_request::{Action, CellId, ModelOperation, Via};
 
 use super::*;
@@ -231,7 +231,7 @@ fn a_widened_rule_is_found_and_a_narrowed_one_allows_nothing_new() {
         let new = world(config, policies, "teller");
         prover.allows_nothing_new(&old.subject(), &new.subject(), action)
     };
-    for action in ACTIONS {
+    for action in AGENT_ACTIONS {
         assert_eq!(compare(CONFIG, "", action), Answer::Proven, "{action}");
     }
     let wider = CONFIG.replace("*.ops.bank.example", "**.ops.bank.example");
@@ -338,7 +338,7 @@ fn every_question_is_within() {
     let subject = world.subject();
     let check = |case: &Case, what: &str| {
         let action = case.action.name();
-        let action = ACTIONS.into_iter().find(|known| *known == action).unwrap();
+        let action = AGENT_ACTIONS.into_iter().find(|known| *known == action).unwrap();
         let policies = subject.policies(action, true).unwrap();
         let mentioned: Vec<&Policy> = policies.iter().collect();
         let scope = subject.scope(action, &mentioned, &[]);

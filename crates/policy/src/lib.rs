@@ -37,6 +37,7 @@ pub use generation::{CellRules, Generation, Policies};
 pub use language::{BASE, SCHEMA, base_texts};
 pub use rule_sets::texts as rule_set_texts;
 pub use session::{NOTHING_READ, Requested, Session};
+pub use slice::AGENT_ACTIONS;
 pub use tools::{ToolFacts, same_argument};
 pub use written::{Written, WrittenError};
 

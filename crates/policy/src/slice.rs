@@ -66,8 +66,8 @@ pub(crate) struct Slices {
     why: HashMap<String, String>,
 }
 
-/// Every action of the schema.
-pub(crate) const ACTIONS: [&str; 13] = [
+/// What agents do.
+pub const AGENT_ACTIONS: [&str; 9] = [
     "net_resolve",
     "net_connect",
     "http_request",
@@ -77,15 +77,14 @@ pub(crate) const ACTIONS: [&str; 13] = [
     "syscall",
     "model_call",
     "tool_call",
-    "cell_launch",
-    "agent_manage",
-    "approve",
-    "audit_read",
 ];
 
-/// Those of them that agents do.
+/// What people and triggers do: all other actions of the schema.
+pub(crate) const PEOPLES_ACTIONS: [&str; 4] = ["cell_launch", "agent_manage", "approve", "audit_read"];
+
+/// Whether agents do it.
 pub(crate) fn is_of_agents(action: &str) -> bool {
-    !matches!(action, "cell_launch" | "agent_manage" | "approve" | "audit_read")
+    AGENT_ACTIONS.contains(&action)
 }
 
 impl Slices {
@@ -99,7 +98,7 @@ impl Slices {
         groups: &[EntityUid],
     ) -> Result<Self, String> {
         let (mut by_action, mut why) = (HashMap::new(), HashMap::new());
-        for action in ACTIONS {
+        for action in AGENT_ACTIONS.into_iter().chain(PEOPLES_ACTIONS) {
             let uid = language.action.of(action);
             let mut slice = Slice::default();
             for policy in others {

@@ -12,7 +12,7 @@ use nanoclaw_config::RuleSet;
 
 use crate::language::{Language, schema};
 use crate::made::Mentions;
-use crate::slice::{ACTIONS, ASK, covers, is_of_agents};
+use crate::slice::{ASK, PEOPLES_ACTIONS, covers};
 
 /// Policies that somebody wrote, checked against the schema.
 #[derive(Debug, Default)]
@@ -204,9 +204,8 @@ impl Written {
         };
         let of_theirs = |policy: &&Policy| {
             let scope = policy.action_constraint();
-            let theirs = ACTIONS.iter().filter(|action| !is_of_agents(action));
             Language::get()
-                .is_ok_and(|language| theirs.into_iter().any(|action| covers(&scope, &language.action.of(action))))
+                .is_ok_and(|language| PEOPLES_ACTIONS.iter().any(|action| covers(&scope, &language.action.of(action))))
         };
         self.policies.policies().filter(by_people).filter(of_theirs).map(ToString::to_string)
     }

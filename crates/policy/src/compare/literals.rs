@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use cedar_policy::{ActionConstraint, Policy};
 use serde_json::Value;
 
-use crate::slice::{ACTIONS, is_of_agents};
+use crate::slice::AGENT_ACTIONS;
 
 /// The names, texts and numbers that stand in a policy.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ impl Literals {
             ActionConstraint::In(uids) => uids.iter().any(|uid| uid.id().unescaped() == **action),
             ActionConstraint::Eq(uid) => uid.id().unescaped() == **action,
         };
-        let actions = ACTIONS.iter().filter(|action| is_of_agents(action)).filter(covers).copied().collect();
+        let actions = AGENT_ACTIONS.iter().filter(covers).copied().collect();
         let mut literals = Self { actions, ..Self::default() };
         if let Ok(json) = policy.to_json() {
             for part in ["resource", "conditions"] {

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nanoclaw_analysis::{ACTIONS, Answer, Prover, Subject};
-use nanoclaw_policy::{Comparison, Generation, line};
+use nanoclaw_analysis::{Answer, Prover, Subject};
+use nanoclaw_policy::{AGENT_ACTIONS, Comparison, Generation, line};
 use nanoclaw_server::policies;
 use nanoclaw_server::reload::{Later, waiting};
 use serde::Serialize;
@@ -123,7 +123,7 @@ fn proof(old: (&Loaded, &Generation), new: (&Loaded, &Generation), comparison: &
         }
         let was = Subject { generation: before, agent, aliases: &aliases.0 };
         let is = Subject { generation: after, agent, aliases: &aliases.1 };
-        for action in ACTIONS {
+        for action in AGENT_ACTIONS {
             match prover.allows_nothing_new(&was, &is, action) {
                 Answer::Proven | Answer::Empty => {}
                 Answer::Refuted(words) => proof.newly_allowed.push(line(&words)),
