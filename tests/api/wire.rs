@@ -49,6 +49,26 @@ fn what_is_too_large_is_refused_unread() {
 }
 
 #[test]
+fn a_refusal_before_the_body_came_does_not_cost_the_connection() {
+    let world = World::up(SLEEPER);
+    let admin = world.operator("root-of-all", &["admin"]);
+    for (refused, status) in [("PUT /v1/me", 405), ("POST /v1/nothing", 404), ("POST /v1/enrolments", 415)] {
+        let mut connection = admin.connect();
+        let head = format!("{refused} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n");
+        connection.write_all(head.as_bytes()).expect("it listens");
+        connection.flush().expect("it listens");
+        // As on a busy network: long enough for an answer that does not wait for the body.
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        connection
+            .write_all(b"{}GET /v1/me HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            .expect("it listens");
+        let mut came = String::new();
+        let _ended = connection.read_to_string(&mut came);
+        assert_eq!(statuses(&came), [status, 200], "{refused}: {came}");
+    }
+}
+
+#[test]
 fn bodies_that_are_not_what_they_should_be_are_refused() {
     let world = World::up(SLEEPER);
     let admin = world.operator("root-of-all", &["admin"]);

@@ -52,7 +52,7 @@ impl Api {
         peer: &Arc<Peer>,
         entrance: Entrance,
         head: &Parts,
-        body: Incoming,
+        body: &mut Incoming,
     ) -> Result<Answer, Fault> {
         if head.uri.query().is_some_and(|query| !query.is_empty()) {
             return Err(Fault::malformed("there is a query where none is expected", "leave it out"));

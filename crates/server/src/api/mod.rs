@@ -36,6 +36,7 @@ mod turns;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -44,9 +45,10 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Collected, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{ALLOW, HeaderMap, HeaderValue};
+use hyper::header::{ALLOW, CONNECTION, HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 use jiff::Timestamp;
 use nanoclaw_audit::{Outcome, Recorded, Ticket, Warrant};
@@ -59,6 +61,7 @@ use nanoclaw_request::{Action, Arrived, CellId, Door, IdError, Manage, RefusalCo
 use nanoclaw_vault::tls::TlsError;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -208,11 +211,18 @@ fn listen_unix(path: &std::path::Path) -> io::Result<UnixListener> {
 impl Api {
     /// Answers one request.
     async fn answer(&self, peer: &Arc<Peer>, request: Request<Incoming>) -> Answer {
-        self.answered(peer, request).await.unwrap_or_else(|fault| fault.answer())
+        let (head, mut body) = request.into_parts();
+        let mut answer = self.answered(peer, &head, &mut body).await.unwrap_or_else(|fault| fault.answer());
+        // A request that was refused before its body came. The connection cannot go on from there, and whoever sends the next
+        // request on it would only see it end.
+        let known = peer.place.get().is_some();
+        if !body.is_end_stream() && !(known && read_whole(&mut body).await.is_ok_and(|read| read.is_ok())) {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer
     }
 
-    async fn answered(&self, peer: &Arc<Peer>, request: Request<Incoming>) -> Result<Answer, Fault> {
-        let (head, body) = request.into_parts();
+    async fn answered(&self, peer: &Arc<Peer>, head: &Parts, body: &mut Incoming) -> Result<Answer, Fault> {
         guard::check_size(&head.uri, &head.headers)?;
         if matches!(peer.way, Way::Remote { .. })
             && let Err(fault) = guard::check(&head.uri, &head.headers, &self.names)
@@ -223,7 +233,7 @@ impl Api {
         let path = head.uri.path();
         let found = routes::find(&head.method, path);
         if let Found::Route(Route { serves: Serves::Strangers(entrance), .. }, _) = &found {
-            return self.enter(peer, *entrance, &head, body).await;
+            return self.enter(peer, *entrance, head, body).await;
         }
         let shown = Shown::of(peer, &head.headers)?;
         let operator = self.identify(peer, &shown).await?;
@@ -385,11 +395,16 @@ impl Api {
     }
 }
 
-async fn whole_body(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Fault> {
+/// Reads a body to its end, if that is within reason: in time, and not too long.
+async fn read_whole(body: &mut Incoming) -> Result<Result<Bytes, Box<dyn Error + Send + Sync>>, Elapsed> {
+    timeout(BODY_TIME, async { Limited::new(body, MAX_BODY).collect().await.map(Collected::to_bytes) }).await
+}
+
+async fn whole_body(headers: &HeaderMap, body: &mut Incoming) -> Result<Bytes, Fault> {
     guard::check_body(headers)?;
     let of = |status, reason: &str, help: &str| Fault::of(status, Stage::Inspect, RefusalCode::Malformed, reason, help);
-    match timeout(BODY_TIME, Limited::new(body, MAX_BODY).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
+    match read_whole(body).await {
+        Ok(Ok(body)) => Ok(body),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             let reason = format!("the body is longer than {MAX_BODY} bytes");
             Err(of(StatusCode::PAYLOAD_TOO_LARGE, &reason, "send less"))
