@@ -54,5 +54,6 @@ $python "$here/report.py" "$binary" "$work"/{cell,egress,llm,agent}.json "$peers
 cargo run --quiet --release --locked --manifest-path "$top/Cargo.toml" -p nanoclaw-policy --example bench-policy >>"$work/page.md"
 cp "$work/page.md" "$top/docs/BENCHMARKS.md"
 "$here/agentdojo/run.sh" "$binary"
+"$here/firewall/run.sh" "$binary"
 echo "bench: wrote docs/BENCHMARKS.md"
 sed -n '/^## Goals/,/^## A cell/p' "$work/page.md" | grep '^|'

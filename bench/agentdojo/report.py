@@ -1,11 +1,4 @@
-"""The section about AgentDojo in docs/BENCHMARKS.md.
-
-    report.py SECTION_MD PAGE_MD     puts it into the page, in the place of the one that is there
-"""
-
-import pathlib
-import re
-import sys
+"""The section about AgentDojo in docs/BENCHMARKS.md."""
 
 import tasks
 
@@ -118,15 +111,3 @@ User tasks that do not pass with their suite's policy:
 |---|---|---|
 {chr(10).join(stopped_by(measured))}
 """
-
-
-def main():
-    text, page = pathlib.Path(sys.argv[1]).read_text(), pathlib.Path(sys.argv[2])
-    heading = text.splitlines()[0]
-    before, *after = re.split(rf"^{re.escape(heading)}$", page.read_text(), maxsplit=1, flags=re.MULTILINE)
-    following = re.search(r"^## .*", after[0], re.MULTILINE | re.DOTALL) if after else None
-    page.write_text(f"{before.rstrip()}\n\n{text.rstrip()}\n" + (f"\n{following[0]}" if following else ""))
-
-
-if __name__ == "__main__":
-    main()

@@ -22,6 +22,6 @@ fi
 
 "$venv/bin/python" -B -m unittest discover --quiet --start-directory "$here" --pattern 'test_*.py'
 "$venv/bin/python" -B "$here/measure.py" "$binary" "${RESULTS:-$work/results.json}" >"$work/section.md"
-"$venv/bin/python" -B "$here/report.py" "$work/section.md" "$top/docs/BENCHMARKS.md"
+/usr/bin/python3 -B "$here/../page.py" "$work/section.md" "$top/docs/BENCHMARKS.md"
 sed -n '/^| goal/,/^$/p' "$work/section.md"
 echo "agentdojo: wrote its section of docs/BENCHMARKS.md"

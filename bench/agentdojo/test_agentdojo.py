@@ -1,8 +1,5 @@
 """Of the pieces that decide what is published."""
 
-import pathlib
-import sys
-import tempfile
 import unittest
 from unittest import mock
 
@@ -11,7 +8,6 @@ from agentdojo.attacks import load_attack
 from agentdojo.task_suite.load_suites import get_suite
 
 import measure
-import report
 import tasks
 import unwritten
 
@@ -73,22 +69,6 @@ class Users(unittest.TestCase):
         task = mock.Mock(id="t", user="do it", steps=[tasks.Step("read", {}, ""), tasks.Step("send", {}, "")])
         self.assertEqual(measure.judge_users(deciding(set()), [task])["t"]["outcome"], "pass")
         self.assertEqual(measure.judge_users(deciding({"send"}), [task])["t"], {"outcome": "fail", "policies": ["p"]})
-
-
-class Page(unittest.TestCase):
-    def test_only_the_section_is_replaced(self):
-        with tempfile.TemporaryDirectory() as folder:
-            section, page = pathlib.Path(folder, "section.md"), pathlib.Path(folder, "page.md")
-            page.write_text("# Page\n\n## Before\n\nb\n\n## After\n\na\n")
-            for text in ("## Dojo\n\none\n", "## Dojo\n\ntwo\n"):
-                section.write_text(text)
-                with mock.patch.object(sys, "argv", ["report.py", str(section), str(page)]):
-                    report.main()
-            self.assertEqual(page.read_text(), "# Page\n\n## Before\n\nb\n\n## After\n\na\n\n## Dojo\n\ntwo\n")
-            page.write_text("# Page\n\n## Dojo\n\nold\n\n## After\n\na\n")
-            with mock.patch.object(sys, "argv", ["report.py", str(section), str(page)]):
-                report.main()
-            self.assertEqual(page.read_text(), "# Page\n\n## Dojo\n\ntwo\n\n## After\n\na\n")
 
 
 if __name__ == "__main__":

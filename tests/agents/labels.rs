@@ -51,8 +51,12 @@ agents: [{ id: own, kind: builtin, tools: { allow: [] } }, { id: program, comman
     let (host, provider) = (Host::new(), Provider::start());
     let fleet = provider.fleet(host, agents);
     let labels = |agent: &str| fleet.phase(agent, "running")["labels"].clone();
-    assert_eq!(labels("own"), json!({ "trust": "untrusted", "data": "confidential" }));
-    assert_eq!(labels("program"), json!({ "trust": "trusted", "data": "public" }), "it sees none of them");
+    assert_eq!(labels("own"), json!({ "trust": "untrusted", "data": "confidential", "suspicion": "clean" }));
+    assert_eq!(
+        labels("program"),
+        json!({ "trust": "trusted", "data": "public", "suspicion": "clean" }),
+        "it sees none of them"
+    );
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::provider::{KEY, Provider};
 use crate::support::{Host, skip};
 
 /// Where it is installed, installing it first where it is not; `None`, loudly, where there is no npm.
-fn installation(host: &Host) -> Option<PathBuf> {
+pub fn installation(host: &Host) -> Option<PathBuf> {
     if Command::new("npm").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
         skip("npm is not installed, so OpenClaw cannot be (Debian: apt-get install npm)");
         return None;

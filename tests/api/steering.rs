@@ -20,7 +20,7 @@ fn agents_are_seen_with_what_ps_says_and_their_identity() {
     let one = running();
     assert_eq!(agents.as_array().unwrap().len(), 1);
     assert_eq!((&one["id"], &one["kind"], &one["generation"]), (&json!("one"), &json!("command"), &json!(1)));
-    assert_eq!(one["labels"], json!({"trust": "trusted", "data": "public"}));
+    assert_eq!(one["labels"], json!({"trust": "trusted", "data": "public", "suspicion": "clean"}));
     assert_eq!(one["identity"]["spiffe_id"], "spiffe://nanoclaw/agent/one");
     let serial = one["identity"]["serial"].as_str().unwrap().to_owned();
     let issued = world.records(|record| record["action"] == "identity_issued");

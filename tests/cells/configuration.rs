@@ -3,24 +3,39 @@
 use crate::support::Host;
 
 #[test]
-fn the_promised_file_is_valid_and_says_what_is_not_enforced_yet() {
+fn the_promised_file_is_valid_and_nothing_of_it_is_without_effect() {
     let host = Host::new();
     host.write(
         "c.yaml",
         "sandbox_mode: \"restricted\"\nallowed_networks:\n  - \"api.bank.com\"\n  - \"internal.log.server\"\nprompt_filters:\n  - \"禁止敏感信息輸出\"\naudit_enabled: true\n",
     );
-    let notice = "nanoclaw: notice: line 5, column 1: `prompt_filters` is read but not enforced by this version: nothing that a model is told or says is filtered\n";
     let check = host.nanoclaw(["config", "check", "c.yaml"]);
-    assert_eq!(check.good(), "`c.yaml` is valid\n");
-    assert_eq!(check.stderr, notice);
+    assert_eq!((check.good().as_str(), check.stderr.as_str()), ("`c.yaml` is valid\n", ""));
     let done = host.sh(&["-c", "c.yaml"], "echo ran");
     assert_eq!(done.good(), "ran\n");
-    assert!(done.stderr.contains(notice), "{}", done.stderr);
-    let noted = host
-        .records()
-        .into_iter()
-        .filter(|record| record["result"] == "noted" && record.to_string().contains("prompt_filters"));
-    assert_eq!(noted.count(), 1, "it is on record, too");
+    assert!(!host.records().iter().any(|record| record.to_string().contains("prompt_filters")));
+}
+
+#[test]
+fn a_filter_that_means_nothing_starts_nothing() {
+    let host = Host::new();
+    host.write("c.yaml", "prompt_filters: [\"禁止敏感信息輸岀\"]\n");
+    for arguments in [&["config", "check", "c.yaml"][..], &["run", "-c", "c.yaml", "--", "true"]] {
+        let done = host.nanoclaw(arguments.iter().copied());
+        assert!(done.code() != Some(0) && done.stderr.contains("did you mean `禁止敏感信息輸出`?"), "{done:?}");
+    }
+}
+
+#[test]
+fn a_list_of_values_that_cannot_be_read_starts_nothing() {
+    let host = Host::new();
+    host.write("c.yaml", "prompt_filters: [{ exact: ./list }]\n");
+    host.write("list", "CH-7781-2291\n");
+    for arguments in [&["config", "check", "c.yaml"][..], &["run", "-c", "c.yaml", "--", "true"]] {
+        let done = host.nanoclaw(arguments.iter().copied());
+        assert!(done.code() != Some(0) && done.stderr.contains("nanoclaw firewall hash"), "{done:?}");
+        assert!(!done.stderr.contains("7781"), "{done:?}");
+    }
 }
 
 #[test]

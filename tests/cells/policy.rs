@@ -150,7 +150,10 @@ agents: [{ id: clerk, command: ['true'], model: any/m, tools: { deny: [shell] } 
         lines[0]["decisions"].as_array().unwrap().iter().map(|one| one["decision"].as_str().unwrap()).collect();
     assert_eq!(decided, ["allow", "allow", "ask", "allow", "deny"], "{printed}");
     assert_eq!(lines[0]["decisions"][2]["policies"], serde_json::json!(["value-provenance.destination"]));
-    assert_eq!(lines[0]["labels"], serde_json::json!({ "trust": "untrusted", "data": "confidential" }));
+    assert_eq!(
+        lines[0]["labels"],
+        serde_json::json!({ "trust": "untrusted", "data": "confidential", "suspicion": "clean" })
+    );
 
     host.write("broken", format!("{session}\n{{\"id\": 1}}\n"));
     let done = replay("broken");

@@ -61,6 +61,10 @@ fn nothing_survives_the_killed_launcher_and_the_control_plane_says_so() {
     let name = format!("launcher{}", std::process::id());
     let fleet = Fleet::up(&stubborn(&marker, &name));
     wait_for(&marker, 6);
+    // One whose start is not over has no end to be recorded.
+    for n in 1..=3 {
+        fleet.phase(&format!("{name}-{n}"), "running");
+    }
     let launcher = fleet.launcher();
     kill(launcher);
     assert!(appears(|| marked(&marker).is_empty()), "{:?} live on", marked(&marker));

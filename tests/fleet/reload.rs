@@ -206,9 +206,9 @@ fn labels_outlive_the_fleet_until_a_person_resets_them() {
     reads(&fleet);
     let table = fleet.ask(&["labels"]).good();
     let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["AGENT", "TRUST", "DATA", "SINCE"]);
+    assert_eq!(lines[0], ["AGENT", "TRUST", "DATA", "SUSPICION", "SINCE"]);
     assert_eq!(lines[1][..3], ["one", "untrusted", "public"]);
-    assert_eq!(lines[2], ["two", "trusted", "public", "-"]);
+    assert_eq!(lines[2], ["two", "trusted", "public", "clean", "-"]);
     reload(&fleet, READER).good();
     assert_eq!(fleet.status("one")["labels"]["trust"], "untrusted", "a reload forgot what was read");
     assert_eq!(fleet.ask(&["down"]).code(), Some(0));

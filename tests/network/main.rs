@@ -16,6 +16,7 @@ mod addresses;
 mod http;
 mod https;
 mod labels;
+mod leaving;
 mod load;
 mod names;
 mod policies;

@@ -96,6 +96,12 @@ impl<'e> Example<'e> {
             Some(EvalResult::Long(3)) => Some("secret"),
             _ => None,
         });
+        labels.extend(match session.get("suspicion") {
+            Some(EvalResult::Long(1)) => Some("suspect"),
+            Some(EvalResult::Long(2)) => Some("likely"),
+            Some(EvalResult::Long(3)) => Some("certain"),
+            _ => None,
+        });
         if labels.is_empty() { String::new() } else { format!("[{}]", labels.join(",")) }
     }
 

@@ -14,6 +14,8 @@ use crate::quoted;
 
 const ALWAYS: &[&str] = &[
     "context.session.data >= 0 && context.session.data <= 3",
+    "context.session.suspicion >= 0 && context.session.suspicion <= 3",
+    "context.session.suspicion == 0 || context.session.untrusted",
     "context.now.weekday >= 1 && context.now.weekday <= 7",
     "context.now.hour >= 0 && context.now.hour <= 23",
     "context.now.minute >= 0 && context.now.minute <= 59",
@@ -132,7 +134,8 @@ pub(crate) fn askable(action: &str) -> &'static [&'static str] {
 
 /// What makes a question short: nothing was read before, and names lead to public addresses.
 pub(crate) fn plain(action: &str) -> &'static [&'static str] {
-    const NOTHING_READ: &str = "!context.session.untrusted && context.session.data == 0";
+    const NOTHING_READ: &str =
+        "!context.session.untrusted && context.session.data == 0 && context.session.suspicion == 0";
     match action {
         "net_connect" => {
             &[NOTHING_READ, r#"resource.literal || (context.class == "public" && !(context has address))"#]

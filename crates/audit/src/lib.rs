@@ -54,7 +54,7 @@ mod warrant;
 
 pub use error::AuditError;
 pub use flood::{Counters, FirstRefusal, Flood, RefusalCount};
-pub use model_use::ModelUse;
+pub use model_use::{ModelUse, Screened};
 pub use note::{Exit, Fact, IdentityChange, LimitKind, Note, Outcome};
 pub use read::{Filter, ReadError, Reader};
 pub use record::{ResultKind, Severity, UnknownResult};

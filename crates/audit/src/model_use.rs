@@ -4,6 +4,35 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+/// What the prompt firewall found in a text. What the text says stands nowhere here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Screened {
+    /// Whose words it is: `user`, `tool`, `document`, `agent`; `output` for what the model says and the calls it proposes.
+    pub channel: &'static str,
+    /// How sure it is: `clean`, `suspect`, `likely`, `certain`.
+    pub level: &'static str,
+    /// The score, in thousandths.
+    pub score: u16,
+    /// What was done: `noted`, `marked`, `redacted`, `withheld`, `released`, `refused`.
+    pub done: &'static str,
+    /// The rules and filters that it meets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
+    /// The kinds of data in it that are not to leave.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<String>,
+    /// Where, in bytes from its beginning: the first, and the one behind the last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub spans: Vec<[usize; 2]>,
+    /// How it had to be read to show that, such as `base64`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub forms: Vec<String>,
+    /// Whether all of it was looked at.
+    pub complete: bool,
+    /// SHA-256 of it, in hex.
+    pub sha256: String,
+}
+
 /// The `model` object of the record of a call's outcome. Leave out what is not known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ModelUse {
@@ -49,6 +78,9 @@ pub struct ModelUse {
     /// How many parts of the request come from where: `operator`, `user`, `model`, `tool:NAME`, `tool`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub sources: BTreeMap<String, u64>,
+    /// What the prompt firewall found in the request, the surest first, and then in the answer; not all, where there is much.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub screened: Vec<Screened>,
     /// SHA-256 of the answer as the provider gave it, in hex.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer_sha256: Option<String>,

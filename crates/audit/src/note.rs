@@ -242,7 +242,7 @@ impl Note {
             },
             Fact::Notice(text) => Record { severity: Severity::Low, detail: Some(clip(text)), ..noted("notice") },
             Fact::LabelsRose(label) => {
-                Record { detail: Some(format!("{}, {}", label.trust, label.data)), ..noted("labels_rose") }
+                Record { detail: Some(label.to_string().replace(',', ", ")), ..noted("labels_rose") }
             }
             Fact::Asked { question, digest, action, resource, why, policies, people, requesters } => {
                 let people = if people == 1 { "1 person".to_owned() } else { format!("{people} people") };
@@ -262,7 +262,7 @@ impl Note {
             }
             Fact::LabelsReset { cell, from } => Record {
                 agent_id: cell.to_string(),
-                detail: Some(format!("it had read: {}, {}", from.trust, from.data)),
+                detail: Some(format!("it had read: {}", from.to_string().replace(',', ", "))),
                 ..noted("labels_reset")
             },
             Fact::PolicyReloaded { generation, digest, found } => Record {

@@ -287,6 +287,8 @@ impl Record {
                 Manage::Down => "down".to_owned(),
                 Manage::Reload => "reload".to_owned(),
                 Manage::Approvals => "approvals".to_owned(),
+                Manage::Quarantine => "quarantine".to_owned(),
+                Manage::QuarantineDecide { id, answer, .. } => format!("quarantine-decide {answer} {id}"),
                 Manage::Policy => "policy".to_owned(),
                 Manage::ResetLabels { .. } => "reset-labels".to_owned(),
                 Manage::Renew => "renew".to_owned(),
@@ -336,11 +338,16 @@ fn subject(action: &Action) -> (Option<String>, Option<String>) {
             | Manage::Turn { cell, .. }
             | Manage::Sessions { cell }
             | Manage::Stop { cell }
+            | Manage::QuarantineDecide { cell, .. }
             | Manage::ResetLabels { cell } => (None, Some(cell.clone())),
             Manage::Operators { name, .. } => (None, Some(name.clone()).filter(|name| !name.is_empty())),
-            Manage::List | Manage::Down | Manage::Reload | Manage::Approvals | Manage::Policy | Manage::Renew => {
-                (None, None)
-            }
+            Manage::List
+            | Manage::Down
+            | Manage::Reload
+            | Manage::Approvals
+            | Manage::Quarantine
+            | Manage::Policy
+            | Manage::Renew => (None, None),
         },
         Action::Approve(approve) => (None, Some(approve.cell.clone())),
         Action::AuditRead(_) => (None, None),

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
+use nanoclaw_firewall::Level;
+
 use crate::{HostPattern, IpNet};
 
 /// Whether what a source says may steer an agent. The greater wins where two are joined.
@@ -78,13 +80,42 @@ pub struct Label {
     pub trust: Trust,
     /// How confidential it is.
     pub data: DataClass,
+    /// How sure the prompt firewall is that some of it is an attack. No source is labelled so: it comes of what is read.
+    #[serde(default)]
+    pub suspicion: Level,
 }
 
 impl Label {
-    /// The label of both together: as untrusted and as confidential as either.
+    /// Of what the firewall has nothing to say about.
+    pub const fn new(trust: Trust, data: DataClass) -> Self {
+        Self { trust, data, suspicion: Level::Clean }
+    }
+
+    /// Of a text that says so much for an attack. Whoever wrote that is nobody to trust.
+    pub const fn suspect(suspicion: Level) -> Self {
+        let trust = if matches!(suspicion, Level::Clean) { Trust::Trusted } else { Trust::Untrusted };
+        Self { trust, data: DataClass::Public, suspicion }
+    }
+
+    /// The label of both together: as untrusted, as confidential and as suspicious as either.
     #[must_use]
     pub fn join(self, other: Self) -> Self {
-        Self { trust: self.trust.max(other.trust), data: self.data.max(other.data) }
+        Self {
+            trust: self.trust.max(other.trust),
+            data: self.data.max(other.data),
+            suspicion: self.suspicion.max(other.suspicion),
+        }
+    }
+}
+
+impl fmt::Display for Label {
+    /// As `policy test` takes it: `untrusted,secret`, and how suspicious it is where it is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},{}", self.trust, self.data)?;
+        match self.suspicion {
+            Level::Clean => Ok(()),
+            suspicion => write!(f, ",{}", suspicion.name()),
+        }
     }
 }
 
@@ -212,7 +243,7 @@ pub struct UserLabels {
 impl Default for UserLabels {
     /// Operators and schedules are trusted, callers of webhooks are not; what any of them says is internal.
     fn default() -> Self {
-        let internal = |trust| Label { trust, data: DataClass::Internal };
+        let internal = |trust| Label::new(trust, DataClass::Internal);
         Self {
             operator: internal(Trust::Trusted),
             schedule: internal(Trust::Trusted),
@@ -230,11 +261,14 @@ pub enum RuleSet {
     TrustedAction,
     /// Where something goes stands in the words of a trusted user or on an allow-list.
     ValueProvenance,
+    /// What has an effect asks people once the session has read what the prompt firewall takes for an attack. Holds for every
+    /// agent unless the configuration says otherwise.
+    SuspiciousAsks,
 }
 
 impl RuleSet {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::RuleOfTwo, Self::TrustedAction, Self::ValueProvenance];
+    pub const ALL: [Self; 4] = [Self::RuleOfTwo, Self::TrustedAction, Self::ValueProvenance, Self::SuspiciousAsks];
 
     /// Its word in the file.
     pub fn name(self) -> &'static str {
@@ -242,6 +276,7 @@ impl RuleSet {
             Self::RuleOfTwo => "rule-of-two",
             Self::TrustedAction => "trusted-action",
             Self::ValueProvenance => "value-provenance",
+            Self::SuspiciousAsks => "suspicious-asks",
         }
     }
 }
@@ -257,15 +292,15 @@ mod tests {
     use super::*;
 
     fn all() -> Vec<Label> {
-        let labels = |trust| DataClass::ALL.map(|data| Label { trust, data });
+        let labels = |trust| DataClass::ALL.map(|data| Label::new(trust, data));
         Trust::ALL.into_iter().flat_map(labels).collect()
     }
 
     #[test]
     fn joined_labels_are_as_untrusted_and_as_confidential_as_either() {
-        let low = Label { trust: Trust::Trusted, data: DataClass::Secret };
-        let high = Label { trust: Trust::Untrusted, data: DataClass::Public };
-        assert_eq!(low.join(high), Label { trust: Trust::Untrusted, data: DataClass::Secret });
+        let low = Label::new(Trust::Trusted, DataClass::Secret);
+        let high = Label::new(Trust::Untrusted, DataClass::Public);
+        assert_eq!(low.join(high), Label::new(Trust::Untrusted, DataClass::Secret));
     }
 
     #[test]
@@ -286,9 +321,18 @@ mod tests {
     #[test]
     fn words_are_those_of_the_wire() {
         for label in all() {
-            let json = serde_json::json!({ "trust": label.trust.name(), "data": label.data.name() });
-            assert_eq!(serde_json::to_value(label).unwrap(), json);
-            assert_eq!(serde_json::from_value::<Label>(json).unwrap(), label);
+            let before = serde_json::json!({ "trust": label.trust.name(), "data": label.data.name() });
+            assert_eq!(
+                serde_json::from_value::<Label>(before).unwrap(),
+                label,
+                "as versions without a firewall wrote it"
+            );
+            for suspicion in Level::ALL {
+                let label = Label { suspicion, ..label };
+                let json = serde_json::json!({ "trust": label.trust.name(), "data": label.data.name(), "suspicion": suspicion.name() });
+                assert_eq!(serde_json::to_value(label).unwrap(), json);
+                assert_eq!(serde_json::from_value::<Label>(json).unwrap(), label);
+            }
         }
         for class in ToolClass::ALL {
             assert_eq!(serde_json::to_value(class).unwrap(), class.name());

@@ -11,6 +11,7 @@ mod display;
 pub mod glob;
 mod labels;
 mod limits;
+mod list;
 mod load;
 mod model;
 mod models;
@@ -25,6 +26,7 @@ mod value;
 pub use labels::{
     DataClass, HostLabel, HostSet, Label, Labels, PathLabel, RuleSet, ToolClass, ToolLabel, Trust, UserLabels,
 };
+pub use list::{Item, list};
 pub use load::{LoadError, Loaded, MAX_FILE, Notice, load, parse};
 pub use model::{
     Agent, AgentKind, Config, Health, HostPattern, IpNet, Limits, Mount, MountMode, NetRule, NetTarget, Restart,

@@ -117,7 +117,7 @@ fn read(text: &str, name: &str, base: &Path, look: impl FnOnce(&mut Decoded<'_>)
     decoded.finish(name).map(|(config, notices)| Loaded { config, notices })
 }
 
-fn name_of(path: &Path) -> String {
+pub(crate) fn name_of(path: &Path) -> String {
     let mut name = String::new();
     for c in path.to_string_lossy().chars() {
         crate::display::push_visible(&mut name, c);
@@ -187,7 +187,7 @@ fn whole_file(text: &str, place: Place, name: &str, message: String, help: &str)
     mistakes.into_report(name)
 }
 
-fn too_large(name: &str) -> Report {
+pub(crate) fn too_large(name: &str) -> Report {
     let place = Place { line: 1, column: 1, width: 1 };
     whole_file(
         "",

@@ -18,8 +18,8 @@ pub struct Config {
     pub sandbox_mode: SandboxMode,
     /// Whether actions are recorded.
     pub audit_enabled: bool,
-    /// Filters on what a model may be told or say; not enforced by this version, and said so at start.
-    pub prompt_filters: Vec<String>,
+    /// What is judged of what goes into models and comes out of them: `prompt_filters` and `firewall`.
+    pub firewall: nanoclaw_firewall::Settings,
     /// Files with policies in Cedar, beside those that the rules here stand for.
     pub policies: Vec<PathBuf>,
     /// Policies that NanoClaw brings along, for agents that choose none of their own.

@@ -111,7 +111,7 @@ fn labels_of_hosts_and_paths_mean_what_they_say() {
 
 #[test]
 fn what_is_not_said_of_a_user_stays_as_it_was() {
-    let label = |trust, data| Label { trust, data };
+    let label = |trust, data| Label::new(trust, data);
     assert_eq!(
         config(FILE).labels.users,
         UserLabels {
@@ -128,11 +128,27 @@ fn what_is_not_said_of_a_user_stays_as_it_was() {
 #[test]
 fn an_agent_without_rule_sets_leaves_the_choice_to_the_fleet() {
     let config = config(FILE);
-    assert_eq!(config.rule_sets, [RuleSet::ValueProvenance, RuleSet::RuleOfTwo]);
+    assert_eq!(config.rule_sets, [RuleSet::ValueProvenance, RuleSet::RuleOfTwo, RuleSet::SuspiciousAsks]);
     let of = |index: usize| config.agents[index].rule_sets.as_deref();
     assert_eq!(of(0), None);
-    assert_eq!(of(1), Some([].as_slice()));
-    assert_eq!(of(2), Some([RuleSet::TrustedAction].as_slice()));
+    assert_eq!(of(1), Some([RuleSet::SuspiciousAsks].as_slice()));
+    assert_eq!(of(2), Some([RuleSet::TrustedAction, RuleSet::SuspiciousAsks].as_slice()));
+}
+
+#[test]
+fn suspicious_sessions_ask_unless_the_file_says_otherwise() {
+    use RuleSet::{RuleOfTwo, SuspiciousAsks};
+    for (text, fleet) in [
+        ("sandbox_mode: restricted", vec![SuspiciousAsks]),
+        ("rule_sets: []", vec![SuspiciousAsks]),
+        ("rule_sets: [suspicious-asks, rule-of-two]", vec![SuspiciousAsks, RuleOfTwo]),
+        ("suspicious_asks: true", vec![SuspiciousAsks]),
+        ("suspicious_asks: false", vec![]),
+        ("suspicious_asks: false\nrule_sets: [rule-of-two]", vec![RuleOfTwo]),
+        ("suspicious_asks: false\nrule_sets: [suspicious-asks]", vec![SuspiciousAsks]),
+    ] {
+        assert_eq!(loaded(text).config.rule_sets, fleet, "{text}");
+    }
 }
 
 #[test]
@@ -156,7 +172,7 @@ fn approvals_and_operators_mean_what_they_say() {
 fn without_these_keys_nothing_listens_and_nobody_vouches() {
     let config = config("sandbox_mode: restricted");
     assert_eq!((config.api, config.oidc), (None, None));
-    assert_eq!((config.rule_sets, config.labels), (Vec::new(), Labels::default()));
+    assert_eq!((config.rule_sets, config.labels), (vec![RuleSet::SuspiciousAsks], Labels::default()));
     assert_eq!(config.approvals, Approvals { wait: Duration::from_secs(300), people: 1, own: false });
 }
 

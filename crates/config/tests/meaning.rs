@@ -8,6 +8,8 @@ use nanoclaw_config::{
     Agent, AgentKind, Approvals, Budget, Config, Health, HostPattern, IpNet, Labels, Limits, Loaded, Models, Mount,
     MountMode, NetRule, NetTarget, Notice, Restart, Rootfs, SandboxMode,
 };
+use nanoclaw_firewall::loss::Group;
+use nanoclaw_firewall::{Channel, Settings, Verdict};
 use nanoclaw_request::{CellId, DnsName};
 
 fn parse(text: &str) -> Loaded {
@@ -42,9 +44,9 @@ fn the_four_keys_of_the_promised_file_mean_what_they_say() {
         Config {
             sandbox_mode: SandboxMode::Restricted,
             audit_enabled: true,
-            prompt_filters: vec!["禁止敏感信息輸出".to_owned()],
+            firewall: no_sensitive_output(),
             policies: Vec::new(),
-            rule_sets: Vec::new(),
+            rule_sets: vec![nanoclaw_config::RuleSet::SuspiciousAsks],
             labels: Labels::default(),
             approvals: Approvals::default(),
             allowed_networks: vec![
@@ -61,17 +63,18 @@ fn the_four_keys_of_the_promised_file_mean_what_they_say() {
             agents: Vec::new(),
         }
     );
-    assert_eq!(
-        notices,
-        [Notice {
-            line: 5,
-            column: 1,
-            loud: true,
-            message: "`prompt_filters` is read but not enforced by this version: nothing that a model is told or says \
-                      is filtered"
-                .to_owned(),
-        }]
-    );
+    assert_eq!(notices, []);
+}
+
+/// What the promised file's filter switches on.
+fn no_sensitive_output() -> Settings {
+    let mut settings = Settings::default();
+    for channel in [Channel::Output, Channel::Agent] {
+        for group in [Group::Payment, Group::Identity, Group::Contact, Group::Secret] {
+            settings.loss.actions.insert((channel, group), Verdict::Redact);
+        }
+    }
+    settings
 }
 
 #[test]
@@ -174,9 +177,9 @@ fn the_full_form_means_what_it_says() {
         Config {
             sandbox_mode: SandboxMode::Standard,
             audit_enabled: true,
-            prompt_filters: Vec::new(),
+            firewall: Settings::default(),
             policies: Vec::new(),
-            rule_sets: Vec::new(),
+            rule_sets: vec![nanoclaw_config::RuleSet::SuspiciousAsks],
             labels: Labels::default(),
             approvals: Approvals::default(),
             allowed_networks: shared,

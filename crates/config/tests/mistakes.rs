@@ -173,8 +173,8 @@ fn lists_have_an_end() {
             "`allowed_networks` has 513 elements, and at most 512 are allowed",
         ),
         (
-            format!("prompt_filters: {}", many("x", 256)),
-            format!("prompt_filters: {}", many("x", 257)),
+            format!("prompt_filters: {}", many("{ regex: abc }", 256)),
+            format!("prompt_filters: {}", many("{ regex: abc }", 257)),
             "`prompt_filters` has 257 elements, and at most 256 are allowed",
         ),
         (

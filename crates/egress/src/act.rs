@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::Inner;
 use crate::inspect::tls::Hello;
+use crate::leaving::Leaving;
 use crate::path::{Parsed, Stop, cause, malformed, unreachable};
 use crate::sniff::First;
 use crate::standing::Standing;
@@ -45,7 +46,7 @@ pub(crate) enum FirstWords {
 }
 
 impl Opening {
-    fn parse(self) -> Parsed {
+    fn parse(self, leaving: Option<&Leaving>) -> Parsed {
         let Opening { destination, via, found: Found { addresses, .. }, first } = self;
         let connect = |evidence| {
             Action::Connect(Connect { destination: destination.clone(), via, evidence, addresses: addresses.clone() })
@@ -55,6 +56,11 @@ impl Opening {
             FirstWords::Bytes(First::Silent) => Ok(connect(Evidence::Silent)),
             FirstWords::Bytes(First::Opaque | First::Http) => Ok(connect(Evidence::Opaque)),
             FirstWords::Bytes(First::Tls(Hello::Complete(hello))) => {
+                let kept = hello.server_name.as_ref().and_then(|name| leaving?.server_name(name));
+                if let Some((shown, refusal)) = kept {
+                    let encrypted_hello = hello.encrypted_hello;
+                    return Err((connect(Evidence::Tls { sni: Some(shown), encrypted_hello }), refusal));
+                }
                 Ok(connect(Evidence::Tls { sni: hello.server_name, encrypted_hello: hello.encrypted_hello }))
             }
             FirstWords::Bytes(First::Tls(broken)) => {
@@ -86,6 +92,10 @@ impl Inner {
             Host::Name(name) => name.clone(),
         };
         let resolve = Resolve { name, port: Some(destination.port) };
+        if let Some((shown, refusal)) = self.leaving().and_then(|leaving| leaving.lookup(&resolve)) {
+            let refused = self.path.walk(shown, |shown| Err((Action::Resolve(shown), refusal)));
+            return Err(refused.await.err().unwrap_or(Stop::Gone));
+        }
         let held = self.path.gate.engine().session().label();
         let left = self.left_by(client);
         let warrant = self.path.walk_and_wait(resolve, |resolve| self.services.lookup(resolve), None, left).await?;
@@ -112,7 +122,9 @@ impl Inner {
         let standing = Standing::new(Arc::clone(self.path.gate.engine()));
         let before = standing.before();
         let (agreed, left) = (opening.found.agreed.clone(), self.left_by(client));
-        let warrant = self.path.walk_and_wait(opening, Opening::parse, agreed.as_ref(), left).await?;
+        let leaving = self.leaving();
+        let parse = |opening: Opening| opening.parse(leaving.as_ref());
+        let warrant = self.path.walk_and_wait(opening, parse, agreed.as_ref(), left).await?;
         standing.allow(before, warrant.permit());
         self.dial(warrant, standing).await
     }

@@ -8,6 +8,7 @@
 //! - `stub` answers DNS with synthetic addresses for allowed names and NXDOMAIN for all others;
 //! - `connection` takes redirected TCP connections and the inside of `CONNECT` tunnels;
 //! - `http` takes plain HTTP, request by request, there and at the proxy port;
+//! - `leaving` looks for what may not leave in names and in HTTP, where the configuration says so;
 //! - [`services`](Service) are places that the control plane itself serves, behind this door;
 //! - `standing` asks again about what is open, whenever policies or the session's labels change;
 //! - `respond` is the one place that turns refusals and failures into bytes.
@@ -20,6 +21,7 @@ mod act;
 mod connection;
 mod http;
 pub mod inspect;
+mod leaving;
 mod limits;
 mod names;
 mod outside;
@@ -49,6 +51,7 @@ pub use outside::{Dialer, Outside, Pending, Resolver, SystemDialer, SystemResolv
 pub use services::{HandedOver, Serve, Service};
 pub use traffic::Usage;
 
+use leaving::Leaving;
 use names::SyntheticNames;
 use path::Path;
 use services::Services;
@@ -150,6 +153,11 @@ impl Door {
 }
 
 impl Inner {
+    /// What looks at what leaves, where the configuration in force asks for that.
+    fn leaving(&self) -> Option<Leaving> {
+        Leaving::of(self.path.gate.engine())
+    }
+
     /// Ends when the cell has ended.
     async fn gone(&self) {
         // The sender is part of `self`, so it is never gone itself.

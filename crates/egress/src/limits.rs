@@ -29,6 +29,9 @@ pub struct DoorLimits {
     pub idle: Duration,
     /// From an in-band refusal to the reset, for the client to read it.
     pub farewell: Duration,
+    /// Bytes of a request body that is held until it is known that it may leave, where something may not. Longer ones are
+    /// refused then.
+    pub held_body: usize,
     /// From the end of the cell to the end of the door, for what the cell has sent to be passed on.
     pub leave: Duration,
 }
@@ -48,6 +51,7 @@ impl Default for DoorLimits {
             dial: Duration::from_secs(10),
             idle: Duration::from_secs(15 * 60),
             farewell: Duration::from_secs(1),
+            held_body: 1024 * 1024,
             leave: Duration::from_secs(5),
         }
     }

@@ -243,7 +243,7 @@ mod tests {
         let (engine, standing) = standing_under(&format!("{NO} when {{ context.session.data >= 3 }};"));
         let before = standing.before();
         let permit = allowed(&engine);
-        engine.session().read(Label { trust: Trust::Trusted, data: DataClass::Secret });
+        engine.session().read(Label::new(Trust::Trusted, DataClass::Secret));
         standing.check().unwrap();
         standing.allow(before, &permit);
         assert!(standing.check().is_err());

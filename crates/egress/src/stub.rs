@@ -84,6 +84,15 @@ impl Inner {
             return Ok(Answer::Name(name));
         }
         let resolve = Resolve { name: name.clone(), port: None };
+        if !self.services.has(name)
+            && let Some((shown, refusal)) = self.leaving().and_then(|leaving| leaving.lookup(&resolve))
+        {
+            let refused = self.path.walk(shown, |shown| Err((Action::Resolve(shown), refusal)));
+            return match refused.await {
+                Err(Stop::Closed(error)) => Err(error),
+                Ok(_) | Err(_) => Ok(Answer::Nothing(Rcode::NameError)),
+            };
+        }
         // The warrant for a name was spent on giving it addresses; repeating them is no new act, as long as it would still
         // be allowed.
         let known = self.names.lock().unwrap_or_else(PoisonError::into_inner).get(name);

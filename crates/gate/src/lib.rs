@@ -5,6 +5,7 @@
 mod agreement;
 mod desk;
 mod memory;
+mod quarantine;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ pub use agreement::Agreement;
 use desk::Settled;
 pub use desk::{Answer, Answered, Desk, DeskError, Ended, Person, Question};
 pub use memory::Memory;
+pub use quarantine::{Quarantine, QuarantineError, Shelf, State, Withheld, id as quarantine_id};
 
 /// The gate of one run of one cell, which all of its doors share. Clones are the same gate.
 #[derive(Clone)]
@@ -27,6 +29,7 @@ pub struct Gate {
     recorder: Recorder,
     desk: Desk,
     memory: Memory,
+    quarantine: Quarantine,
     /// Held while something is read: whoever reads the same next waits until it is remembered.
     reading: Arc<Mutex<()>>,
 }
@@ -34,7 +37,18 @@ pub struct Gate {
 impl Gate {
     /// A gate at which `engine` decides, people answer at `desk`, and `memory` keeps what was read.
     pub fn new(engine: Arc<Engine>, recorder: Recorder, desk: Desk, memory: Memory) -> Self {
-        Self { engine, recorder, desk, memory, reading: Arc::default() }
+        Self { engine, recorder, desk, memory, quarantine: Quarantine::none(), reading: Arc::default() }
+    }
+
+    /// The same, and what is withheld from models is kept in `quarantine`.
+    #[must_use]
+    pub fn with_quarantine(self, quarantine: Quarantine) -> Self {
+        Self { quarantine, ..self }
+    }
+
+    /// What is withheld from models until a person decides.
+    pub fn quarantine(&self) -> &Quarantine {
+        &self.quarantine
     }
 
     /// What decides here.
@@ -178,7 +192,7 @@ mod tests {
         let memory = Memory::at(directory.path().join("a.json"));
         let engine = Arc::new(Engine::new(cell.clone(), Vec::new()));
         let gate = Gate::new(engine, recorder, Desk::closed(), memory.clone());
-        let label = Label { trust: Trust::Untrusted, data: DataClass::Secret };
+        let label = Label::new(Trust::Untrusted, DataClass::Secret);
         let session = SessionId::from_random([0; 16]);
         tokio::select! {
             biased;
@@ -202,7 +216,7 @@ mod tests {
         let memory = Memory::at(directory.path().join("a.json"));
         let engine = Arc::new(Engine::new(cell.clone(), Vec::new()));
         let gate = || Gate::new(Arc::clone(&engine), recorder.clone(), Desk::closed(), memory.clone());
-        let label = Label { trust: Trust::Untrusted, data: DataClass::Secret };
+        let label = Label::new(Trust::Untrusted, DataClass::Secret);
         let session = SessionId::from_random([0; 16]);
         std::fs::create_dir(directory.path().join("a.new")).unwrap();
         // The next run of the cell shares the session.

@@ -10,6 +10,7 @@ use nanoclaw_audit::AuditError;
 use nanoclaw_config::{ModelRef, NanoUsd};
 use nanoclaw_dialect::guard::Facts;
 use nanoclaw_dialect::{Dialect, Fault, FaultKind, Request, Usage, constrained, responses};
+use nanoclaw_gate::Withheld;
 use nanoclaw_request::{Action, ModelCall, ModelOperation, ProposedCall, Refusal, RefusalCode, Stage};
 use nanoclaw_vault::digest;
 use serde_json::Value;
@@ -17,7 +18,7 @@ use serde_json::Value;
 use crate::answer::{self, Spoken};
 use crate::budget::{Estimate, Exhausted, Reservation};
 use crate::door::{Asked, Door, Reply};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Sources};
 use crate::offered::Offered;
 use crate::price::{self, Price};
 use crate::request::Read;
@@ -94,11 +95,14 @@ pub(crate) async fn generate(
     call.stream = request.stream;
     call.messages = request.messages.len();
     // First of all: what is recorded below holds names that the agent chose.
-    let mut observed = match inspected {
-        Ok(observed) => observed,
+    let (mut observed, found) = match inspected {
+        Ok(inspected) => inspected,
         Err(refusal) => return declined(door, dialect, call, refusal, reply).await,
     };
     door.read(observed.label).await?;
+    if let Err(refusal) = hold(door, found.withheld).await {
+        return declined(door, dialect, call, refusal, reply).await;
+    }
     call.asked.clone_from(&request.model);
     let offers = match Offered::read(dialect, &body, &request) {
         Ok(offers) => offers,
@@ -141,8 +145,8 @@ pub(crate) async fn generate(
         }
         None => return Ok(()),
     };
-    let sources = std::mem::take(&mut observed.sources);
-    let ledger = Ledger::new(Arc::clone(door), ticket, reservation, operation, started, most, sources);
+    let read = Sources { counts: std::mem::take(&mut observed.sources), screened: found.findings };
+    let ledger = Ledger::new(Arc::clone(door), ticket, reservation, operation, started, most, read);
     if let Err(refusal) = keep(door, &digest, asked.body.clone()).await {
         refuse(reply, dialect, &refusal, None);
         return ledger.close(&Facts::default(), Some(refusal)).await;
@@ -249,6 +253,21 @@ pub(crate) async fn keep(door: &Door, digest: &str, body: Bytes) -> Result<(), R
     bodies::keep(directory, digest, body)
         .await
         .map_err(|error| unreachable(format!("the body cannot be kept: {error}")))
+}
+
+/// Keeps what is withheld for a person to look at. Where there is no place for it, it is withheld all the same.
+async fn hold(door: &Door, withheld: Vec<Withheld>) -> Result<(), Refusal> {
+    if withheld.is_empty() {
+        return Ok(());
+    }
+    let quarantine = door.gate.quarantine().clone();
+    let kept = tokio::task::spawn_blocking(move || {
+        withheld.into_iter().try_for_each(|withheld| quarantine.keep(withheld).map(|_has_place| ()))
+    });
+    match kept.await {
+        Ok(kept) => kept.map_err(|error| unreachable(error.to_string())),
+        Err(error) => Err(unreachable(format!("what is withheld cannot be kept: {error}"))),
+    }
 }
 
 /// How many answers a request asks for, each of the longest length.

@@ -25,6 +25,7 @@ use crate::models::{Models, Shared};
 use crate::provenance::Provenance;
 use crate::respond::{self, Answered};
 use crate::routes::{self, Route};
+use crate::screen::Screen;
 use crate::{call, embeddings, listing};
 
 /// Longest request in bytes.
@@ -54,6 +55,7 @@ pub(crate) struct Door {
     pub(crate) id: CellId,
     pub(crate) access: ModelAccess,
     pub(crate) provenance: Provenance,
+    pub(crate) screen: Screen,
     cell: CellSockets,
     pub(crate) gate: Gate,
     share: Share,
@@ -99,6 +101,7 @@ impl ModelDoor {
                 shared: Arc::clone(&models.shared),
                 id,
                 provenance: Provenance::new(access.told),
+                screen: Screen::default(),
                 access,
                 cell,
                 gate,

@@ -1,6 +1,6 @@
 //! Vectors for texts. Only providers of OpenAI's kind have them, so nothing is translated.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,7 +18,7 @@ use crate::call::{
     Most, agent_left, declined, is_final, keep, malformed, offered, refuse, reserve, turn_away, unreachable,
 };
 use crate::door::{Asked, Door, Reply};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Sources};
 use crate::upstream::{Call, Failure, Operation};
 use crate::{bodies, estimate, keys, outside, respond, work};
 
@@ -87,7 +87,7 @@ pub(crate) async fn answer(door: &Arc<Door>, asked: Asked, mut reply: Reply) -> 
         }
         None => return Ok(()),
     };
-    let sources = BTreeMap::new();
+    let sources = Sources::default();
     let operation = ModelOperation::Embeddings;
     let ledger = Ledger::new(Arc::clone(door), ticket, reservation, operation, started, most, sources);
     if let Err(refusal) = keep(door, &digest, asked.body.clone()).await {

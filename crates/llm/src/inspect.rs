@@ -16,6 +16,8 @@ use serde_json::Value;
 const SHORTEST_SECRET: usize = 8;
 /// Longest message about a provider's answer, in characters.
 const MAX_MESSAGE_CHARS: usize = 500;
+/// What is to be done where a key was found.
+const REPLACE: &str = "tell whoever runs NanoClaw: the key must be replaced";
 
 /// The stages, for all cells.
 #[derive(Clone)]
@@ -76,6 +78,11 @@ impl Pipeline {
         refusal("the answer holds the key of a provider")
     }
 
+    /// Whether something was refused for a key in it.
+    pub(crate) fn is_leak(&self, refusal: &Refusal) -> bool {
+        refusal.code == RefusalCode::ContentRefused && refusal.help == REPLACE
+    }
+
     /// Whether one of the secrets stands in a text of `json`.
     pub(crate) fn holds(&self, json: &Value) -> bool {
         match json {
@@ -112,7 +119,7 @@ fn refusal(reason: &str) -> Refusal {
         stage: Stage::Inspect,
         code: RefusalCode::ContentRefused,
         reason: reason.to_owned(),
-        help: "tell whoever runs NanoClaw: the key must be replaced".to_owned(),
+        help: REPLACE.to_owned(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nanoclaw_audit::{AuditError, ModelUse, Outcome, Ticket};
+use nanoclaw_audit::{AuditError, ModelUse, Outcome, Screened, Ticket};
 use nanoclaw_config::{ModelRef, NanoUsd};
 use nanoclaw_dialect::guard::Facts;
 use nanoclaw_dialect::{Stop, Usage};
@@ -49,6 +49,15 @@ impl Settled {
     }
 }
 
+/// What is known of the parts of a request.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    /// How many come from where.
+    pub(crate) counts: BTreeMap<String, u64>,
+    /// What the firewall found in them.
+    pub(crate) screened: Vec<Screened>,
+}
+
 /// One call under way.
 pub(crate) struct Ledger {
     door: Arc<Door>,
@@ -59,7 +68,7 @@ pub(crate) struct Ledger {
     started: Instant,
     most: Most,
     settled: Settled,
-    sources: BTreeMap<String, u64>,
+    sources: Sources,
     /// The model that answers, once one does.
     pub(crate) model: Option<ModelRef>,
     /// Requests sent for it.
@@ -85,7 +94,7 @@ impl Ledger {
         operation: ModelOperation,
         started: Instant,
         most: Most,
-        sources: BTreeMap<String, u64>,
+        sources: Sources,
     ) -> Self {
         reservation.send();
         Self {
@@ -200,10 +209,16 @@ impl Ledger {
             stop: facts.stop.as_ref().map(stop_name),
             tools_proposed: listed(self.proposed),
             tools_denied: listed(self.denied),
-            sources: bounded(self.sources),
+            sources: bounded(self.sources.counts),
+            screened: self.sources.screened,
             answer_sha256: self.answer_digest,
         };
         self.door.gate.recorder().outcome(self.ticket, Outcome { error, model: Some(used), ..Outcome::default() }).await
+    }
+
+    /// Notes what the firewall found in the answer.
+    pub(crate) fn screened(&mut self, found: Vec<Screened>) {
+        self.sources.screened.extend(found);
     }
 
     /// Adds to what the answer is estimated to have.

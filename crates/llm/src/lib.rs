@@ -35,6 +35,7 @@ mod request;
 mod respond;
 mod route;
 mod routes;
+mod screen;
 mod trace;
 mod unpriced;
 pub mod upstream;

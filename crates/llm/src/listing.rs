@@ -169,7 +169,9 @@ pub(crate) async fn tool_calls(door: &Arc<Door>, asked: Asked, reply: Reply) -> 
             other => other.to_string(),
         };
         let call = ToolCall { id: format!("text_{index}"), name: questioned.name, arguments };
-        decisions.push(match answer::decide(door, &call, None, reply.closed()).await? {
+        // What is found in it stands in the refusal, if there is one: there is no answer whose record could hold more.
+        let mut found = Vec::new();
+        decisions.push(match answer::decide(door, &call, None, &mut found, reply.closed()).await? {
             Some(Ok(())) => json!({"allowed": true}),
             Some(Err(refusal)) => json!({"allowed": false, "reason": refusal.to_string()}),
             None => return Ok(()),

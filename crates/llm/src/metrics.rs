@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nanoclaw_config::NanoUsd;
 use nanoclaw_dialect::Usage;
+use nanoclaw_firewall::{Channel, Level};
 use nanoclaw_request::{CellId, ModelOperation, RefusalCode};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -66,6 +67,13 @@ struct Refused {
     code: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Judged {
+    gen_ai_agent_id: String,
+    channel: &'static str,
+    level: &'static str,
+}
+
 /// Most models of one agent that are counted by name; agents may choose names, and each takes memory for good.
 const MOST_MODELS: usize = 64;
 /// What stands for the models beyond.
@@ -84,6 +92,7 @@ pub struct Metrics {
     tokens: Histograms<TokensOf>,
     cost: Family<Model, Counter<f64, std::sync::atomic::AtomicU64>>,
     refusals: Family<Refused, Counter>,
+    judged: Family<Judged, Counter>,
 }
 
 /// A call that has ended.
@@ -109,6 +118,7 @@ impl Default for Metrics {
         let tokens = Histograms::new_with_constructor(counts);
         let cost = Family::default();
         let refusals = Family::default();
+        let judged = Family::default();
         let mut registry = Registry::default();
         registry.register_with_unit(
             "gen_ai_client_operation_duration",
@@ -129,7 +139,13 @@ impl Default for Metrics {
             "How many calls of models and tools were refused",
             Family::clone(&refusals),
         );
-        Self { registry: Arc::new(registry), models: Arc::default(), durations, first_tokens, tokens, cost, refusals }
+        registry.register(
+            "nanoclaw_firewall_texts",
+            "How many texts of requests the prompt firewall judged, each once in a run",
+            Family::clone(&judged),
+        );
+        let models = Arc::default();
+        Self { registry: Arc::new(registry), models, durations, first_tokens, tokens, cost, refusals, judged }
     }
 }
 
@@ -187,6 +203,11 @@ impl Metrics {
             models.insert(model.to_owned());
         }
         model.to_owned()
+    }
+
+    pub(crate) fn judged(&self, cell: &CellId, channel: Channel, level: Level, count: u64) {
+        let labels = Judged { gen_ai_agent_id: cell.to_string(), channel: channel.name(), level: level.name() };
+        self.judged.get_or_create(&labels).inc_by(count);
     }
 
     pub(crate) fn refused(&self, cell: &CellId, action: &'static str, code: RefusalCode) {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nanoclaw_config::{Agent, AgentKind, Config, ModelAccess, ModelRef, ProviderKind};
+use nanoclaw_firewall::{Channel, Firewall};
 use nanoclaw_request::CellId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
@@ -137,6 +138,10 @@ impl Models {
         let bodies = models.keep_bodies.then_some(set_up.bodies);
         if let Some(path) = &bodies {
             crate::bodies::prepare(path).map_err(|source| SetUpError::Bodies { path: path.clone(), source })?;
+        }
+        // Rules and weights are made ready by the first text: here, and not while a request waits.
+        for channel in Channel::ALL {
+            Firewall::unconfigured().judge(channel, "ready");
         }
         let free = models.providers.iter().filter(|p| matches!(p.kind, ProviderKind::LlamaServer(_)));
         Ok(Self {

@@ -12,7 +12,7 @@ mod prints;
 pub(crate) mod tests;
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use nanoclaw_config::{Label, Trust};
@@ -81,6 +81,8 @@ pub(crate) struct Observed {
     pub(crate) fields: BTreeMap<usize, Arc<[String]>>,
     /// Whether there is more of the conversation than stands in the request.
     pub(crate) elsewhere: bool,
+    /// The digests of words that stand as a user's or as instructions, and came from a tool.
+    pub(crate) foreign: HashSet<[u8; 32]>,
 }
 
 /// What one run of a cell has read, and from where.
@@ -164,6 +166,7 @@ impl Provenance {
             label: called,
             standings: Vec::new(),
             fields: BTreeMap::new(),
+            foreign: HashSet::new(),
         };
         if attached.unread {
             look.count(&Source::UnknownTool);
@@ -175,12 +178,12 @@ impl Provenance {
                 look.standings.push(standing);
             }
         }
-        let Look { counts, label, standings, fields, answered, .. } = look;
+        let Look { counts, label, standings, fields, answered, foreign, .. } = look;
         if !answered.get() {
             self.memory().called.extend(unanswered);
         }
         let sources = counts.into_iter().map(|(source, count)| (source.name(), count)).collect();
-        Observed { sources, label, standings, fields, elsewhere: attached.elsewhere }
+        Observed { sources, label, standings, fields, elsewhere: attached.elsewhere, foreign }
     }
 }
 
@@ -199,6 +202,7 @@ struct Look<'a> {
     label: Label,
     standings: Vec<Standing>,
     fields: BTreeMap<usize, Arc<[String]>>,
+    foreign: HashSet<[u8; 32]>,
 }
 
 /// A call in a conversation.
@@ -291,6 +295,9 @@ impl<'a> Look<'a> {
             });
             seen.source
         };
+        if role != Role::Assistant && matches!(source, Source::Tool(_) | Source::UnknownTool) {
+            self.foreign.insert(digest);
+        }
         let label = self.brings(&source);
         self.label = self.label.join(label);
         match (source, label.trust) {

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use nanoclaw_config::Label;
 use nanoclaw_dialect::{Dialect, Request, Usage};
 use nanoclaw_request::Refusal;
 use nanoclaw_vault::digest;
 use serde_json::Value;
 
-use crate::call::malformed;
+use crate::call::{malformed, unreachable};
 use crate::door::Door;
 use crate::provenance::Observed;
+use crate::screen::Found;
 use crate::{estimate, keys, outside, work};
 
 /// Names of the length of an answer, or of the number of answers, at all servers that are known.
@@ -34,8 +36,8 @@ pub(crate) struct Read {
     pub(crate) request: Request,
     /// Its tokens, estimated; none of an answer.
     pub(crate) asked: Usage,
-    /// Where its parts come from; or why it may not be sent.
-    pub(crate) inspected: Result<Observed, Refusal>,
+    /// Where its parts come from, and what was found in them; or why it may not be sent.
+    pub(crate) inspected: Result<(Observed, Found), Refusal>,
 }
 
 /// Reads a request, and gives the SHA-256 of its bytes, in hex.
@@ -47,15 +49,46 @@ pub(crate) async fn read(door: &Arc<Door>, dialect: Dialect, bytes: Bytes) -> (S
 }
 
 fn parse(door: &Door, dialect: Dialect, bytes: &[u8]) -> Result<Read, Refusal> {
-    let body: Value =
+    let mut body: Value =
         serde_json::from_slice(bytes).map_err(|error| malformed(format!("the body is not JSON: {error}")))?;
     keys::check(&body).map_err(malformed)?;
     let is_bounded = door.shared.budgets.is_bounded(&door.id) || door.shared.budgets.max_output(&door.id).is_some();
     bounds(dialect, &body, is_bounded).map_err(malformed)?;
-    let request = dialect.read_request(&body).map_err(|error| malformed(error.to_string()))?;
-    let observe = || door.provenance.observe_all(&request, &dialect.attached(&body), door.gate.engine());
-    let inspected = door.shared.pipeline.request(&body).map(|()| observe());
+    let mut request = dialect.read_request(&body).map_err(|error| malformed(error.to_string()))?;
+    let inspected = match door.shared.pipeline.request(&body) {
+        Ok(()) => inspect(door, dialect, &body, &request),
+        Err(refusal) => Err(refusal),
+    };
+    let inspected = match inspected {
+        Ok((observed, mut found)) => {
+            if found.apply(&mut body) {
+                request = dialect.read_request(&body).map_err(|error| malformed(error.to_string()))?;
+            }
+            Ok((observed, found))
+        }
+        refused => refused,
+    };
     Ok(Read { asked: estimate::asked(&body, &request), body, request, inspected })
+}
+
+/// Where the parts of a request come from, and what the firewall finds in them.
+fn inspect(door: &Door, dialect: Dialect, body: &Value, request: &Request) -> Result<(Observed, Found), Refusal> {
+    let engine = door.gate.engine();
+    let mut observed = door.provenance.observe_all(request, &dialect.attached(body), engine);
+    let firewall = engine.firewall();
+    let found = door
+        .screen
+        .look(&firewall, door.gate.quarantine(), (dialect, body, request), &observed.foreign)
+        .map_err(|error| unreachable(error.to_string()))?;
+    for ((channel, level), count) in &found.counts {
+        door.shared.metrics.judged(&door.id, *channel, *level, *count);
+    }
+    if let Some(refusal) = found.refused {
+        return Err(refusal);
+    }
+    observed.label = observed.label.join(Label::suspect(found.suspicion));
+    found.distrust(request, &mut observed);
+    Ok((observed, found))
 }
 
 /// Looks at what says how much is answered: it must be what a budget reserves.

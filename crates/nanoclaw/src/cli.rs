@@ -1,6 +1,8 @@
 //! What can be typed. Values are checked by `config`, with the same rules as in the file.
 
+mod firewall;
 mod people;
+mod quarantine;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +11,9 @@ use clap::{Args, Parser, Subcommand};
 use nanoclaw_config::{Mount, MountMode, NetRule, Rootfs};
 use nanoclaw_request::CellId;
 
+pub use firewall::{Firewall, Offsets, Scan, channel};
 pub use people::{Certificates, Context, Operators, Tokens};
+pub use quarantine::{Quarantine, Withheld};
 
 /// Run AI agents, and any other program, that nobody has to trust.
 #[derive(Debug, Parser)]
@@ -63,6 +67,9 @@ pub enum Command {
     /// See the policies of a configuration, and ask them
     #[command(subcommand)]
     Policy(Policy),
+    /// Judge texts as the prompt firewall does
+    #[command(subcommand)]
+    Firewall(Firewall),
     /// Describe the REST API of the control plane
     #[command(subcommand)]
     Api(Api),

@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         cli::Command::Audit(audit) => command::audit::main(state_dir, &audit),
         cli::Command::Config(config) => command::config::main(&config),
         cli::Command::Policy(policy) => command::policy::main(state_dir, &policy),
+        cli::Command::Firewall(firewall) => command::firewall::main(state_dir, &firewall),
         cli::Command::Api(api) => command::api::main(&api),
         cli::Command::Context(context) => command::context::main(context),
         cli::Command::OpenClaw(openclaw) => command::openclaw::main(state_dir, &openclaw),

@@ -298,7 +298,14 @@ impl Asker<'_> {
         if self.mentions.labels && is_of_agents(action) {
             let label = self.label.join(self.reads);
             let untrusted = truth(label.trust == Trust::Untrusted);
-            context.push(("session", record(vec![("untrusted", untrusted), ("data", data(label))])?));
+            context.push((
+                "session",
+                record(vec![
+                    ("untrusted", untrusted),
+                    ("data", data(label)),
+                    ("suspicion", RestrictedExpression::new_long(label.suspicion as i64)),
+                ])?,
+            ));
         }
         if self.mentions.budget && matches!(action, "model_call" | "tool_call") {
             context.push(("budget_left", RestrictedExpression::new_long(self.session.budget_left().into())));
@@ -392,6 +399,8 @@ pub(crate) fn steered(manage: &Manage) -> (&'static str, Option<&str>) {
         Manage::Stop { cell } => ("stop", Some(cell)),
         Manage::Reload => ("reload", None),
         Manage::Approvals => ("approvals", None),
+        Manage::Quarantine => ("quarantine", None),
+        Manage::QuarantineDecide { cell, .. } => ("quarantine-decide", Some(cell)),
         Manage::Policy => ("policy", None),
         Manage::ResetLabels { cell } => ("reset-labels", Some(cell)),
         Manage::Renew => ("renew", None),

@@ -5,11 +5,13 @@
 //! analyst net_connect api.example.com:443
 //! analyst[untrusted,confidential] tool_call shell command="git status"
 //! analyst[untrusted,vouched] tool_call send_mail to=ann@bank.example
+//! analyst[likely] tool_call send_mail to=ann@bank.example
 //! ```
 
 use std::net::IpAddr;
 
 use nanoclaw_config::{DataClass, Label, Trust};
+use nanoclaw_firewall::Level;
 use nanoclaw_request::{
     Action, CellId, Connect, Datagram, Destination, DnsName, Evidence, Exec, FileWrite, Host, HttpRequest, ModelCall,
     ModelOperation, Origin, ProposedCall, Resolve, Syscall, Traced, Via,
@@ -95,10 +97,13 @@ fn label(text: &str) -> Result<(Label, bool), CaseError> {
         match (trust, data) {
             (Some(trust), _) => Ok(Label { trust, ..label }),
             (None, Some(data)) => Ok(Label { data, ..label }),
-            (None, None) => Err(wrong(
-                format!("`{word}` is no label"),
-                "write some of trusted, untrusted, public, internal, confidential, secret, vouched",
-            )),
+            (None, None) => match Level::ALL.into_iter().find(|level| *level != Level::Clean && level.name() == word) {
+                Some(level) => Ok(label.join(Label::suspect(level))),
+                None => Err(wrong(
+                    format!("`{word}` is no label"),
+                    "write some of trusted, untrusted, public, internal, confidential, secret, suspect, likely, certain, vouched",
+                )),
+            },
         }
     })?;
     Ok((label, vouched))
@@ -281,7 +286,10 @@ mod tests {
             panic!()
         };
         assert!(call.traced.iter().all(|traced| traced.origin == Origin::User) && call.traced.len() == 2);
+        let suspicious = case("a[secret,likely] tool_call mail").unwrap().session;
+        assert_eq!((suspicious.trust, suspicious.suspicion), (Trust::Untrusted, Level::Likely));
         for (line, expected) in [
+            ("a[clean] exec /bin/sh", "`clean` is no label"),
             ("a[vouched] exec /bin/sh", "`vouched` says nothing about exec"),
             ("a tool_call", "too few words"),
             ("a fly here", "`fly` is no action of an agent"),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use nanoclaw_config::{Label, ModelAccess, NetRule, Trust};
+use nanoclaw_firewall::Firewall;
 use nanoclaw_identity::{Caller, Declined, Proposal};
 use nanoclaw_request::{Action, CellId, Connect, Destination, Evidence, Launch, Refusal, RefusalCode, Via};
 
@@ -111,6 +112,11 @@ impl Engine {
     /// The generations that it decides by.
     pub fn policies(&self) -> &Policies {
         &self.policies
+    }
+
+    /// What judges the texts that go into models and out of them, as the generation in force has it.
+    pub fn firewall(&self) -> Arc<Firewall> {
+        Arc::clone(self.policies.current().firewall())
     }
 
     /// What is known of a tool.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use nanoclaw_config::{Labels, ModelAccess, NetRule, RuleSet};
+use nanoclaw_firewall::Firewall;
 use nanoclaw_request::CellId;
 use tokio::sync::watch;
 
@@ -24,7 +25,7 @@ pub struct CellRules {
 }
 
 /// Everything that policy decides by. It never changes: something new is another generation.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Generation {
     number: u64,
     cells: BTreeMap<CellId, CellRules>,
@@ -33,6 +34,13 @@ pub struct Generation {
     written: Arc<Written>,
     labels: Arc<Labels>,
     rule_sets: Vec<RuleSet>,
+    firewall: Arc<Firewall>,
+}
+
+impl Default for Generation {
+    fn default() -> Self {
+        Self::new(Arc::default(), Labels::default(), Vec::new())
+    }
 }
 
 impl Generation {
@@ -40,7 +48,15 @@ impl Generation {
     /// own; no cell may do anything yet.
     pub fn new(written: Arc<Written>, labels: Labels, rule_sets: Vec<RuleSet>) -> Self {
         let (cells, admitted) = (BTreeMap::new(), BTreeMap::new());
-        Self { number: 0, cells, admitted, written, labels: Arc::new(labels), rule_sets }
+        let firewall = Firewall::unconfigured();
+        Self { number: 0, cells, admitted, written, labels: Arc::new(labels), rule_sets, firewall }
+    }
+
+    /// The same, and texts are judged by `firewall`.
+    #[must_use]
+    pub fn with_firewall(mut self, firewall: Arc<Firewall>) -> Self {
+        self.firewall = firewall;
+        self
     }
 
     /// The same, and the configuration says this about `cell`.
@@ -57,6 +73,11 @@ impl Generation {
     /// What sources are labelled with.
     pub fn labels(&self) -> &Labels {
         &self.labels
+    }
+
+    /// What judges texts.
+    pub fn firewall(&self) -> &Arc<Firewall> {
+        &self.firewall
     }
 
     /// The policies that stand in files.
@@ -98,6 +119,7 @@ impl Generation {
         written.sort_unstable();
         texts.extend(written);
         texts.push(format!("{:?} {:?}", self.rule_sets, self.labels));
+        texts.push(self.firewall.text());
         texts.join("\n")
     }
 

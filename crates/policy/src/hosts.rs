@@ -7,9 +7,9 @@ use nanoclaw_config::{DataClass, HostSet, Label, Labels, Trust};
 use nanoclaw_request::Host;
 
 /// The label of a host that nobody labelled.
-const UNKNOWN_HOST: Label = Label { trust: Trust::Untrusted, data: DataClass::Public };
+const UNKNOWN_HOST: Label = Label::new(Trust::Untrusted, DataClass::Public);
 /// The label of a place that is labelled in part.
-const UNKNOWN_PLACE: Label = Label { trust: Trust::Trusted, data: DataClass::Internal };
+const UNKNOWN_PLACE: Label = Label::new(Trust::Trusted, DataClass::Internal);
 
 /// The label of a host; of a name also by the `addresses` that it leads to, where they are known. The first that fits the
 /// name or an address counts, and of several addresses each adds its own.
@@ -21,10 +21,9 @@ pub(crate) fn host(labels: &Labels, host: &Host, addresses: &[IpAddr]) -> Label 
             HostSet::Net(net) => address.is_some_and(|address| net.contains(address.to_canonical())),
         };
         match labels.hosts.iter().find(|label| fits(&label.target)) {
-            Some(label) => Label {
-                trust: label.trust.unwrap_or(UNKNOWN_HOST.trust),
-                data: label.data.unwrap_or(UNKNOWN_HOST.data),
-            },
+            Some(label) => {
+                Label::new(label.trust.unwrap_or(UNKNOWN_HOST.trust), label.data.unwrap_or(UNKNOWN_HOST.data))
+            }
             None => UNKNOWN_HOST,
         }
     };
@@ -35,10 +34,10 @@ pub(crate) fn host(labels: &Labels, host: &Host, addresses: &[IpAddr]) -> Label 
 /// The label of all that a cell with these mounts can read: every labelled place that it sees, or that holds one.
 pub(crate) fn visible(labels: &Labels, mounts: &[PathBuf]) -> Option<Label> {
     let seen = |path: &Path| mounts.iter().any(|mount| path.starts_with(mount) || mount.starts_with(path));
-    let labelled = labels.paths.iter().filter(|label| seen(&label.path)).map(|label| Label {
-        trust: label.trust.unwrap_or(UNKNOWN_PLACE.trust),
-        data: label.data.unwrap_or(UNKNOWN_PLACE.data),
-    });
+    let labelled =
+        labels.paths.iter().filter(|label| seen(&label.path)).map(|label| {
+            Label::new(label.trust.unwrap_or(UNKNOWN_PLACE.trust), label.data.unwrap_or(UNKNOWN_PLACE.data))
+        });
     labelled.reduce(Label::join)
 }
 
@@ -67,7 +66,7 @@ mod tests {
         let of = |text: &str, addresses: &[&str]| {
             let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
             let found = text.parse().map_or_else(|_| Host::Name(name(text)), Host::Ip);
-            let Label { trust, data } = host(&labels, &found, &addresses);
+            let Label { trust, data, .. } = host(&labels, &found, &addresses);
             (trust, data)
         };
         assert_eq!(of("db.corp.test", &["8.8.8.8"]), (Trust::Trusted, DataClass::Secret));

@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn an_answer_is_good_for_the_same_question_and_labels() {
         let (remembered, mut asked) = (Remembered::default(), 0);
-        let public = Label { trust: Trust::Trusted, data: DataClass::Public };
+        let public = Label::new(Trust::Trusted, DataClass::Public);
         let tainted = Label { trust: Trust::Untrusted, ..public };
         for (label, path, expected) in
             [(public, "/a", 1), (public, "/a", 1), (public, "/b", 2), (tainted, "/a", 3), (public, "/a", 4)]
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn what_is_remembered_has_an_end() {
         let remembered = Remembered::default();
-        let public = Label { trust: Trust::Trusted, data: DataClass::Public };
+        let public = Label::new(Trust::Trusted, DataClass::Public);
         for number in 0..3 * CAPACITY {
             remembered.or_ask(public, &write(number.to_string()), || ());
             remembered.or_ask(public, &write("x".repeat(LONGEST + 1)), || ());

@@ -10,18 +10,20 @@ const fn text(set: RuleSet) -> &'static str {
         RuleSet::RuleOfTwo => include_str!("rules/rule-of-two.cedar"),
         RuleSet::TrustedAction => include_str!("rules/trusted-action.cedar"),
         RuleSet::ValueProvenance => include_str!("rules/value-provenance.cedar"),
+        RuleSet::SuspiciousAsks => include_str!("rules/suspicious-asks.cedar"),
     }
 }
 
 /// The policies of a rule set, known by their `@id`. The error is a defect of this program; whoever has it refuses
 /// everything.
 pub(crate) fn policies(set: RuleSet) -> Result<&'static PolicySet, String> {
-    static READ: LazyLock<[Result<PolicySet, String>; 3]> = LazyLock::new(|| RuleSet::ALL.map(read));
-    let [rule_of_two, trusted_action, value_provenance] = &*READ;
+    static READ: LazyLock<[Result<PolicySet, String>; 4]> = LazyLock::new(|| RuleSet::ALL.map(read));
+    let [rule_of_two, trusted_action, value_provenance, suspicious_asks] = &*READ;
     let read = match set {
         RuleSet::RuleOfTwo => rule_of_two,
         RuleSet::TrustedAction => trusted_action,
         RuleSet::ValueProvenance => value_provenance,
+        RuleSet::SuspiciousAsks => suspicious_asks,
     };
     read.as_ref().map_err(String::clone)
 }

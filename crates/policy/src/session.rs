@@ -21,7 +21,7 @@ const MOST_SAID_BYTES: usize = 64 * 1024;
 const REQUESTED: Duration = Duration::from_secs(10 * 60);
 
 /// The labels that a session begins with: it has read nothing.
-pub const NOTHING_READ: Label = Label { trust: Trust::Trusted, data: DataClass::Public };
+pub const NOTHING_READ: Label = Label::new(Trust::Trusted, DataClass::Public);
 
 /// The session of one cell. What it has read only adds up.
 #[derive(Debug)]

@@ -272,7 +272,7 @@ fn known(tool: &str) -> ToolFacts {
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     match KNOWN.iter().find(|row| row.names.contains(&tool)) {
         Some(Row { names: _, does, trust, data, destinations, reads_files }) => ToolFacts {
-            label: Label { trust: *trust, data: *data },
+            label: Label::new(*trust, *data),
             trust_configured: false,
             does: does.iter().copied().collect(),
             destinations: Some(owned(destinations)),
@@ -282,7 +282,7 @@ fn known(tool: &str) -> ToolFacts {
         },
         // So confidential that `rule-of-two` stops what nobody has said anything about.
         None => ToolFacts {
-            label: Label { trust: Trust::Untrusted, data: DataClass::Confidential },
+            label: Label::new(Trust::Untrusted, DataClass::Confidential),
             trust_configured: false,
             does: BTreeSet::from(ToolClass::ALL),
             destinations: None,
@@ -361,7 +361,7 @@ mod tests {
 
     use super::*;
 
-    const WORST: Label = Label { trust: Trust::Untrusted, data: DataClass::Confidential };
+    const WORST: Label = Label::new(Trust::Untrusted, DataClass::Confidential);
 
     #[test]
     fn a_tool_that_nobody_knows_may_do_anything() {

@@ -307,6 +307,17 @@ pub enum Manage {
     Reload,
     /// List what waits for people's answers.
     Approvals,
+    /// List or read what is withheld from models.
+    Quarantine,
+    /// Decide on a text that is withheld from an agent's model.
+    QuarantineDecide {
+        /// Which cell.
+        cell: String,
+        /// The text's id.
+        id: String,
+        /// `release` or `drop`.
+        answer: &'static str,
+    },
     /// Read the policies in force, and ask what they would say.
     Policy,
     /// Forget what an agent has read, as if it were new.

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod control;
 mod disk;
 mod doors;
+pub mod firewall;
 pub mod fleet;
 mod health;
 mod kernel_door;

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use nanoclaw_audit::Recorder;
 use nanoclaw_config::{DataClass, Label, Trust};
-use nanoclaw_gate::{Desk, Memory};
+use nanoclaw_firewall::Level;
+use nanoclaw_gate::{Desk, Memory, Quarantine};
 use nanoclaw_llm::Models;
 use nanoclaw_policy::{Engine, Policies, Session};
 use nanoclaw_request::CellId;
@@ -52,6 +53,7 @@ pub struct Sessions {
 #[derive(Clone)]
 struct Known {
     memory: Memory,
+    quarantine: Quarantine,
     /// Once the cell has been started.
     session: Option<Arc<Session>>,
 }
@@ -66,7 +68,12 @@ impl Sessions {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let known = all.entry(cell.clone()).or_insert_with(|| {
             let path = self.directory.as_ref().map(|directory| directory.join(format!("{cell}.json")));
-            Known { memory: path.map_or_else(Memory::none, Memory::at), session: None }
+            let apart = self.directory.as_ref().map(|directory| directory.join(format!("{cell}.withheld")));
+            Known {
+                memory: path.map_or_else(Memory::none, Memory::at),
+                quarantine: apart.map_or_else(Quarantine::none, Quarantine::at),
+                session: None,
+            }
         });
         with(known)
     }
@@ -74,6 +81,11 @@ impl Sessions {
     /// Where the labels of a cell's session are kept.
     pub(crate) fn memory(&self, cell: &CellId) -> Memory {
         self.known(cell, |known| known.memory.clone())
+    }
+
+    /// What is withheld from a cell's model.
+    pub(crate) fn quarantine(&self, cell: &CellId) -> Quarantine {
+        self.known(cell, |known| known.quarantine.clone())
     }
 
     /// The session of a cell, as it was left.
@@ -89,7 +101,7 @@ impl Sessions {
 
     /// What a cell has read; what cannot be read of it counts as the worst.
     pub(crate) fn label(&self, cell: &CellId) -> Label {
-        let worst = Label { trust: Trust::Untrusted, data: DataClass::Secret };
+        let worst = Label { suspicion: Level::Certain, ..Label::new(Trust::Untrusted, DataClass::Secret) };
         self.of(cell).map_or(worst, |session| session.label())
     }
 
@@ -103,7 +115,7 @@ impl Sessions {
     /// # Errors
     /// The disk does not let go of it; nothing is forgotten.
     pub(crate) fn reset(&self, cell: &CellId) -> io::Result<()> {
-        let Known { memory, session } = self.known(cell, |known| known.clone());
+        let Known { memory, session, .. } = self.known(cell, |known| known.clone());
         memory.forget(&session.unwrap_or_default())
     }
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nanoclaw_config::{Agent, AgentKind, Approvals, Builtin, Config, ModelAccess, ModelRef, Rootfs, ToolRule};
+use nanoclaw_config::{Agent, AgentKind, Approvals, Builtin, Config, ModelAccess, ModelRef, Rootfs, RuleSet, ToolRule};
 use nanoclaw_identity::Role;
 use nanoclaw_policy::{CellRules, Comparison, Generation, Side, Written, WrittenError, too_deep};
 use nanoclaw_request::{CellId, ModelCall};
@@ -55,7 +55,7 @@ impl std::error::Error for PoliciesError {}
 pub fn read(config: &Config) -> Result<Arc<Written>, PoliciesError> {
     let (mut texts, mut mistakes) = (Vec::new(), Vec::new());
     for path in &config.policies {
-        match text(path) {
+        match read_text(path, MAX_FILE) {
             Ok(text) => match too_deep(path, &text) {
                 None => texts.push((path.as_path(), text)),
                 Some(mistake) => mistakes.push(mistake),
@@ -88,7 +88,8 @@ pub fn notices(config: &Config, written: &Written) -> Vec<String> {
     written.notices().iter().cloned().chain(strangers).collect()
 }
 
-fn text(path: &PathBuf) -> io::Result<String> {
+/// All of a regular file of at most `most` bytes.
+pub(crate) fn read_text(path: &Path, most: u64) -> io::Result<String> {
     let mut text = String::new();
     // What is no file may keep whoever reads it waiting for ever.
     let not_waiting = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
@@ -96,9 +97,9 @@ fn text(path: &PathBuf) -> io::Result<String> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }
-    let length = file.take(MAX_FILE + 1).read_to_string(&mut text)?;
-    if length as u64 > MAX_FILE {
-        return Err(io::Error::other(format!("it is longer than {MAX_FILE} bytes")));
+    let length = file.take(most + 1).read_to_string(&mut text)?;
+    if length as u64 > most {
+        return Err(io::Error::other(format!("it is longer than {most} bytes")));
     }
     Ok(text)
 }
@@ -156,10 +157,11 @@ pub fn access(config: &Config, agent: &Agent) -> Option<ModelAccess> {
     Some(ModelAccess { model: access.model.or_else(|| config.models.default.clone()), ..access })
 }
 
-/// Whether anything that decides about an agent can tell one tool from another.
+/// Whether anything that decides about an agent can tell one tool from another. What asks about suspicious sessions takes a tool
+/// that nobody knows for one that does everything, so that no name leads past it.
 fn speaks_of_tools(config: &Config, agent: &Agent) -> bool {
     !config.policies.is_empty()
-        || !agent.rule_sets.as_ref().unwrap_or(&config.rule_sets).is_empty()
+        || agent.rule_sets.as_ref().unwrap_or(&config.rule_sets).iter().any(|set| *set != RuleSet::SuspiciousAsks)
         || !config.labels.tools.is_empty()
         || agent.models.as_ref().is_some_and(|access| !access.tools.is_empty())
 }

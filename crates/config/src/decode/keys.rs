@@ -34,8 +34,10 @@ pub(crate) const TOP: Level = Level {
         "sandbox_mode",
         "allowed_networks",
         "prompt_filters",
+        "firewall",
         "policies",
         "rule_sets",
+        "suspicious_asks",
         "labels",
         "approvals",
         "audit_enabled",
@@ -50,6 +52,14 @@ pub(crate) const TOP: Level = Level {
     ],
     later: &[],
 };
+
+pub(crate) const PROMPT_FILTER: Level = Level {
+    name: "a prompt filter",
+    keys: &["name", "regex", "keywords", "exact", "topic", "words", "at_least", "canary", "action", "channels"],
+    later: &[],
+};
+
+pub(crate) const FIREWALL: Level = Level { name: "`firewall`", keys: &["prompts", "results", "losses"], later: &[] };
 
 pub(crate) const AGENT: Level = Level {
     name: "an agent",
@@ -215,8 +225,10 @@ pub(crate) const OPERATORS: Level = Level { name: "`operators`", keys: &["oidc"]
 pub(crate) const OIDC: Level =
     Level { name: "`oidc`", keys: &["issuer", "audience", "ca", "claim", "roles"], later: &[] };
 
-pub(crate) const ALL: [&Level; 27] = [
+pub(crate) const ALL: [&Level; 29] = [
     &TOP,
+    &PROMPT_FILTER,
+    &FIREWALL,
     &AGENT,
     &LIMITS,
     &MOUNT,

@@ -195,7 +195,7 @@ fn users(r: &mut Reader<'_>, field: &Field<'_>) -> UserLabels {
         };
         says_something(r, &field, "", key);
         let (trust, data) = (trust(r, &parts), data(r, &parts));
-        *label = Label { trust: trust.unwrap_or(label.trust), data: data.unwrap_or(label.data) };
+        *label = Label::new(trust.unwrap_or(label.trust), data.unwrap_or(label.data));
     }
     if users.webhook.trust == Trust::Trusted
         && let Some(field) = fields.get("webhook")

@@ -2,6 +2,7 @@
 
 mod access;
 mod agent;
+mod firewall;
 pub(crate) mod keys;
 mod kind;
 mod labels;
@@ -17,6 +18,7 @@ mod turns;
 
 use std::path::PathBuf;
 
+use nanoclaw_firewall::Settings;
 use nanoclaw_request::CellId;
 
 use self::agent::Fleet;
@@ -25,10 +27,8 @@ use self::reader::{Field, Reader};
 use crate::report::Mistakes;
 use crate::source::{Place, Source};
 use crate::tree::{Kind, Node};
-use crate::{Agent, Approvals, Budget, Config, Labels, Limits, Models, Notice, Report, SandboxMode};
+use crate::{Agent, Approvals, Budget, Config, Labels, Limits, Models, Notice, Report, RuleSet, SandboxMode};
 
-/// Most prompt filters in one file.
-const MAX_FILTERS: usize = 256;
 /// Most files with policies.
 const MAX_POLICIES: usize = 64;
 /// Most agents in one file.
@@ -95,9 +95,9 @@ fn empty() -> Config {
     Config {
         sandbox_mode: SandboxMode::default(),
         audit_enabled: true,
-        prompt_filters: Vec::new(),
+        firewall: Settings::default(),
         policies: Vec::new(),
-        rule_sets: Vec::new(),
+        rule_sets: vec![RuleSet::SuspiciousAsks],
         labels: Labels::default(),
         approvals: Approvals::default(),
         allowed_networks: Vec::new(),
@@ -141,9 +141,7 @@ fn top(r: &mut Reader<'_>, root: &Node) -> Config {
         config.audit_enabled = false;
         r.notice(field.place(), true, "`audit_enabled: false`: nothing that any agent does or tries is recorded");
     }
-    if let Some(field) = fields.get("prompt_filters") {
-        config.prompt_filters = filters(r, &field);
-    }
+    config.firewall = firewall::settings(r, fields.get("prompt_filters"), fields.get("firewall"));
     if let Some(field) = fields.get("policies") {
         let help = "write a list of files with Cedar policies, such as `[./policies/bank.cedar]`";
         let files = r.list(&field, MAX_POLICIES, help).unwrap_or_default();
@@ -183,31 +181,25 @@ fn top(r: &mut Reader<'_>, root: &Node) -> Config {
     if let Some(field) = fields.get("models") {
         cells_of_models(r, field.place(), &config);
     }
-    config
-}
-
-fn filters(r: &mut Reader<'_>, field: &Field<'_>) -> Vec<String> {
-    let help = "write a list of texts: `prompt_filters: [\"…\"]`";
-    let Some(items) = r.list(field, MAX_FILTERS, help) else { return Vec::new() };
-    let mut filters = Vec::new();
-    for node in items {
-        let item = field.element(node);
-        match r.text(&item, help) {
-            Some(text) if text.trim().is_empty() => {
-                r.error(node.place, "a prompt filter is empty", "write its text or remove it")
+    let asks = fields.get("suspicious_asks").and_then(|field| Some((r.boolean(&field)?, field.place())));
+    match asks {
+        Some((false, place)) => {
+            let message = "`suspicious_asks: false`: agents go on alone after they have read what looks like an attack";
+            r.notice(place, true, message);
+            if fields.get("rule_sets").is_none() {
+                config.rule_sets.clear();
             }
-            Some(text) => filters.push(text.to_owned()),
-            None => {}
+        }
+        Some((true, _)) | None => {
+            let of_agents = config.agents.iter_mut().filter_map(|agent| agent.rule_sets.as_mut());
+            for sets in of_agents.chain([&mut config.rule_sets]) {
+                if !sets.contains(&RuleSet::SuspiciousAsks) {
+                    sets.push(RuleSet::SuspiciousAsks);
+                }
+            }
         }
     }
-    if !items.is_empty() {
-        r.notice(
-            field.key,
-            true,
-            "`prompt_filters` is read but not enforced by this version: nothing that a model is told or says is filtered",
-        );
-    }
-    filters
+    config
 }
 
 /// Models on this machine run in cells of their own, whose names agents must leave free.
@@ -250,6 +242,7 @@ impl Reader<'_> {
 #[cfg(test)]
 pub(crate) mod bounds {
     pub(crate) use super::access::COUNT;
+    pub(crate) use super::firewall::MAX_FILTERS;
     pub(crate) use super::kind::{CONTEXT_TOKENS, DEFAULT_STEPS, STEPS};
     pub(crate) use super::labels::MAX_LABELS;
     pub(crate) use super::models::{CONTEXT, DEFAULT_CONTEXT, RETRIES};

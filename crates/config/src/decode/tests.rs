@@ -1,9 +1,9 @@
 use std::path::Path;
 
 use super::keys::{
-    AGENT, ALL, API, APPROVALS, BUDGET, GROUP, HEALTH, HOST_LABEL, LABELS, LIMITS, Level, MCP, MODEL_RULES, MODELS,
-    MOUNT, NET_RULE, OIDC, OPERATORS, PATH_LABEL, PROVIDER, SCHEDULE, SECRET, TOOL_LABEL, TOOL_RULE, TOOLS, TOP,
-    USER_LABEL, USERS, WEBHOOK,
+    AGENT, ALL, API, APPROVALS, BUDGET, FIREWALL, GROUP, HEALTH, HOST_LABEL, LABELS, LIMITS, Level, MCP, MODEL_RULES,
+    MODELS, MOUNT, NET_RULE, OIDC, OPERATORS, PATH_LABEL, PROMPT_FILTER, PROVIDER, SCHEDULE, SECRET, TOOL_LABEL,
+    TOOL_RULE, TOOLS, TOP, USER_LABEL, USERS, WEBHOOK,
 };
 
 /// Files in which the mapping of `level` has `entry`, otherwise valid; several where the keys depend on the kind.
@@ -19,6 +19,10 @@ fn files(level: &Level, entry: &str) -> Vec<String> {
     match level.name {
         name if name == TOP.name => vec![entry.to_owned()],
         name if name == AGENT.name => kinds("agents", &["", "kind: builtin, ", "kind: openclaw, "]),
+        name if name == PROMPT_FILTER.name => ["", "regex: abc, ", "topic: x, ", "words: [abc], topic: x, "]
+            .map(|other| format!("prompt_filters: [{{ {other}{entry} }}]"))
+            .to_vec(),
+        name if name == FIREWALL.name => vec![format!("firewall: {{ {entry} }}")],
         name if name == LIMITS.name => vec![format!("limits: {{ {entry} }}")],
         name if name == MOUNT.name => agent(&format!("mounts: [{{ {entry} }}]")),
         name if name == NET_RULE.name => vec![format!("allowed_networks: [{{ {entry} }}]")],
@@ -92,10 +96,24 @@ fn the_reference_has_a_row_for_every_key() {
 }
 
 #[test]
+fn the_reference_says_what_every_intent_and_kind_of_data_is() {
+    use nanoclaw_firewall::{filter::Intent, loss};
+    for intent in Intent::ALL {
+        assert!(REFERENCE.contains(&format!("\n| `{}` | ", intent.name())), "{intent:?}");
+        for alias in intent.aliases() {
+            assert!(REFERENCE.contains(alias), "{alias}");
+        }
+    }
+    for kind in loss::kinds() {
+        assert!(REFERENCE.contains(&format!("`{}`", kind.id)), "{}", kind.id);
+    }
+}
+
+#[test]
 fn the_examples_of_the_reference_are_valid() {
     let examples: Vec<&str> =
         REFERENCE.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(examples.len(), 5);
+    assert_eq!(examples.len(), 6);
     for example in examples {
         if let Err(report) = crate::parse(example, Path::new("f"), Path::new("/")) {
             panic!("{report}");

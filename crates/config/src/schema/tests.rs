@@ -1,13 +1,14 @@
+use nanoclaw_firewall::filter::{LONGEST_WORD, MOST_WORDS};
 use serde_json::{Map, Value};
 
 use super::schema;
 use crate::decode::bounds::{
-    CONTEXT, CONTEXT_TOKENS, COUNT, DEFAULT_CONTEXT, DEFAULT_STEPS, MAX_LABELS, PEOPLE, RETRIES, STEPS,
+    CONTEXT, CONTEXT_TOKENS, COUNT, DEFAULT_CONTEXT, DEFAULT_STEPS, MAX_FILTERS, MAX_LABELS, PEOPLE, RETRIES, STEPS,
 };
 use crate::decode::keys::{
-    AGENT, AGENT_KINDS, API, APPROVALS, BUDGET, GROUP, HEALTH, HOST_LABEL, Kinds, LABELS, LIMITS, Level, MCP,
-    MODEL_RULES, MODELS, MOUNT, NET_RULE, OIDC, OPERATORS, PATH_LABEL, PROVIDER, PROVIDER_KINDS, SCHEDULE, SECRET,
-    TOOL_LABEL, TOOL_RULE, TOOLS, TOP, USER_LABEL, USERS, WEBHOOK,
+    AGENT, AGENT_KINDS, API, APPROVALS, BUDGET, FIREWALL, GROUP, HEALTH, HOST_LABEL, Kinds, LABELS, LIMITS, Level, MCP,
+    MODEL_RULES, MODELS, MOUNT, NET_RULE, OIDC, OPERATORS, PATH_LABEL, PROMPT_FILTER, PROVIDER, PROVIDER_KINDS,
+    SCHEDULE, SECRET, TOOL_LABEL, TOOL_RULE, TOOLS, TOP, USER_LABEL, USERS, WEBHOOK,
 };
 use crate::report::Mistakes;
 use crate::source::Source;
@@ -22,6 +23,8 @@ fn at<'v>(schema: &'v Value, level: &Level) -> &'v Value {
     let name = match level.name {
         name if name == TOP.name => return schema,
         name if name == AGENT.name => "agent",
+        name if name == PROMPT_FILTER.name => "prompt_filter",
+        name if name == FIREWALL.name => "firewall",
         name if name == LIMITS.name => "limits",
         name if name == MOUNT.name => "mount",
         name if name == NET_RULE.name => "network_rule",
@@ -173,6 +176,24 @@ fn the_schema_has_the_words_and_bounds_of_labels_and_operators() {
     assert_eq!(of(&OIDC, "claim")["default"], "groups");
 }
 
+#[test]
+fn the_schema_has_the_words_and_bounds_of_the_firewall() {
+    let schema = parsed();
+    assert_eq!(schema["properties"]["prompt_filters"]["maxItems"], MAX_FILTERS);
+    let of = |level: &Level, key: &str| at(&schema, level)["properties"][key].clone();
+    let channels = nanoclaw_firewall::Channel::ALL.map(nanoclaw_firewall::Channel::name);
+    assert_eq!(of(&PROMPT_FILTER, "channels")["items"]["enum"], Value::from(channels.as_slice()));
+    for (list, bound) in [("regex", 2048), ("canary", LONGEST_WORD)] {
+        assert_eq!(of(&PROMPT_FILTER, list)["maxLength"], bound, "{list}");
+    }
+    let words = &schema["$defs"]["filter_words"];
+    assert_eq!((&words["maxItems"], &words["items"]["maxLength"]), (&MOST_WORDS.into(), &LONGEST_WORD.into()));
+    assert_eq!(
+        (&of(&FIREWALL, "prompts")["default"], &of(&FIREWALL, "results")["default"]),
+        (&"deny".into(), &"quarantine".into())
+    );
+}
+
 /// The part of JSON Schema that the schema uses, patterns aside. Says where a value does not fit.
 fn fits(root: &Value, schema: &Value, value: &Value, path: &str) -> Result<(), String> {
     let wrong = |what: &str| Err(format!("{path}: {what}: {value}"));
@@ -272,6 +293,7 @@ fn the_examples_fit_the_schema() {
         include_str!("../../tests/data/full.yaml"),
         include_str!("../../tests/data/models.yaml"),
         include_str!("../../tests/data/labels.yaml"),
+        include_str!("../../tests/data/firewall.yaml"),
     ] {
         assert_eq!(check(example), Ok(()));
     }
@@ -284,6 +306,21 @@ fn what_the_decoder_refuses_by_type_the_schema_refuses_too() {
         "audit_enabled: yes",
         "audit_enabled: \"true\"",
         "prompt_filters: [1]",
+        "prompt_filters: [{ name: x }]",
+        "prompt_filters: [{ regex: 7 }]",
+        "prompt_filters: [{ regex: a, action: block }]",
+        "prompt_filters: [{ regex: a, channels: [] }]",
+        "prompt_filters: [{ regex: a, channels: [input] }]",
+        "prompt_filters: [{ keywords: falcon }]",
+        "prompt_filters: [{ keywords: [] }]",
+        "prompt_filters: [{ topic: x }]",
+        "prompt_filters: [{ canary: [x] }]",
+        "firewall: on",
+        "firewall: { prompts: refuse }",
+        "firewall: { results: deny }",
+        "firewall: { losses: block }",
+        "firewall: { losses: { card: block } }",
+        "firewall: { loses: redact }",
         "allowed_networks: a.com",
         "allowed_networks: [10.1]",
         "allowed_networks: [{ ports: [443] }]",

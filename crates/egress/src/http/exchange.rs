@@ -4,6 +4,7 @@ use nanoclaw_audit::Outcome;
 use nanoclaw_request::{Refusal, RefusalCode, Stage};
 use std::sync::Arc;
 
+use super::held::Held;
 use crate::Inner;
 use crate::act::Upstream;
 use crate::inspect::chunked::ChunkedBody;
@@ -21,6 +22,8 @@ pub(super) struct Exchange<'a> {
     pub(super) client: &'a mut Wire,
     pub(super) upstream: &'a mut Upstream,
     pub(super) request: &'a RequestHead,
+    /// Its body, where that was held back and may leave.
+    pub(super) held: Option<Held>,
 }
 
 /// What came of it.
@@ -58,12 +61,12 @@ enum Fault {
 impl Exchange<'_> {
     /// Sends the request and the response. Once the response has begun, `speech` says so.
     pub(super) async fn run(self, speech: &mut Speech) -> Exchanged {
-        let Exchange { door, client, upstream, request } = self;
+        let Exchange { door, client, upstream, request, held } = self;
         let (before_sent, before_received) = (upstream.traffic.sent(), upstream.traffic.received());
         upstream.traffic.touch();
         let answered = {
             let Upstream { wire, traffic, standing, .. } = &mut *upstream;
-            let talk = talk(door, client, wire, (traffic, standing), request, speech);
+            let talk = talk(door, client, wire, (traffic, standing), (request, held), speech);
             tokio::select! {
                 answered = talk => answered,
                 () = traffic.idle(door.limits.idle) => Err(Fault::Idle),
@@ -139,14 +142,14 @@ async fn talk(
     client: &mut Wire,
     server: &mut Wire,
     (traffic, standing): (&Traffic, &Standing),
-    request: &RequestHead,
+    (request, held): (&RequestHead, Option<Held>),
     speech: &mut Speech,
 ) -> Result<Answered, Fault> {
     let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
     let pipes = &door.pipes;
     let up = Flow { from: from_client, to: to_server, direction: Direction::Out, traffic, standing, pipes };
     let down = Flow { from: from_server, to: to_client, direction: Direction::In, traffic, standing, pipes };
-    let (upload, download) = (send(up, request), receive(down, request, speech));
+    let (upload, download) = (send(up, request, held), receive(down, request, speech));
     tokio::pin!(upload, download);
     let mut uploaded = false;
     loop {
@@ -166,8 +169,11 @@ async fn talk(
     }
 }
 
-async fn send(mut flow: Flow<'_>, request: &RequestHead) -> Result<(), Fault> {
+async fn send(mut flow: Flow<'_>, request: &RequestHead, held: Option<Held>) -> Result<(), Fault> {
     flow.write(&request.to_bytes()).await.map_err(Fault::of_sending)?;
+    if let Some(Held(body)) = held {
+        return flow.write(&body).await.map_err(Fault::of_sending);
+    }
     let body = body(&mut flow, request.framing, ChunkedBody::of_request());
     body.await.map_err(|error| match error {
         BodyError::Broken(broken) => Fault::of_sending(broken),

@@ -2,6 +2,7 @@
 //! of its own, decided and recorded by itself.
 
 mod exchange;
+mod held;
 mod session;
 
 pub(crate) use session::{Role, serve};

@@ -7,6 +7,7 @@ use nanoclaw_request::{Action, Connect, Destination, Evidence, HttpRequest, Refu
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::exchange::{Exchange, Exchanged};
+use super::held;
 use crate::Inner;
 use crate::act::{FirstWords, Found, Opening, Upstream};
 use crate::connection::Tunnel;
@@ -100,12 +101,25 @@ impl Session {
             }
         };
         let Some(host) = head.host.clone() else { return Err(Stop::Gone) };
-        let upstream = self.upstream_for(&destination, &host).await?;
-        let before = upstream.standing.before();
-        self.upstream = Some(upstream);
         let (connection, method, path) = (destination.clone(), head.method.clone(), head.path().to_owned());
         let query = head.query().map(str::to_owned);
         let request = HttpRequest { connection, host: host.clone(), method, path, query };
+        let leaving = self.door.leaving();
+        if let Some(leaving) = &leaving
+            && let Err((shown, refusal)) = leaving.head(&head, request.clone())
+        {
+            return Err(self.kept(shown, refusal).await);
+        }
+        let upstream = self.upstream_for(&destination, &host).await?;
+        let before = upstream.standing.before();
+        self.upstream = Some(upstream);
+        let held = match &leaving {
+            Some(leaving) => match held::hold(&self.door, &mut self.wire, &head, leaving).await? {
+                Ok(held) => Some(held),
+                Err(refusal) => return Err(self.kept(request, refusal).await),
+            },
+            None => None,
+        };
         let left = self.door.left_by(&self.wire.stream);
         let warrant = self.door.path.walk_and_wait(request, |request| Ok(Action::Http(request)), None, left).await?;
         // People take their time, and servers do not always wait for them.
@@ -115,11 +129,20 @@ impl Session {
         };
         upstream.standing.allow(before, warrant.permit());
         let (_, ticket) = warrant.spend();
-        let exchange = Exchange { door: &self.door, client: &mut self.wire, upstream: &mut upstream, request: &head };
+        let exchange =
+            Exchange { door: &self.door, client: &mut self.wire, upstream: &mut upstream, request: &head, held };
         let exchanged = exchange.run(&mut self.speech).await;
         upstream.standing.over();
         self.upstream = Some(upstream);
         self.finish(exchanged, ticket).await
+    }
+
+    /// Records that a request holds what may not leave.
+    async fn kept(&self, shown: HttpRequest, refusal: Refusal) -> Stop {
+        match self.door.path.walk(shown, |shown| Err((Action::Http(shown), refusal))).await {
+            Ok(_) => Stop::Gone,
+            Err(stop) => stop,
+        }
     }
 
     /// Records that an allowed request could not begin.

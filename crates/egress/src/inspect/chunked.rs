@@ -112,9 +112,33 @@ impl ChunkedBody {
     }
 }
 
+/// What a whole body holds that [`ChunkedBody::of_request`] has followed to its end.
+pub fn content(raw: &[u8]) -> Vec<u8> {
+    let mut content = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+        let line = rest.get(..end).unwrap_or_default().trim_ascii_end();
+        let size = str::from_utf8(line).ok().and_then(|digits| usize::from_str_radix(digits, 16).ok());
+        let Some(size @ 1..) = size else { break };
+        let data = rest.get(end + 1..).unwrap_or_default();
+        content.extend_from_slice(data.get(..size).unwrap_or(data));
+        rest = data.get(size + 2..).unwrap_or_default();
+    }
+    content
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_content_is_what_the_chunks_hold_together() {
+        let raw = b"4\r\n4111\r\n00C\r\n111111111111\r\n0\r\n\r\n";
+        assert_eq!(whole(ChunkedBody::of_request(), raw), Ok(Some(raw.len())));
+        assert_eq!(content(raw), b"4111111111111111");
+        assert_eq!(content(b"0\r\n\r\n"), b"");
+        assert_eq!(content(b"9\r\nab"), b"ab");
+    }
 
     fn whole(mut body: ChunkedBody, bytes: &[u8]) -> Result<Option<usize>, ChunkError> {
         let used = body.advance(bytes)?;

@@ -8,6 +8,8 @@ mod dns;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod leaving;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod malformed;

@@ -56,7 +56,7 @@ async fn a_connection_waits_and_nothing_is_dialled_before_people_agree() {
     let _second = world.connect_to("db.bank.com", 5432).await;
     world.question().await;
     // It does not hold for more than the session held then.
-    world.engine.session().read(Label { trust: Trust::Trusted, data: DataClass::Secret });
+    world.engine.session().read(Label::new(Trust::Trusted, DataClass::Secret));
     assert_eq!(rest(&mut stream).await, (Vec::new(), End::Reset));
 }
 
@@ -124,7 +124,7 @@ async fn requests_on_a_connection_that_people_agreed_to_ask_nobody_again() {
     let world = World::under(generation([host("api.bank.com")], "", [RuleSet::RuleOfTwo], []));
     let origin = Origin::new(Script::Reply(OK)).await;
     world.publish("api.bank.com", 80, origin.address);
-    world.engine.session().read(Label { trust: Trust::Untrusted, data: DataClass::Confidential });
+    world.engine.session().read(Label::new(Trust::Untrusted, DataClass::Confidential));
     let mut stream = world.connect_to_proxy().await;
     let request = b"GET http://api.bank.com/ HTTP/1.1\r\nHost: api.bank.com\r\n\r\n";
     stream.write_all(request).await.unwrap();
@@ -182,7 +182,7 @@ async fn people_are_asked_once_for_a_name_and_the_connection_to_it() {
         let world = World::under(generation([raw("db.bank.com", 5432)], policies, [RuleSet::RuleOfTwo], []));
         let origin = Origin::new(Script::Echo).await;
         world.publish("db.bank.com", 5432, origin.address);
-        world.engine.session().read(Label { trust: Trust::Untrusted, data: DataClass::Confidential });
+        world.engine.session().read(Label::new(Trust::Untrusted, DataClass::Confidential));
         let mut stream = world.connect_to("db.bank.com", 5432).await;
         let first = world.question().await;
         assert_eq!(first.policies, ["rule-of-two.connect"]);

@@ -226,7 +226,7 @@ async fn what_a_cell_sends_after_its_labels_rose_reaches_nobody() {
         world.engine.session().reset();
         let mut outside = world.connect_to(NEWS, 5432).await;
         echo(&mut outside, b"before").await;
-        world.engine.session().read(Label { trust: Trust::Trusted, data: DataClass::Secret });
+        world.engine.session().read(Label::new(Trust::Trusted, DataClass::Secret));
         let _ = outside.write_all(b"SECRET").await;
         is_reset(&mut outside).await;
         assert!(!news.seen().concat().contains("SECRET"), "in round {round}");
@@ -236,10 +236,10 @@ async fn what_a_cell_sends_after_its_labels_rose_reaches_nobody() {
 #[tokio::test]
 async fn a_host_that_may_have_it_stays_reachable() {
     let (world, _, _) = two_hosts().await;
-    world.engine.session().read(Label { trust: Trust::Untrusted, data: DataClass::Confidential });
+    world.engine.session().read(Label::new(Trust::Untrusted, DataClass::Confidential));
     let mut inside = world.connect_to(VAULT, 5432).await;
     echo(&mut inside, b"before").await;
-    world.engine.session().read(Label { trust: Trust::Trusted, data: DataClass::Secret });
+    world.engine.session().read(Label::new(Trust::Trusted, DataClass::Secret));
     is_reset(&mut inside).await;
 }
 
@@ -247,7 +247,7 @@ async fn a_host_that_may_have_it_stays_reachable() {
 #[tokio::test]
 async fn a_connection_is_not_allowed_only_to_be_cut() {
     let (world, _, news) = two_hosts().await;
-    world.engine.session().read(Label { trust: Trust::Trusted, data: DataClass::Confidential });
+    world.engine.session().read(Label::new(Trust::Trusted, DataClass::Confidential));
     let outside = world.connect_to(NEWS, 5432).await;
     let question = world.question().await;
     assert_eq!(
@@ -321,7 +321,7 @@ async fn labels_rise_before_anything_can_come() {
             }
         }
         let label = world.engine.session().label();
-        assert_eq!(label, Label { trust: Trust::Untrusted, data: DataClass::Internal }, "{way}");
+        assert_eq!(label, Label::new(Trust::Untrusted, DataClass::Internal), "{way}");
         let story = world.story().await;
         let at = |line: &str| story.iter().position(|found| found.starts_with(line));
         assert!(at("labels_rose").is_some() && at("labels_rose") < at("net_connect allowed"), "{way}: {story:?}");

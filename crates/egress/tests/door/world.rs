@@ -172,7 +172,7 @@ impl World {
     ) -> Self {
         let world = Self::at(Policies::new(generation(rules, "", [], [])), Desk::closed(), limits, services);
         // So that nothing that it reads is worth a record.
-        world.engine.session().read(Label { trust: Trust::Untrusted, data: DataClass::Public });
+        world.engine.session().read(Label::new(Trust::Untrusted, DataClass::Public));
         world
     }
 

@@ -3,12 +3,13 @@
 mod body;
 mod constrained;
 mod heard;
+mod leaving;
 mod stream;
 mod whole;
 
 use std::sync::Arc;
 
-use nanoclaw_audit::AuditError;
+use nanoclaw_audit::{AuditError, Screened};
 use nanoclaw_dialect::ToolCall;
 use nanoclaw_request::{Action, ProposedCall, Refusal, Traced};
 use nanoclaw_vault::digest;
@@ -64,15 +65,17 @@ pub(crate) async fn pass_on(
 
 /// Decides on one tool call, before the agent sees it. Its name must be one of those that `ready` offers; `None` where the
 /// agent itself found the call, and asks about it by the name under which it would run it. Nothing is decided where people
-/// are asked and the agent is `gone` before they answer.
+/// are asked and the agent is `gone` before they answer. What the firewall finds in it is added to `found`.
 pub(crate) async fn decide(
     door: &Arc<Door>,
     call: &ToolCall,
     ready: Option<&Ready>,
+    found: &mut Vec<Screened>,
     gone: impl Future<Output = ()>,
 ) -> Result<Option<Result<(), Refusal>>, AuditError> {
     let pipeline = &door.shared.pipeline;
-    let proposed = looked_at(door, call, ready).await;
+    let (proposed, mut screened) = looked_at(door, call, ready).await;
+    found.append(&mut screened);
     let Some(walked) = door.walk_unless(proposed, gone).await? else { return Ok(None) };
     Ok(Some(match walked {
         // What comes of it is the agent's to do: to be passed on is the whole act, and has no outcome of its own.
@@ -94,7 +97,11 @@ pub(crate) async fn decide(
 }
 
 /// The call as policy is asked about it, found out where long texts hold nobody up.
-async fn looked_at(door: &Arc<Door>, call: &ToolCall, ready: Option<&Ready>) -> Result<Action, (Action, Refusal)> {
+async fn looked_at(
+    door: &Arc<Door>,
+    call: &ToolCall,
+    ready: Option<&Ready>,
+) -> (Result<Action, (Action, Refusal)>, Vec<Screened>) {
     let known = ready.is_none_or(|ready| ready.offered.has(&call.name));
     let traces = door.gate.engine().looks_at_values();
     let conversation = ready.filter(|_| traces).map(|ready| Arc::clone(&ready.conversation));
@@ -105,6 +112,7 @@ async fn looked_at(door: &Arc<Door>, call: &ToolCall, ready: Option<&Ready>) -> 
     let texts = 1 + call.arguments.len() / USUAL_TEXT;
     let length = call.arguments.len().saturating_add(searched.saturating_mul(texts));
     let (door, call) = (Arc::clone(door), call.clone());
+    let firewall = door.gate.engine().firewall();
     let look = move || {
         if door.provenance.listens(door.gate.engine()) {
             door.provenance.wrote_arguments(&call.arguments);
@@ -113,7 +121,18 @@ async fn looked_at(door: &Arc<Door>, call: &ToolCall, ready: Option<&Ready>) -> 
             true => trace::trace(arguments, &words, conversation.as_deref()),
             false => Vec::new(),
         };
-        propose(&door.shared.pipeline, call, known, trace)
+        let mut screened = Vec::new();
+        let leaves = leaving::call(&firewall, &call, &mut screened);
+        let proposed = propose(&door.shared.pipeline, call, known, trace);
+        let proposed = match (proposed, leaves) {
+            // What must not leave does not go into the log either.
+            (Ok(Action::ToolCall(call)), Err(refusal)) => {
+                let call = ProposedCall { arguments: None, written: String::new(), traced: Vec::new(), ..call };
+                Err((Action::ToolCall(call), refusal))
+            }
+            (proposed, _) => proposed,
+        };
+        (proposed, screened)
     };
     work::on(length, look).await
 }

@@ -11,15 +11,16 @@ use http_body_util::BodyExt as _;
 use hyper::Response;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use nanoclaw_audit::AuditError;
-use nanoclaw_dialect::guard::{Facts, HeldCall, Piece, StreamGuard};
+use nanoclaw_dialect::guard::{EVENT_COST, Facts, HeldCall, MAX_HELD_BYTES, Piece, StreamGuard};
 use nanoclaw_dialect::sse::{Event, Parser};
 use nanoclaw_dialect::{Dialect, Malformed, StreamReader, StreamWriter};
-use nanoclaw_request::{Refusal, RefusalCode};
+use nanoclaw_request::Refusal;
 use nanoclaw_vault::digest::{Sha256, hex};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use super::body::{self, Feeder, Gone};
+use super::leaving::{Leaving, Part};
 use super::{Heard, Passed, decide};
 use crate::call::{Ready, agent_left, keep, unreachable};
 use crate::door::{Door, Reply};
@@ -121,6 +122,20 @@ impl From<AuditError> for Ended {
     }
 }
 
+/// An event that waits.
+struct Waiting {
+    event: Event,
+    /// The text that it adds.
+    text: String,
+    /// What of it must be decided first.
+    parts: Vec<Part>,
+}
+
+/// What an event counts while it waits.
+fn weight(event: &Event) -> usize {
+    event.data.len().saturating_add(EVENT_COST)
+}
+
 /// What goes to the agent.
 struct Passage<'a> {
     door: &'a Arc<Door>,
@@ -128,10 +143,16 @@ struct Passage<'a> {
     guard: Box<dyn StreamGuard>,
     ledger: Ledger,
     ready: &'a Ready,
-    /// Events that wait, with the text that each adds: something may go on in what comes next.
-    waiting: VecDeque<(Event, String)>,
+    /// Events that wait: something may go on in what comes next.
+    waiting: VecDeque<Waiting>,
+    /// Bytes of their data.
+    waiting_bytes: usize,
     /// All text of `waiting`.
     window: String,
+    /// How many bytes at its end wait for more.
+    hold: usize,
+    /// What the firewall has seen.
+    leaving: Leaving,
     /// Bytes that may go out.
     out: Vec<u8>,
     /// Whether a key was found in it.
@@ -164,7 +185,10 @@ pub(super) async fn pass_on(
         ledger,
         ready,
         waiting: VecDeque::new(),
+        waiting_bytes: 0,
         window: String::new(),
+        hold: 0,
+        leaving: Leaving::new(door.gate.engine().firewall(), ready.dialect),
         out: Vec::new(),
         holds_key: false,
         written: String::new(),
@@ -235,6 +259,7 @@ impl Passage<'_> {
         }
         self.guard.finish();
         self.drain(source, feeder).await?;
+        self.leaving.finish().map_err(Ended::Refused)?;
         self.release(0);
         // Some servers of a dialect leave its end mark out.
         if !self.guard.facts().complete && self.guard.facts().stop.is_none() {
@@ -270,7 +295,10 @@ impl Passage<'_> {
     async fn drain(&mut self, source: &mut Source, feeder: &mut Feeder) -> Result<(), Ended> {
         while let Some(piece) = self.guard.next() {
             match piece {
-                Piece::Event(event) => self.event(event, String::new())?,
+                Piece::Event(event) => {
+                    self.event(event, String::new())?;
+                    self.release(self.hold);
+                }
                 Piece::Text { event, text } => {
                     self.ledger.said(&text);
                     self.listen(&text);
@@ -278,7 +306,10 @@ impl Passage<'_> {
                     let look = self.door.shared.pipeline.text(&self.window);
                     self.event(event, text)?;
                     match look {
-                        Look::Pass { hold } => self.release(hold),
+                        Look::Pass { hold } => {
+                            self.hold = hold;
+                            self.release(hold);
+                        }
                         Look::Cut(refusal) => return Err(Ended::Refused(refusal)),
                     }
                 }
@@ -307,12 +338,13 @@ impl Passage<'_> {
         let name = self.door.shared.pipeline.clean(&held.call.name);
         self.ledger.proposed.push(name.clone());
         // Text does not go on behind a call.
+        self.leaving.finish().map_err(Ended::Refused)?;
         self.release(0);
         let decided = self.decided(&held, source, feeder).await?;
         let events = match decided {
             Ok(()) => self.guard.allow(held),
             Err(refusal) => {
-                self.holds_key |= refusal.code == RefusalCode::ContentRefused;
+                self.holds_key |= self.door.shared.pipeline.is_leak(&refusal);
                 let text = refused_call(&name, &refusal);
                 self.ledger.denied.push(name);
                 self.guard.refuse(held, &text)
@@ -321,6 +353,7 @@ impl Passage<'_> {
         for event in events {
             self.event(event, String::new())?;
         }
+        self.release(0);
         Ok(())
     }
 
@@ -336,7 +369,22 @@ impl Passage<'_> {
         let gone = async {
             let _dropped = gone.await.is_err();
         };
-        let deciding = decide(self.door, &held.call, Some(self.ready), gone);
+        let mut found = Vec::new();
+        let decided =
+            self.wait(decide(self.door, &held.call, Some(self.ready), &mut found, gone), here, source, feeder);
+        let decided = decided.await;
+        self.ledger.screened(found);
+        decided
+    }
+
+    /// Waits for the decision on a call, and does meanwhile what must be done. `here` is dropped when the agent leaves.
+    async fn wait(
+        &mut self,
+        deciding: impl Future<Output = Result<Option<Result<(), Refusal>>, AuditError>>,
+        here: oneshot::Sender<()>,
+        source: &mut Source,
+        feeder: &mut Feeder,
+    ) -> Result<Result<(), Refusal>, Ended> {
         tokio::pin!(deciding);
         let (mut here, mut pause) = (Some(here), FIRST_SIGN);
         let (before, mut more, mut failed) = (source.length, true, None);
@@ -367,14 +415,21 @@ impl Passage<'_> {
     }
 
     /// Lets an event pass behind those that wait.
-    fn event(&mut self, event: Event, text: String) -> Result<(), Ended> {
+    fn event(&mut self, mut event: Event, text: String) -> Result<(), Ended> {
         if self.door.shared.pipeline.finds_in_json(&event.data) {
             return Err(Ended::Refused(self.door.shared.pipeline.leak()));
         }
-        if self.waiting.is_empty() && text.is_empty() {
+        let parts = self.leaving.take(&mut event).map_err(Ended::Refused)?;
+        if self.waiting.is_empty() && text.is_empty() && parts.is_empty() {
             event.write(&mut self.out);
-        } else {
-            self.waiting.push_back((event, text));
+            return Ok(());
+        }
+        self.waiting_bytes = self.waiting_bytes.saturating_add(weight(&event));
+        self.waiting.push_back(Waiting { event, text, parts });
+        if self.waiting_bytes > MAX_HELD_BYTES {
+            let failure =
+                Failure::provider(format!("more than {MAX_HELD_BYTES} bytes of the answer wait for its texts to end"));
+            return Err(Ended::Failed(failure));
         }
         Ok(())
     }
@@ -382,13 +437,14 @@ impl Passage<'_> {
     /// Lets pass what waits, but for the last `hold` bytes of text.
     fn release(&mut self, hold: usize) {
         let mut passed = 0;
-        while let Some((event, text)) = self.waiting.front() {
-            if self.window.len() - passed - text.len() < hold {
+        while let Some(Waiting { text, parts, .. }) = self.waiting.front() {
+            if self.window.len() - passed - text.len() < hold || !self.leaving.is_decided(parts) {
                 break;
             }
+            let Some(Waiting { event, text, parts }) = self.waiting.pop_front() else { break };
             passed += text.len();
-            event.write(&mut self.out);
-            self.waiting.pop_front();
+            self.waiting_bytes = self.waiting_bytes.saturating_sub(weight(&event));
+            self.leaving.pass(event, &parts).write(&mut self.out);
         }
         self.window.drain(..passed);
     }
@@ -407,15 +463,16 @@ impl Passage<'_> {
         let (last, mut error) = match ended {
             Ok(()) => (Vec::new(), None),
             Err(Ended::Refused(refusal)) => {
-                self.holds_key = true;
+                self.holds_key |= self.door.shared.pipeline.is_leak(&refusal);
                 // What holds no text keeps the form of the answer whole.
-                let form = self.waiting.drain(..).filter(|(_, text)| text.is_empty());
-                form.for_each(|(event, _)| event.write(&mut self.out));
+                let form = self.waiting.drain(..).filter(|waiting| waiting.text.is_empty() && waiting.parts.is_empty());
+                form.for_each(|waiting| waiting.event.write(&mut self.out));
                 let text = of_refusal(&refusal).message;
                 (self.guard.cut(&format!("[{text}]")), Some(refusal))
             }
             Err(Ended::Failed(failure)) => {
-                // The last word was looked at, and nothing comes behind it.
+                // The last word was looked at, and nothing comes behind it. What must not leave is taken out in any case.
+                let _ends = self.leaving.finish().is_err();
                 self.release(0);
                 (vec![dialect.write_error_event(&of_failure(&failure))], Some(unreachable(failure.message)))
             }
@@ -435,6 +492,7 @@ impl Passage<'_> {
             }
         }
         self.ledger.answer_digest = Some(digest);
+        self.ledger.screened(self.leaving.findings());
         // What was held back stays back: only the end goes out behind what is out already.
         let mut out = std::mem::take(&mut self.out);
         last.iter().for_each(|event| event.write(&mut out));

@@ -7,10 +7,11 @@ use hyper::StatusCode;
 use nanoclaw_audit::AuditError;
 use nanoclaw_dialect::guard::WholeGuard;
 use nanoclaw_dialect::{Dialect, Malformed, ToolCall};
-use nanoclaw_request::{Refusal, RefusalCode};
+use nanoclaw_request::Refusal;
 use nanoclaw_vault::digest;
 use serde_json::Value;
 
+use super::leaving::Leaving;
 use super::{Heard, Passed, decide};
 use crate::call::{Ready, agent_left, keep};
 use crate::door::{Door, Reply};
@@ -63,6 +64,9 @@ struct Guarded {
     calls: Vec<ToolCall>,
     /// Why it may not pass.
     cut: Option<Refusal>,
+    /// Why something else stands in its place.
+    withheld: Option<Refusal>,
+    leaving: Leaving,
 }
 
 pub(super) async fn pass_on(
@@ -102,21 +106,27 @@ pub(super) async fn pass_on(
             return Ok(Passed::Over);
         }
     }
-    let Guarded { guard, cut, .. } = guarded;
+    let Guarded { mut guard, cut, withheld, mut leaving, .. } = guarded;
     let facts = guard.facts().clone();
+    if let Some(refusal) = &withheld {
+        guard.cut(&format!("[{}]", respond::of_refusal(refusal).message));
+    }
     let passed = match cut {
         Some(refusal) => Err(refusal),
         None => {
             let pipeline = door.shared.pipeline.clone();
             let writing = move || {
-                let body = guard.into_body();
+                let mut body = guard.into_body();
                 // Whatever the guard does not know as text is searched too.
-                if pipeline.holds(&body) { Err(pipeline.leak()) } else { Ok(respond::json(StatusCode::OK, &body)) }
+                let passed = if pipeline.holds(&body) { Err(pipeline.leak()) } else { leaving.body(&mut body) };
+                (passed.map(|()| respond::json(StatusCode::OK, &body)), leaving)
             };
-            work::on(bytes.len(), writing).await
+            let (passed, leaving) = work::on(bytes.len(), writing).await;
+            ledger.screened(leaving.findings());
+            passed
         }
     };
-    holds_key |= passed.is_err();
+    holds_key |= passed.as_ref().is_err_and(|refusal| door.shared.pipeline.is_leak(refusal));
     let passed = match passed {
         Ok(answer) if !holds_key => keep(door, &digest, bytes).await.map(|()| answer),
         other => other,
@@ -128,7 +138,7 @@ pub(super) async fn pass_on(
     let not_kept = (holds_key && door.shared.bodies.is_some()).then(|| bodies::not_kept(&door.shared.pipeline));
     ledger.settle(&facts);
     let left = reply.send(answer).is_err();
-    ledger.close(&facts, not_kept.or(cut).or_else(|| left.then(agent_left))).await?;
+    ledger.close(&facts, not_kept.or(cut).or(withheld).or_else(|| left.then(agent_left))).await?;
     Ok(Passed::Over)
 }
 
@@ -153,7 +163,9 @@ fn guard(door: &Door, dialect: Dialect, heard: Heard, value: Value) -> Result<Gu
         Look::Cut(refusal) => Some(refusal),
         Look::Pass { .. } => None,
     });
-    Ok(Guarded { calls: guard.calls(), guard, texts, cut })
+    let mut leaving = Leaving::new(door.gate.engine().firewall(), dialect);
+    let withheld = texts.iter().find_map(|text| leaving.said(text).err());
+    Ok(Guarded { calls: guard.calls(), guard, texts, cut, withheld, leaving })
 }
 
 /// Takes the calls past the stages, unless nothing of the answer may pass; gives whether a key stands in one of them, and
@@ -172,6 +184,10 @@ async fn inspect(
     if guarded.cut.is_some() {
         return Ok(Some(true));
     }
+    if guarded.withheld.is_some() {
+        ledger.settle(guarded.guard.facts());
+        return Ok(Some(false));
+    }
     for call in &guarded.calls {
         ledger.said(&call.arguments);
     }
@@ -180,10 +196,13 @@ async fn inspect(
     for (index, call) in guarded.calls.iter().enumerate() {
         let name = door.shared.pipeline.clean(&call.name);
         ledger.proposed.push(name.clone());
-        match decide(door, call, Some(ready), reply.closed()).await? {
+        let mut found = Vec::new();
+        let decided = decide(door, call, Some(ready), &mut found, reply.closed()).await?;
+        ledger.screened(found);
+        match decided {
             Some(Ok(())) => {}
             Some(Err(refusal)) => {
-                holds_key |= refusal.code == RefusalCode::ContentRefused;
+                holds_key |= door.shared.pipeline.is_leak(&refusal);
                 ledger.denied.push(name.clone());
                 guarded.guard.refuse(index, &refused_call(&name, &refusal));
             }

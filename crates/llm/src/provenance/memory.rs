@@ -21,7 +21,7 @@ pub(super) const MAX_TOOL_CHARS: usize = 128;
 pub(super) const MOST_CALLS: usize = 4_096;
 
 /// What is said at least of what comes from nowhere.
-const UNKNOWN: Label = Label { trust: Trust::Untrusted, data: DataClass::Public };
+const UNKNOWN: Label = Label::new(Trust::Untrusted, DataClass::Public);
 
 #[derive(Debug, Default)]
 pub(super) struct Memory {

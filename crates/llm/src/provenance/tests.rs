@@ -61,8 +61,8 @@ fn look(provenance: &Provenance, engine: &Engine, messages: impl IntoIterator<It
     observed
 }
 
-const UNTRUSTED: Label = Label { trust: Trust::Untrusted, data: DataClass::Public };
-const UNKNOWN_TOOL: Label = Label { trust: Trust::Untrusted, data: DataClass::Confidential };
+const UNTRUSTED: Label = Label::new(Trust::Untrusted, DataClass::Public);
+const UNKNOWN_TOOL: Label = Label::new(Trust::Untrusted, DataClass::Confidential);
 
 fn conversation(last: Message) -> Request {
     let call = ToolCall { id: "1".to_owned(), name: "file_read".to_owned(), arguments: "{}".to_owned() };

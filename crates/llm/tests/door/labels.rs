@@ -56,7 +56,7 @@ async fn what_a_tool_gave_counts_before_the_model_reads_it() {
             let ((_, body), question) = tokio::join!(two_steps(&open, agent, streamed, "Bern"), deny);
             assert_eq!((question.resource.as_str(), question.cell.as_str()), ("shell", "a"), "{what}");
             assert!(refused(&agent.read(&body, streamed)), "{what}: {body}");
-            let untrusted = Label { trust: Trust::Untrusted, data: DataClass::Confidential };
+            let untrusted = Label::new(Trust::Untrusted, DataClass::Confidential);
             assert_eq!(open.engine.session().label(), untrusted, "{what}");
             let records = open.records(before).await;
             let place = |action: &str, result: &str| {

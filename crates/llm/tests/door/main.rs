@@ -18,6 +18,8 @@ mod keys;
 #[cfg(test)]
 mod labels;
 #[cfg(test)]
+mod leaving;
+#[cfg(test)]
 mod own;
 #[cfg(test)]
 mod provider;
@@ -25,6 +27,8 @@ mod provider;
 mod records;
 #[cfg(test)]
 mod refusals;
+#[cfg(test)]
+mod screen;
 #[cfg(test)]
 mod shares;
 #[cfg(test)]

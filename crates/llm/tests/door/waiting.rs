@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::agent::{Agent, Content};
 use crate::world::{Open, Setting, World, request};
 
-const UNTRUSTED: Label = Label { trust: Trust::Untrusted, data: DataClass::Public };
+const UNTRUSTED: Label = Label::new(Trust::Untrusted, DataClass::Public);
 const SIGN: &str = ": waiting for approval\n\n";
 
 /// Answers the next question.

@@ -14,8 +14,9 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use nanoclaw_audit::{AuditError, Flood, Options, Recorder};
-use nanoclaw_config::{AgentKind, Config, DataClass, Label, Trust};
-use nanoclaw_gate::{Desk, Gate, Memory};
+use nanoclaw_config::{AgentKind, Config, DataClass, Label, RuleSet, Trust};
+use nanoclaw_firewall::Firewall;
+use nanoclaw_gate::{Desk, Gate, Memory, Quarantine};
 use nanoclaw_identity::CellSockets;
 use nanoclaw_llm::upstream::DialCell;
 use nanoclaw_llm::{ModelDoor, Models, SetUp, SetUpError};
@@ -194,18 +195,23 @@ impl World {
         let recorder = Recorder::open(Options { flood, ..Options::new(audit.clone()) }).unwrap();
         let agent = &config.agents[0];
         let access = models.access(agent).unwrap();
-        let generation = Generation::new(Arc::default(), config.labels.clone(), config.rule_sets.clone());
+        let firewall = Arc::new(Firewall::new(&config.firewall).unwrap());
+        let generation =
+            Generation::new(Arc::default(), config.labels.clone(), config.rule_sets.clone()).with_firewall(firewall);
         let rules = CellRules { models: Some(access.clone()), ..CellRules::default() };
         let policies = Policies::new(generation.with_cell(agent.id.clone(), rules));
         // Where nothing is decided by labels all of them are there already: records are those of calls alone.
-        let everything = Label { trust: Trust::Untrusted, data: DataClass::Secret };
-        let begins = if config.rule_sets.is_empty() { everything } else { config.labels.users.operator };
+        let everything = Label::new(Trust::Untrusted, DataClass::Secret);
+        let begins =
+            if config.rule_sets == [RuleSet::SuspiciousAsks] { everything } else { config.labels.users.operator };
         let engine = Arc::new(Engine::of(policies, agent.id.clone(), Arc::new(Session::resumed(begins))));
         let sockets = CellSockets::of(agent.id.clone(), SessionId::from_random([7; 16]));
         let desk = Desk::new(config.approvals);
         let gate = Gate::new(Arc::clone(&engine), recorder.clone(), desk.clone(), Memory::none());
+        let quarantine = Quarantine::at(self.path("withheld"));
+        let gate = gate.with_quarantine(quarantine.clone());
         let door = ModelDoor::new(&models, agent.id.clone(), access, sockets, gate);
-        Open { models, door, recorder, engine, desk, audit }
+        Open { models, door, recorder, engine, desk, quarantine, audit }
     }
 }
 
@@ -222,6 +228,8 @@ pub struct Open {
     pub engine: Arc<Engine>,
     /// Where people answer.
     pub desk: Desk,
+    /// What is withheld from the model.
+    pub quarantine: Quarantine,
     audit: PathBuf,
 }
 

@@ -25,6 +25,8 @@ pub fn check(file: &Path) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::with_status(format_args!("error: {error}"), FAILED))?;
     let written = nanoclaw_server::policies::read(&loaded.config)
         .map_err(|error| Failure::with_status(format_args!("error: {error}"), FAILED))?;
+    nanoclaw_server::firewall::of(&loaded.config)
+        .map_err(|error| Failure::with_status(format_args!("error: {error}"), FAILED))?;
     let of_policies = nanoclaw_server::policies::notices(&loaded.config, &written);
     loaded.notices.iter().map(super::notice_text).chain(unpriced).chain(of_policies).for_each(output::notice);
     output::line(format_args!("`{}` is valid", file.display()));

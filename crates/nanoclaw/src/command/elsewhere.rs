@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use nanoclaw_server::say;
 
 use super::{approvals, ask, audit, labels, logs, ps, reload};
-use crate::cli::{Command, Policy};
+use crate::cli::{Command, Firewall, Policy};
 use crate::output::{FAILED, Failure};
 use crate::remote::{Client, Context, part};
 
@@ -18,6 +18,7 @@ pub fn concerns(command: &Command) -> bool {
         | Command::OpenClaw(_)
         | Command::AgentInside { .. }
         | Command::AttackInside { .. } => false,
+        Command::Firewall(firewall) => matches!(firewall, Firewall::Quarantine(_)),
         // What a file says is the same everywhere; what an audit log says is not.
         Command::Policy(policy) => matches!(policy, Policy::Explain { seq: Some(_), .. } | Policy::Learn { .. }),
         _ => true,
@@ -37,6 +38,7 @@ pub fn main(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Stop(stop) => return begun(&context.client()?, &format!("/v1/agents/{}/stop", part(&stop.agent)?)),
         Command::Down => return begun(&context.client()?, "/v1/down"),
         Command::Policy(_) => "`policy` about the audit log",
+        Command::Firewall(_) => "`firewall quarantine`",
         Command::Run(_) => "`run`",
         Command::Up(_) => "`up`",
         Command::Exec(_) => "`exec`",

@@ -49,11 +49,12 @@ fn show(agents: &[Status], json: bool) -> Result<(), Failure> {
         return Ok(());
     }
     let width = agents.iter().map(|agent| agent.id.len()).max().unwrap_or(0).max(5);
-    output::line(format_args!("{:width$}  {:9}  {:12}  SINCE", "AGENT", "TRUST", "DATA"));
+    output::line(format_args!("{:width$}  {:9}  {:12}  {:9}  SINCE", "AGENT", "TRUST", "DATA", "SUSPICION"));
     for agent in agents {
         let since = agent.labels_since.as_deref().unwrap_or("-");
         let (trust, data) = (agent.labels.trust.name(), agent.labels.data.name());
-        output::line(visible(&format!("{:width$}  {trust:9}  {data:12}  {since}", agent.id)));
+        let suspicion = agent.labels.suspicion.name();
+        output::line(visible(&format!("{:width$}  {trust:9}  {data:12}  {suspicion:9}  {since}", agent.id)));
     }
     Ok(())
 }

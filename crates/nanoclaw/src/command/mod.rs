@@ -12,6 +12,7 @@ pub mod doctor;
 pub mod down;
 pub mod elsewhere;
 pub mod exec;
+pub mod firewall;
 pub mod labels;
 pub mod logs;
 pub mod openclaw;
@@ -19,6 +20,7 @@ pub mod people;
 pub mod policy;
 pub mod prove;
 pub mod ps;
+pub mod quarantine;
 pub mod reload;
 pub mod run;
 pub mod stop;
@@ -28,7 +30,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nanoclaw_audit::{Fact, Note, Options, Recorder};
-use nanoclaw_config::{Loaded, Notice};
+use nanoclaw_config::{Labels, Loaded, Notice, RuleSet};
 use nanoclaw_gate::Desk;
 use nanoclaw_llm::{Models, SetUp};
 use nanoclaw_policy::{Generation, Policies};
@@ -52,8 +54,9 @@ fn with_plane<T>(
     work: impl AsyncFnOnce(Plane) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let generation = match loaded.map(|loaded| &loaded.config) {
-        Some(config) => Generation::new(policies::read(config)?, config.labels.clone(), config.rule_sets.clone()),
-        None => Generation::default(),
+        Some(config) => Generation::new(policies::read(config)?, config.labels.clone(), config.rule_sets.clone())
+            .with_firewall(nanoclaw_server::firewall::of(config)?),
+        None => Generation::new(Arc::default(), Labels::default(), vec![RuleSet::SuspiciousAsks]),
     };
     let handle = LauncherHandle::fork(state.directory().to_path_buf())?;
     let mut notices: Vec<String> =

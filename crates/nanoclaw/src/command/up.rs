@@ -35,9 +35,11 @@ pub fn main(state_dir: Option<&Path>, arguments: &Up) -> Result<ExitCode, Failur
     let _lock = state.lock_fleet()?;
     agents::prepare(&state, &loaded.config)?;
     super::with_plane(state, Some(&loaded), true, async |mut plane| {
-        let written = plane.policies.current().written().clone();
+        let first = plane.policies.current();
+        let written = first.written().clone();
         policies::notices(&loaded.config, &written).iter().for_each(output::notice);
-        plane.policies = Policies::new(policies::generation(&loaded.config, written));
+        let generation = policies::generation(&loaded.config, written).with_firewall(first.firewall().clone());
+        plane.policies = Policies::new(generation);
         plane.sessions = Sessions::kept(plane.state.labels()?);
         plane.desk = Desk::new(loaded.config.approvals);
         let operators = Arc::new(Operators::open(plane.state.directory(), Timestamp::now())?);

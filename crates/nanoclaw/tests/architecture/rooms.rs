@@ -8,8 +8,8 @@ use crate::{none, top};
 
 /// The rooms, lowest first. A crate may know those on lower floors; those on one floor do not know each other.
 const FLOORS: [&[&str]; 10] = [
-    &["nanoclaw-request", "nanoclaw-dialect", "nanoclaw-scripted-model"],
-    &["nanoclaw-config"],
+    &["nanoclaw-request", "nanoclaw-dialect", "nanoclaw-firewall", "nanoclaw-scripted-model"],
+    &["nanoclaw-config", "nanoclaw-firewall-train"],
     &["nanoclaw-vault"],
     &["nanoclaw-identity"],
     &["nanoclaw-policy"],

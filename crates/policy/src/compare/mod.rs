@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use nanoclaw_config::{DataClass, Label, RuleSet, Trust};
+use nanoclaw_firewall::Level;
 use nanoclaw_request::{Action, CellId, ModelCall};
 
 use crate::case::Case;
@@ -240,11 +241,12 @@ fn missing<'t>(these: &'t [(String, String)], others: &[(String, String)]) -> Ve
 }
 
 /// What sessions can have read where that matters.
-const SESSIONS: [Label; 4] = [
+const SESSIONS: [Label; 5] = [
     NOTHING_READ,
-    Label { trust: Trust::Untrusted, data: DataClass::Public },
-    Label { trust: Trust::Trusted, data: DataClass::Secret },
-    Label { trust: Trust::Untrusted, data: DataClass::Secret },
+    Label::new(Trust::Untrusted, DataClass::Public),
+    Label::new(Trust::Trusted, DataClass::Secret),
+    Label::new(Trust::Untrusted, DataClass::Secret),
+    Label::suspect(Level::Suspect),
 ];
 
 /// Both engines of an agent, with a session that they share.
@@ -272,7 +274,7 @@ fn ask(before: &Side<'_>, after: &Side<'_>, questions: Vec<(CellId, Vec<String>)
         for label in both.sessions {
             let mut words = words.clone();
             if *label != NOTHING_READ {
-                words.insert(0, format!("{cell}[{},{}]", label.trust, label.data));
+                words.insert(0, format!("{cell}[{label}]"));
             } else {
                 words.insert(0, cell.to_string());
             }

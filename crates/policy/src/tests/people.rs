@@ -2,15 +2,21 @@
 
 use std::sync::Arc;
 
-use nanoclaw_config::{DataClass, Label, Labels, ModelAccess, RuleSet, ToolClass, ToolLabel, Trust};
+use nanoclaw_config::{
+    DataClass, HostLabel, HostPattern, HostSet, Label, Labels, ModelAccess, RuleSet, ToolClass, ToolLabel, Trust,
+};
+use nanoclaw_firewall::Level;
 use nanoclaw_identity::CellSockets;
-use nanoclaw_request::{Action, Arrived, Door, Origin, ProposedCall, RefusalCode, SessionId, Traced};
+use nanoclaw_request::{
+    Action, Arrived, Connect, Destination, DnsName, Door, Evidence, Host, Origin, ProposedCall, RefusalCode, SessionId,
+    Traced, Via,
+};
 
 use super::{cell, engine_of, tool};
 use crate::{CellRules, Engine, Verdict, Would, Written};
 
-const UNTRUSTED: Label = Label { trust: Trust::Untrusted, data: DataClass::Public };
-const CONFIDENTIAL: Label = Label { trust: Trust::Trusted, data: DataClass::Confidential };
+const UNTRUSTED: Label = Label::new(Trust::Untrusted, DataClass::Public);
+const CONFIDENTIAL: Label = Label::new(Trust::Trusted, DataClass::Confidential);
 
 fn label(index: usize, name: &str, does: &[ToolClass], destinations: &[&str], allow: &[(&str, &str)]) -> ToolLabel {
     let owned = |text: &str| text.to_owned();
@@ -71,6 +77,58 @@ fn what_changes_something_is_done_on_trusted_words() {
     assert_eq!(asked(&engine, tool("note", Some(&[]))), ["trusted-action.tool"]);
     assert!(asked(&engine, tool("look", Some(&[]))).is_empty());
     assert_eq!(asked(&engine, tool("never-heard-of", Some(&[]))), ["trusted-action.tool"], "it may do anything");
+}
+
+#[test]
+fn what_may_come_from_an_attacker_is_asked_about() {
+    let engine = under(&[RuleSet::SuspiciousAsks]);
+    engine.session().read(UNTRUSTED.join(CONFIDENTIAL));
+    let calls = || [("note", true), ("mail", true), ("never-heard-of", true), ("look", false)];
+    for (name, _) in calls() {
+        assert!(asked(&engine, tool(name, Some(&[]))).is_empty(), "{name}: nothing suspicious was read");
+    }
+    for level in [Level::Suspect, Level::Likely, Level::Certain] {
+        engine.session().reset();
+        engine.session().read(Label::suspect(level));
+        for (name, asks) in calls() {
+            let expected: &[&str] = if asks { &["suspicious-asks.tool"] } else { &[] };
+            assert_eq!(asked(&engine, tool(name, Some(&[]))), expected, "{name}: {level:?}");
+        }
+    }
+    assert_eq!(engine.session().label().trust, Trust::Untrusted);
+    let off = under(&[]);
+    off.session().read(Label::suspect(Level::Certain));
+    assert!(asked(&off, tool("note", Some(&[]))).is_empty());
+}
+
+#[test]
+fn a_suspicious_session_reaches_alone_only_hosts_that_somebody_vouches_for() {
+    let name = |text: &str| DnsName::parse(text).unwrap();
+    let hosts = vec![HostLabel {
+        id: String::new(),
+        target: HostSet::Name(HostPattern::Exact(name("known.example"))),
+        trust: Some(Trust::Trusted),
+        data: None,
+    }];
+    let network = |host: &str| nanoclaw_config::parse_net_rule("n", host).unwrap();
+    let rules = CellRules {
+        networks: vec![network("known.example"), network("news.example")],
+        rule_sets: Some(vec![RuleSet::SuspiciousAsks]),
+        ..CellRules::default()
+    };
+    let engine = engine_of(Arc::new(Written::default()), Labels { hosts, ..Labels::default() }, rules);
+    let connect = |host: &str| {
+        let destination = Destination { host: Host::Name(name(host)), port: 443 };
+        let evidence = Evidence::Http { host: destination.clone() };
+        let addresses = vec!["93.184.216.34".parse().unwrap()];
+        let connect = Connect { destination, via: Via::Transparent, evidence, addresses };
+        let Would { asking, .. } = engine.would(&Action::Connect(connect)).unwrap();
+        asking.map(|asking| asking.policies).unwrap_or_default()
+    };
+    assert!(connect("news.example").is_empty());
+    engine.session().read(Label::suspect(Level::Suspect));
+    assert_eq!(connect("news.example"), ["suspicious-asks.connect"]);
+    assert!(connect("known.example").is_empty());
 }
 
 #[test]

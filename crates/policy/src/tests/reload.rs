@@ -63,7 +63,7 @@ fn no_reload_opens_a_window() {
     let policies = Policies::new(one.clone());
     let session = Arc::new(Session::default());
     let engine = Arc::new(Engine::of(policies.clone(), cell(), Arc::clone(&session)));
-    let read = Label { trust: Trust::Untrusted, data: DataClass::Secret };
+    let read = Label::new(Trust::Untrusted, DataClass::Secret);
     session.read(read);
     let (done, decisions) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
@@ -167,7 +167,7 @@ proptest! {
         let engine = Engine::of(policies.clone(), cell(), Arc::clone(&session));
         let mut label = session.label();
         for (rules, read) in steps.iter().zip(reads) {
-            session.read(Label { trust: Trust::ALL[read % 2], data: DataClass::ALL[read] });
+            session.read(Label::new(Trust::ALL[read % 2], DataClass::ALL[read]));
             prop_assert_eq!(session.label(), session.label().join(label));
             label = session.label();
             policies.replace(generation(rules_of(rules)));

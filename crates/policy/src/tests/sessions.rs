@@ -124,7 +124,7 @@ fn made() -> impl Strategy<Value = Made> {
 }
 
 fn label() -> impl Strategy<Value = Label> {
-    (select(&Trust::ALL[..]), select(&DataClass::ALL[..])).prop_map(|(trust, data)| Label { trust, data })
+    (select(&Trust::ALL[..]), select(&DataClass::ALL[..])).prop_map(|(trust, data)| Label::new(trust, data))
 }
 
 fn action() -> impl Strategy<Value = Action> {

@@ -131,7 +131,7 @@ proptest! {
         let written = Arc::new(Written::read([(Path::new("p.cedar"), text.as_str())]).unwrap());
         let generation = Generation::new(written, Labels::default(), Vec::new()).with_cell(cell(), rules.clone());
         let trust = if untrusted { Trust::Untrusted } else { Trust::Trusted };
-        let engine = Engine::of(Policies::new(generation), cell(), Arc::new(Session::resumed(Label { trust, data })));
+        let engine = Engine::of(Policies::new(generation), cell(), Arc::new(Session::resumed(Label::new(trust, data))));
         for action in actions {
             if matches!(&action, Action::Http(http) if http.host != http.connection) {
                 continue;

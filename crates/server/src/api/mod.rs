@@ -216,7 +216,8 @@ impl Api {
         // A request that was refused before its body came. The connection cannot go on from there, and whoever sends the next
         // request on it would only see it end.
         let known = peer.place.get().is_some();
-        if !body.is_end_stream() && !(known && read_whole(&mut body).await.is_ok_and(|read| read.is_ok())) {
+        let read = body.is_end_stream() || known && read_whole(&mut body).await.is_ok_and(|read| read.is_ok());
+        if !read {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         answer

@@ -171,10 +171,11 @@ pub(super) fn me() -> Schema {
 
 fn label() -> Schema {
     object(
-        2,
+        3,
         [
             ("trust", one_of(nanoclaw_config::Trust::ALL.map(nanoclaw_config::Trust::name))),
             ("data", one_of(nanoclaw_config::DataClass::ALL.map(nanoclaw_config::DataClass::name))),
+            ("suspicion", one_of(nanoclaw_firewall::Level::ALL.map(nanoclaw_firewall::Level::name))),
         ],
     )
 }

@@ -96,6 +96,7 @@ pub async fn launch(plane: &Plane, order: Order, stdio: Vec<OwnedFd>) -> Result<
     let session_of_cell = session_of_cell.map_err(|error| LaunchError::Step { cell: id.clone(), error })?;
     let engine = Arc::new(Engine::of(plane.policies.clone(), id.clone(), session_of_cell));
     let gate = Gate::new(Arc::clone(&engine), plane.recorder.clone(), plane.desk.clone(), plane.sessions.memory(&id));
+    let gate = gate.with_quarantine(plane.sessions.quarantine(&id));
     let asked = Launch { cell: id.clone(), session, command: order.spec.command.clone(), summary: summary(&order) };
     let (warrant, built) = tokio::join!(launch_warrant(plane, &engine, asked), build(plane, &order.spec));
     let started = match (warrant, built) {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use nanoclaw_gate::{Answered, Question};
+use nanoclaw_gate::{Answered, Question, Shelf};
 use nanoclaw_sandbox::wire;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -51,6 +51,8 @@ pub enum Reply {
     Cells(Vec<Status>),
     /// What waits for people's answers.
     Questions(Vec<Question>),
+    /// What is withheld from an agent's model.
+    Withheld(Shelf),
     /// What an answer did.
     Answered(Answered),
     /// The log.
@@ -93,6 +95,7 @@ impl Client {
         Ok(match answer {
             Answer::Cells => Reply::Cells(wire::from_memory(one()?)?),
             Answer::Questions => Reply::Questions(wire::from_memory(one()?)?),
+            Answer::Withheld => Reply::Withheld(wire::from_memory(one()?)?),
             Answer::Answered(answered) => Reply::Answered(answered),
             Answer::Log => Reply::Log(one()?.into()),
             Answer::Started => Reply::Started { terminal: fds.next() },
@@ -113,6 +116,7 @@ impl Client {
             Answer::Refused(why) => Err(ClientError::Refused(why)),
             Answer::Cells
             | Answer::Questions
+            | Answer::Withheld
             | Answer::Answered(_)
             | Answer::Log
             | Answer::Started

@@ -7,6 +7,7 @@
 mod approvals;
 mod client;
 mod policies;
+mod quarantine;
 mod server;
 
 use nanoclaw_sandbox::TerminalSize;
@@ -55,6 +56,22 @@ pub enum Request {
         /// SHA-256 of the request that whoever answers has seen, in hex.
         digest: String,
     },
+    /// What is withheld from an agent's model.
+    Quarantine {
+        /// Which agent.
+        cell: String,
+        /// One text of it, with what it says; otherwise all of them, without.
+        id: Option<String>,
+    },
+    /// Decide on a text that is withheld from an agent's model.
+    QuarantineDecide {
+        /// Which agent.
+        cell: String,
+        /// The text's id.
+        id: String,
+        /// Whether it may pass; otherwise it is gone.
+        release: bool,
+    },
     /// Stop one agent.
     Stop {
         /// Which agent.
@@ -81,6 +98,8 @@ pub(crate) enum Answer {
     Cells,
     /// The list of what waits for people's answers is beside it, in a memory file.
     Questions,
+    /// What is withheld is beside it, in a memory file.
+    Withheld,
     /// The answer counts, and what it did.
     Answered(nanoclaw_gate::Answered),
     /// The log is beside it, open for reading.

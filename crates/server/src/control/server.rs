@@ -20,7 +20,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio::time::timeout;
 
-use super::{Answer, Request, approvals, policies};
+use super::{Answer, Request, approvals, policies, quarantine};
 use crate::fleet::Fleet;
 use crate::plane::Plane;
 use crate::program::{NotRun, failure};
@@ -163,6 +163,12 @@ impl Control {
             Request::Reload { dry_run: true } => (Manage::Policy, None),
             Request::ResetLabels { cell } => (Manage::ResetLabels { cell: cell.clone() }, Some(cell)),
             Request::Logs { cell } => (Manage::Logs { cell: cell.clone() }, Some(cell)),
+            Request::Quarantine { cell, .. } => (Manage::Quarantine, Some(cell)),
+            Request::QuarantineDecide { cell, id, release } => {
+                let (cell_of, id) = (cell.clone(), id.clone());
+                let answer = if *release { "release" } else { "drop" };
+                (Manage::QuarantineDecide { cell: cell_of, id, answer }, Some(cell))
+            }
             Request::Stop { cell } => (Manage::Stop { cell: cell.clone() }, Some(cell)),
             Request::Exec { cell, command, .. } => {
                 (Manage::Exec { cell: cell.clone(), command: command.clone() }, Some(cell))
@@ -193,6 +199,7 @@ impl Control {
     }
 
     async fn act(&self, warrant: Warrant, request: Request, connection: &AsyncFd<OwnedFd>) -> io::Result<()> {
+        let person = approvals::person(&warrant);
         let (_action, ticket) = warrant.spend();
         let outcome = match request {
             Request::Reload { dry_run } => {
@@ -202,6 +209,17 @@ impl Control {
             }
             Request::ResetLabels { cell } => {
                 return answer(connection, &policies::reset_labels(&self.plane, ticket, &cell).await?, &[]);
+            }
+            Request::Quarantine { cell, id } => {
+                let (outcome, said, beside) = quarantine::look(&self.plane, &cell, id).await?;
+                self.plane.recorder.outcome(ticket, outcome).await.map_err(io::Error::other)?;
+                let beside: Vec<BorrowedFd<'_>> = beside.iter().map(AsFd::as_fd).collect();
+                return answer(connection, &said, &beside);
+            }
+            Request::QuarantineDecide { cell, id, release } => {
+                let (outcome, said) = quarantine::decide(&self.plane, &cell, id, release, &person).await?;
+                self.plane.recorder.outcome(ticket, outcome).await.map_err(io::Error::other)?;
+                return answer(connection, &said, &[]);
             }
             Request::List => {
                 let list = wire::to_memory(&self.fleet.status().await)?;

@@ -106,7 +106,7 @@ fn of_fleet(old: &Config, new: &Config) -> Vec<String> {
     let Config {
         sandbox_mode,
         audit_enabled,
-        prompt_filters,
+        firewall: _,
         policies: _,
         rule_sets: _,
         labels: _,
@@ -125,7 +125,6 @@ fn of_fleet(old: &Config, new: &Config) -> Vec<String> {
     differing(&[
         ("sandbox_mode", *sandbox_mode != old.sandbox_mode),
         ("audit_enabled", *audit_enabled != old.audit_enabled),
-        ("prompt_filters", *prompt_filters != old.prompt_filters),
         ("models.providers", models.providers != old.models.providers),
         ("models.default", models.default != old.models.default),
         ("models.aliases", models.aliases != old.models.aliases),
@@ -155,7 +154,7 @@ mod tests {
     fn what_policy_decides_by_waits_for_nothing() {
         let old = config(&format!("{MODELS}agents: [{{ id: a, command: [x], model: p/m }}]\n"));
         let new = config(&format!(
-            "{MODELS}rule_sets: [rule-of-two]\nallowed_networks: [api.example.com]\napprovals: {{ people: 2 }}\n\
+            "{MODELS}rule_sets: [rule-of-two]\nprompt_filters: [no-sensitive-output]\nfirewall: {{ prompts: annotate }}\nallowed_networks: [api.example.com]\napprovals: {{ people: 2 }}\n\
              agents: [{{ id: a, command: [x], model: p/m, models: {{ allow: ['p/*'] }}, tools: {{ deny: [shell] }}, rule_sets: [] }}]\n"
         ));
         assert_eq!(of(&old, &new), (Vec::new(), Vec::new(), Vec::new()));

@@ -20,6 +20,7 @@ use tokio::sync::Mutex;
 
 pub use later::{Later, of as waiting};
 
+use crate::firewall::{self, FirewallError};
 use crate::plane::Plane;
 use crate::policies::{self, PoliciesError};
 
@@ -32,6 +33,9 @@ pub enum ReloadError {
     /// A file with policies cannot be read, or is wrong.
     #[error("error: {0}")]
     Policies(#[from] PoliciesError),
+    /// There is no such firewall.
+    #[error("error: {0}")]
+    Firewall(#[from] FirewallError),
     /// So is the file with prices.
     #[error("error: {0}")]
     Prices(#[from] PriceError),
@@ -196,10 +200,14 @@ fn ready(path: &Path, started: &Config, current: &Generation, approvals: Approva
     }
     let unpriced = nanoclaw_llm::unpriced(&config)?;
     let written = policies::read(&config)?;
-    let next = policies::generation_beside(&config, written, started).after(current);
+    let firewall = firewall::of(&config)?;
+    let next = policies::generation_beside(&config, written, started).with_firewall(firewall).after(current);
     // Calls go where they went when the fleet was started.
     let mut comparison = policies::compare((started, current), (started, &next));
     comparison.settings.extend(policies::approvals(approvals, config.approvals).0);
+    if current.firewall().text() != next.firewall().text() {
+        comparison.settings.push("prompt_filters, firewall: texts are judged by other rules than before".to_owned());
+    }
     let place = |notice: &nanoclaw_config::Notice| {
         format!("line {}, column {}: {}", notice.line, notice.column, notice.message)
     };

@@ -90,6 +90,35 @@ impl RequestHead {
             && self.fields.iter().any(|field| field.is("upgrade") && field.value.eq_ignore_ascii_case(b"websocket"))
     }
 
+    /// Each field on a line, as it was written.
+    pub fn fields(&self) -> impl Iterator<Item = String> {
+        self.fields.iter().map(|field| format!("{}: {}", field.name, String::from_utf8_lossy(&field.value)))
+    }
+
+    /// The coding of its body, where that is not the identity.
+    pub fn content_coding(&self) -> Option<String> {
+        let mut codings = self.fields.iter().filter(|field| field.is("content-encoding"));
+        let coding = codings.find(|field| !field.value.eq_ignore_ascii_case(b"identity"))?;
+        Some(String::from_utf8_lossy(&coding.value).chars().take(40).collect())
+    }
+
+    /// Whether it says that its body is in another character set than ASCII or UTF-8.
+    pub fn is_in_other_charset(&self) -> bool {
+        let types = self.fields.iter().filter(|field| field.is("content-type"));
+        let values = types.map(|field| String::from_utf8_lossy(&field.value).to_ascii_lowercase());
+        values.into_iter().any(|value| {
+            value.split("charset").skip(1).any(|rest| {
+                let name = rest.trim_start_matches([' ', '\t', '=', '"', '\'']);
+                !["utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1"].iter().any(|known| name.starts_with(known))
+            })
+        })
+    }
+
+    /// Whether the client waits for a `100 Continue` before it sends the body.
+    pub fn waits_to_continue(&self) -> bool {
+        self.version == Version::V11 && fields::lists(&self.fields, "expect", "100-continue")
+    }
+
     /// The head that goes to the server: origin form, only end-to-end fields, one framing.
     pub fn to_bytes(&self) -> Vec<u8> {
         let origin = match &self.target {

@@ -114,7 +114,7 @@ async fn whoever_asks_and_goes_away_asks_nobody_for_a_while() {
 
 const MORE: &str =
     "@id(\"abroad\") @ask(\"abroad\") forbid(principal, action == Action::\"tool_call\", resource == Tool::\"pay\");";
-const SECRET: Label = Label { trust: Trust::Trusted, data: DataClass::Secret };
+const SECRET: Label = Label::new(Trust::Trusted, DataClass::Secret);
 
 #[tokio::test]
 async fn who_agreed_to_one_policy_has_not_agreed_to_another() {
