@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nanoclaw_config::{
     Agent, AgentKind, Approvals, Budget, Config, Health, HostPattern, IpNet, Labels, Limits, Loaded, Models, Mount,
-    MountMode, NetRule, NetTarget, Notice, Restart, Rootfs, SandboxMode,
+    MountMode, NetRule, NetTarget, Restart, Rootfs, SandboxMode,
 };
 use nanoclaw_firewall::loss::Group;
 use nanoclaw_firewall::{Channel, Settings, Verdict};

@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use nanoclaw_policy::Answered;
+use nanoclaw_policy::{Answered, Turned};
 
 use super::*;
 
@@ -75,7 +75,10 @@ fn what_was_refused_is_proposed_exactly_and_allows_that_and_nothing_else() {
     ] {
         assert!(turned.contains(&question), "{question}: {turned:?}\n{text}");
     }
-    assert!(comparison.newly_allowed().all(|turned| turned.after == Answered::Allow));
+    // Sessions that have read what looks like an attack are left to people.
+    let suspicious = |question: &str| ["suspect", "likely", "certain"].iter().any(|level| question.contains(level));
+    let allowed = |turned: &Turned| turned.after == Answered::Allow || suspicious(&turned.question);
+    assert!(comparison.newly_allowed().all(&allowed), "{comparison:?}");
     assert!(text.contains(r#"- "api.example.com:443"  # refused 2 times, records 1 to 7"#), "{text}");
     assert!(text.contains("so 443 is a guess"), "{text}");
 }
