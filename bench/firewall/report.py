@@ -211,7 +211,7 @@ def goal(text, figure, met, note=""):
 
 def section(measured, requirements, version):
     rows, names = measured["rows"], [name for name in measured["cost"] if name != "NanoClaw"]
-    pinned = dict(re.findall(r"^([\w-]+)==(\S+)$", requirements, re.MULTILINE))
+    pinned = {name.replace("_", "-"): version for name, version in re.findall(r"^([\w-]+)==(\S+)$", requirements, re.MULTILINE)}
     compared, _ = spelled(peers(measured, names))
     written, (plain, obfuscated) = spelled(ways(measured["ways"], names))
     made, _ = spelled(data(measured["losses"]))

@@ -10,6 +10,7 @@ mod hex;
 mod leet;
 mod percent;
 mod readable;
+mod scrambled;
 mod spaced;
 mod stretches;
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub(crate) fn decode(text: &str, not: Option<Form>, room: usize) -> (Vec<(Form, 
     let rest = take(Form::Reversed, turned::reversed(text, &tokens.reversed, rest));
     let rest = take(Form::Leet, leet::decode(text, &tokens.leet, rest));
     let rest = take(Form::Spaced, spaced::decode(text, &tokens.singles, rest));
+    let rest = take(Form::Scrambled, scrambled::decode(text, &tokens.scrambled, rest));
     take(Form::Escapes, escapes::decode(text, rest));
     (found, cut)
 }

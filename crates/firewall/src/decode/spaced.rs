@@ -25,6 +25,8 @@ pub(super) struct Singles {
     gap: usize,
     /// Whether there is somewhere more.
     uneven: bool,
+    /// Whether somewhere no white space stands between two: then it stands between words.
+    marked: bool,
 }
 
 /// Finds single letters in a row.
@@ -36,6 +38,9 @@ pub(super) struct SinglesFinder {
     letters: usize,
     gap: usize,
     widest: usize,
+    /// Whether there is white space between some, and none between others.
+    white: bool,
+    marked: bool,
 }
 
 impl SinglesFinder {
@@ -46,13 +51,17 @@ impl SinglesFinder {
             return;
         }
         let gap = token.start - self.end;
-        if self.letters > 0 && (gap > WIDEST || is_listed(text.get(self.end..token.start).unwrap_or_default())) {
+        let between = text.get(self.end..token.start).unwrap_or_default();
+        if self.letters > 0 && (gap > WIDEST || is_listed(between)) {
             self.close();
         }
         if self.letters == 0 {
             (self.start, self.gap, self.widest) = (token.start, usize::MAX, 0);
+            (self.white, self.marked) = (false, false);
         } else {
             (self.gap, self.widest) = (self.gap.min(gap), self.widest.max(gap));
+            let white = is_white(between);
+            (self.white, self.marked) = (self.white | white, self.marked | !white);
         }
         self.end = token.end;
         // Digits may be between letters, but do not count.
@@ -70,7 +79,12 @@ impl SinglesFinder {
 
     fn close(&mut self) {
         if self.letters >= FEWEST {
-            self.found.push(Singles { place: self.start..self.end, gap: self.gap, uneven: self.widest > self.gap });
+            self.found.push(Singles {
+                place: self.start..self.end,
+                gap: self.gap,
+                uneven: self.widest > self.gap || self.white && self.marked,
+                marked: self.marked,
+            });
         }
         self.letters = 0;
     }
@@ -79,6 +93,10 @@ impl SinglesFinder {
         self.close();
         self.found
     }
+}
+
+fn is_white(gap: &str) -> bool {
+    gap.contains(char::is_whitespace)
 }
 
 /// Whether this stands between the members of a list of a program.
@@ -102,7 +120,8 @@ fn join(text: &str, row: &Singles) -> View {
     let mut last = 0;
     for (at, c) in piece.char_indices().filter(|(_, c)| c.is_alphanumeric() || !c.is_ascii()) {
         let span = Span { start: row.place.start + at, end: row.place.start + at + c.len_utf8() };
-        letters.push((span, c, at - last > row.gap && at > 0));
+        let between = piece.get(last..at).unwrap_or_default();
+        letters.push((span, c, at > 0 && (between.len() > row.gap || row.marked && is_white(between))));
         last = at + c.len_utf8();
     }
     if !row.uneven && letters.len() >= FEWEST_TO_CUT {

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::hex::{Codes, CodesFinder};
 use super::leet::LeetFinder;
+use super::scrambled::ScrambledFinder;
 use super::spaced::{Singles, SinglesFinder};
 use super::turned::TurnedFinder;
 use super::words::{self, LONGEST};
@@ -64,6 +65,7 @@ pub(super) struct Found {
     pub rotated: Vec<Range<usize>>,
     pub reversed: Vec<Range<usize>>,
     pub leet: Vec<Range<usize>>,
+    pub scrambled: Vec<(Range<usize>, &'static str)>,
     pub singles: Vec<Singles>,
     pub codes: Vec<Codes>,
 }
@@ -77,6 +79,7 @@ pub(super) fn read(text: &str) -> Found {
     let mut rotated = TurnedFinder::new(text, words::ROTATED);
     let mut reversed = TurnedFinder::new(text, words::REVERSED);
     let mut leet = LeetFinder::new(text);
+    let mut scrambled = ScrambledFinder::default();
     let mut singles = SinglesFinder::default();
     let mut codes = CodesFinder::default();
     let bytes = text.as_bytes();
@@ -116,6 +119,9 @@ pub(super) fn read(text: &str) -> Found {
                 rotated.token(&token);
                 reversed.token(&token);
             }
+            if token.word & words::WORD == 0 {
+                scrambled.token(&token);
+            }
         } else if any & LETTER != 0 && any & (DIGIT | SIGN) != 0 && any & OTHER == 0 {
             leet.token(&token);
         }
@@ -134,6 +140,7 @@ pub(super) fn read(text: &str) -> Found {
         rotated: rotated.finish(),
         reversed: reversed.finish(),
         leet: leet.finish(),
+        scrambled: scrambled.finish(),
         singles: singles.finish(),
         codes: codes.finish(),
     }

@@ -1,5 +1,6 @@
 //! Words that tell a language: common ones of English, and those that attacks are made of.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// It is a word.
@@ -95,6 +96,35 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     }
     table
 });
+
+/// The words by what stays the same when their inner letters change places; of two that share it, neither.
+static SCRAMBLED: LazyLock<HashMap<u128, Option<&'static str>>> = LazyLock::new(|| {
+    let mut known = HashMap::<u128, Option<&'static str>>::new();
+    for word in WORDS.split_ascii_whitespace() {
+        known
+            .entry(outline(word))
+            .and_modify(|other| *other = other.filter(|other| *other == word))
+            .or_insert(Some(word));
+    }
+    known
+});
+
+/// The first letter, those between in the order of the alphabet, and the last, of a word of at most [`LONGEST`] letters.
+fn outline(word: &str) -> u128 {
+    let mut letters = [0; LONGEST];
+    for (place, byte) in letters.iter_mut().zip(word.bytes()) {
+        *place = byte.to_ascii_lowercase();
+    }
+    if let Some(inner) = letters.get_mut(1..word.len().clamp(2, LONGEST) - 1) {
+        inner.sort_unstable();
+    }
+    u128::from_be_bytes(letters)
+}
+
+/// The known word whose inner letters these are in another order, of at most [`LONGEST`] letters.
+pub(super) fn unscrambled(word: &str) -> Option<&'static str> {
+    SCRAMBLED.get(&outline(word)).copied().flatten()
+}
 
 /// A letter 13 places on; other bytes stay.
 pub(super) const fn rotate(byte: u8) -> u8 {

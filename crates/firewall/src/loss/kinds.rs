@@ -31,9 +31,9 @@ pub(super) const KINDS: &[Kind] = kinds! {
         "card-code" "code on the back of a card" "a word such as `CVV` or `安全码` before 3 or 4 digits";
         "iban" "international bank account number" "a country, its length, MOD 97-10";
         "us-routing" "routing number of a bank of the United States" "its range, its check digit and a word such as `routing`";
-        "bitcoin-address" "address of a Bitcoin or Litecoin wallet" "the checksum of bech32, or base58 and a word such as `wallet`";
+        "bitcoin-address" "address of a Bitcoin or Litecoin wallet" "the checksum of bech32 or base58";
         "ethereum-address" "address of an Ethereum wallet" "40 hexadecimal digits behind `0x` and a word such as `wallet`";
-        "tron-address" "address of a Tron wallet" "34 letters of base58 and a word such as `wallet`";
+        "tron-address" "address of a Tron wallet" "the checksum of base58";
     }
     Identity false {
         "cn-resident-id" "Chinese resident identity number (居民身份证)" "the province, the day of birth, the check character (GB 11643); 15 digits also need words";

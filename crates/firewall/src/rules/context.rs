@@ -163,6 +163,7 @@ fn conceals(form: Form) -> bool {
             | Form::Reversed
             | Form::Leet
             | Form::Spaced
+            | Form::Scrambled
             | Form::Hidden
     )
 }

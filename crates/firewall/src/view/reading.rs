@@ -48,6 +48,8 @@ pub enum Form {
     Leet,
     /// Letters set apart, by spaces or dashes.
     Spaced,
+    /// Words whose inner letters changed places.
+    Scrambled,
     /// What is left of HTML without its tags.
     Markup,
     /// Comments of HTML.

@@ -4,6 +4,8 @@ pub mod americas;
 pub mod asia;
 pub mod europe;
 
+use sha2::{Digest as _, Sha256};
+
 /// The value of a digit.
 pub(super) fn digit(byte: u8) -> Option<u32> {
     byte.is_ascii_digit().then(|| u32::from(byte - b'0'))
@@ -125,6 +127,26 @@ pub(super) fn bech32(address: &[u8]) -> bool {
         )
     });
     data.len() >= 6 && matches!(sum, Some(1 | 0x2bc8_30a3))
+}
+
+/// The checksum of an address of 21 bytes in base58: the first bytes of SHA-256 of SHA-256, no secret of any kind.
+pub(super) fn base58(address: &[u8]) -> bool {
+    const LETTERS: &[u8] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+    let mut bytes = [0_u8; 25];
+    for letter in address {
+        let Some(value) = LETTERS.iter().position(|other| other == letter) else { return false };
+        let mut carry = value as u32;
+        for byte in bytes.iter_mut().rev() {
+            carry += 58 * u32::from(*byte);
+            *byte = (carry & 0xff) as u8;
+            carry >>= 8;
+        }
+        if carry > 0 {
+            return false;
+        }
+    }
+    let (body, sum) = bytes.split_at(21);
+    Sha256::digest(Sha256::digest(body)).starts_with(sum)
 }
 
 #[cfg(test)]

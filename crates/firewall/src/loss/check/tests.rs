@@ -130,3 +130,16 @@ fn what_is_no_number_is_none() {
         }
     }
 }
+
+#[test]
+fn base58() {
+    holds(
+        super::base58,
+        &[
+            "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa",
+            "3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy",
+            "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t",
+        ],
+    );
+    assert!(!super::base58(b"zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz"));
+}
