@@ -110,11 +110,12 @@ A random split flatters, so whole sources were left out: sources are dealt into 
 part, and every text below was judged by the model that had seen no text of its source's part. The levels are set so that no
 more than 1 % (Suspect), 0.3 % (Likely) and 0.1 % (Certain) of benign texts of such unseen sources reach them: of all texts
 together, and of each source counting alike, where none counts for more than five times the share. Of the sources that were
-written to be hard it may be twenty times as many where they are unseen, and ten times where the model knows the source. The
-same has to hold for the eighth of the benign texts that no model learns from. So the false positives below are what the
-levels were set by. The recall is flattered: features, phrases, and also this rule about levels, which was loosened twice,
-were chosen on these figures. The shipped model has learned from all sources but that eighth. `bench/firewall` measures it, together with
-the rules, on sources that took no part in any of this.
+written to be hard it may be four times as many of what users ask, and ten times as many of what tools give. The same has
+to hold for the eighth of the benign texts that no model learns from. So the false positives below are what the levels were
+set by. The recall is flattered: features, phrases, and also this rule about levels, which was loosened twice and then made
+stricter for what users ask, were chosen on these figures. The shipped model has learned from all sources but that eighth.
+`bench/firewall` measures it, together with the rules, on other sources. They took no part in learning; but the last change
+of the rule was made when too many false alarms had been seen there.
 
 Attacks count here where the label is of the head's kind: a source's texts that say nothing of an attack on their face are
 left out where its labels are known to be doubtful (s-labs, neuralchemy, jackhhao, satml, yanismiraoui), and so are, for

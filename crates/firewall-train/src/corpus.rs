@@ -90,10 +90,10 @@ fn text(row: Row, own: Option<&str>) -> Text {
     let user = row.channel == "user";
     let attack = row.label == 1;
     let chinese = row.lang.starts_with("zh");
-    let mut source = own.unwrap_or(&row.source).to_owned();
-    if own.is_some() {
-        source = format!("{source}:{}", row.channel);
-    }
+    let source = own.map_or(row.source, |file| {
+        let hard = if row.kind == "benign-hard" && !file.contains("hard") { "-hard" } else { "" };
+        format!("{file}{hard}:{}", row.channel)
+    });
     let marked = is_marked(&row.text);
     // Labels of these are of doubtful worth where the text itself says nothing of an attack.
     let doubtful = matches!(

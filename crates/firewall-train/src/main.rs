@@ -108,10 +108,10 @@ fn run() -> Result<(), Error> {
     let mut levels = [[0.0; 3]; HEADS];
     let kept = school.kept(&learned);
     for (head, levels) in levels.iter_mut().enumerate() {
-        *levels = measure::levels(&school.texts, &kept, head, measure::HARD_SEEN);
+        *levels = measure::levels(&school.texts, &kept, head);
         // What merely instructs is told from what merely describes by few sources: without one, too little is known.
         if head != Head::Instructs as usize {
-            let others = measure::levels(&school.texts, &unseen, head, measure::HARD_UNSEEN);
+            let others = measure::levels(&school.texts, &unseen, head);
             for (level, other) in levels.iter_mut().zip(others) {
                 *level = level.max(other);
             }

@@ -10,11 +10,9 @@ use crate::corpus::Text;
 pub const SHARES: [f64; 3] = [0.01, 0.003, 0.001];
 /// Levels are at least this far apart.
 const APART: f32 = 0.05;
-/// Of sources that were written to be hard, so many times as many texts may reach a level, where the model has not seen
-/// them.
-pub const HARD_UNSEEN: f64 = 20.0;
-/// The same where it has.
-pub const HARD_SEEN: f64 = 10.0;
+/// Of sources that were written to be hard, so many times as many texts may reach a level of each head. What users ask is to
+/// be mistaken in one of a hundred such texts where it is in three of a thousand others.
+const HARD: [f64; HEADS] = [4.0, 10.0, 10.0];
 
 /// No source counts for more than so many times the share of a level.
 const MOST_OF_ONE: f64 = 5.0;
@@ -24,7 +22,8 @@ type Sources<'a> = BTreeMap<&'a str, Vec<f32>>;
 
 /// The levels of a head: each is met by no more than its share of benign texts, all sources together, and each source
 /// counting alike. Sources that were written to be hard are looked at apart.
-pub fn levels(texts: &[Text], logits: &[[f32; HEADS]], head: usize, of_hard: f64) -> [f32; 3] {
+pub fn levels(texts: &[Text], logits: &[[f32; HEADS]], head: usize) -> [f32; 3] {
+    let of_hard = HARD.get(head).copied().unwrap_or(1.0);
     let (mut easy, mut hard) = (Sources::new(), Sources::new());
     for (text, logits) in texts.iter().zip(logits) {
         if text.made || text.attack || !is_for(text, head) {

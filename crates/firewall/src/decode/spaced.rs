@@ -25,7 +25,7 @@ pub(super) struct Singles {
     gap: usize,
     /// Whether there is somewhere more.
     uneven: bool,
-    /// Whether somewhere no white space stands between two: then it stands between words.
+    /// Whether no white space stands between most of them: then it stands between words.
     marked: bool,
 }
 
@@ -38,9 +38,9 @@ pub(super) struct SinglesFinder {
     letters: usize,
     gap: usize,
     widest: usize,
-    /// Whether there is white space between some, and none between others.
-    white: bool,
-    marked: bool,
+    /// How often there is white space between two, and how often not.
+    white: usize,
+    marks: usize,
 }
 
 impl SinglesFinder {
@@ -57,11 +57,10 @@ impl SinglesFinder {
         }
         if self.letters == 0 {
             (self.start, self.gap, self.widest) = (token.start, usize::MAX, 0);
-            (self.white, self.marked) = (false, false);
+            (self.white, self.marks) = (0, 0);
         } else {
             (self.gap, self.widest) = (self.gap.min(gap), self.widest.max(gap));
-            let white = is_white(between);
-            (self.white, self.marked) = (self.white | white, self.marked | !white);
+            *if is_white(between) { &mut self.white } else { &mut self.marks } += 1;
         }
         self.end = token.end;
         // Digits may be between letters, but do not count.
@@ -79,11 +78,12 @@ impl SinglesFinder {
 
     fn close(&mut self) {
         if self.letters >= FEWEST {
+            let marked = self.marks > self.white;
             self.found.push(Singles {
                 place: self.start..self.end,
                 gap: self.gap,
-                uneven: self.widest > self.gap || self.white && self.marked,
-                marked: self.marked,
+                uneven: self.widest > self.gap || marked && self.white > 0,
+                marked,
             });
         }
         self.letters = 0;
