@@ -142,6 +142,10 @@ fn a_hijacking_prompt_is_refused_and_the_next_one_is_not() {
     });
     assert_eq!((&record["code"], &record["stage"]), (&json!("content-refused"), &json!("inspect")), "{record:#?}");
     assert!(!record.to_string().contains("evil@example.com"), "{record:#?}");
+    let [found] = fleet.host.records_of("prompt_refused").try_into().unwrap();
+    let screened = &found["model"]["screened"][0];
+    assert_eq!((&screened["channel"], &screened["done"]), (&json!("user"), &json!("refused")), "{found:#}");
+    assert!(found["detail"].is_string() && !found.to_string().contains("evil@example.com"), "{found:#}");
     let events = turn(&fleet, "own", "SAY good morning", &[]);
     assert!(answer(&events).contains("good morning"), "the same session goes on: {events:#?}");
     assert!(!sent(&provider, 0).contains("evil@example.com"));

@@ -2,8 +2,10 @@
 
 use serde_json::json;
 
+use crate::builtin::{answer, turn};
+use crate::fleet::Fleet;
 use crate::provider::Provider;
-use crate::support::Host;
+use crate::support::{Host, eventually};
 
 /// A card that tests are made with.
 const CARD: &str = "4111 1111 1111 1111";
@@ -32,7 +34,11 @@ for model in ["main/m", "claude/m", "gem/m"]:
 
 /// What an agent of a fleet with `top` in its configuration is answered, where the model does what `script` says.
 fn answers(top: &str, script: &str) -> (Host, String) {
-    let (host, provider) = (Host::new(), Provider::start());
+    answers_on(Host::new(), top, script)
+}
+
+fn answers_on(host: Host, top: &str, script: &str) -> (Host, String) {
+    let provider = Provider::start();
     // Not as an argument: those of a command are on record.
     host.write("ask.py", format!("script = {}\n{ASK}", json!(script)));
     let agents = "agents:
@@ -85,4 +91,64 @@ fn canary_ends_the_answer() {
     let (_host, text) = answers(top, "SAY It is canary-7f3a91c2 and more.\nSPLIT 3");
     assert!(!text.contains("7f3a91c2") && !text.contains("and more"), "{text}");
     assert!(text.matches("NanoClaw refused this: ").count() >= 18, "{text}");
+}
+
+#[test]
+fn value_of_ones_own_list_does_not_leave_and_stands_in_no_record() {
+    let host = Host::new();
+    host.write("clients", "QX-7744-1009-3255\nQX-1209-5530-8871\n");
+    let list = host.nanoclaw(["firewall", "hash", "clients"]).good();
+    assert!(!list.contains("7744"), "{list}");
+    host.write("clients.hashed", list);
+    let top = "prompt_filters: [{ name: clients, exact: ./clients.hashed, action: redact }]";
+    let script = "SAY It is QX 7744 1009 3255, and not QX 7744 1009 3256.\nSPLIT 3";
+    let (host, text) = answers_on(host, top, script);
+    assert!(!text.contains("3255"), "{text}");
+    assert!(text.matches("[clients-1], and not QX 7744 1009 3256.").count() >= 9, "{text}");
+    assert!(!json!(host.records()).to_string().contains("3255"));
+}
+
+#[test]
+fn card_in_what_a_tool_gives_reaches_no_model() {
+    let (host, provider) = (Host::new(), Provider::start());
+    std::fs::write(host.directory("papers").join("bill.txt"), format!("Paid with {CARD} on Monday.")).unwrap();
+    let fleet = provider.fleet(
+        host,
+        "prompt_filters: [redact-tool-results]
+agents: [{ id: own, kind: builtin, tools: { allow: [\"file_*\"] }, mounts: [{ source: ./papers, target: /papers, mode: ro }] }]
+",
+    );
+    let events = turn(&fleet, "own", "CALL file_read {\"path\": \"/papers/bill.txt\"}", &[]);
+    answer(&events);
+    let sent: String = provider.requests().iter().map(|request| request["body"].to_string()).collect();
+    assert!(sent.contains("[card-1] on Monday") && !sent.contains("1111 1111"), "{sent}");
+    let found = eventually("what was redacted, on record", || {
+        let calls = fleet.host.records_of("model_call");
+        calls.into_iter().find_map(|record| Some(record["model"]["screened"].as_array()?.first()?.clone()))
+    });
+    assert_eq!((&found["channel"], &found["done"]), (&json!("tool"), &json!("redacted")), "{found:#}");
+    assert_eq!(found["losses"], json!(["card"]), "{found:#}");
+}
+
+#[test]
+fn filter_holds_from_the_reload_on_that_brings_it() {
+    let (host, provider) = (Host::new(), Provider::start());
+    let plain = provider.configure(&host, "agents: [{ id: own, kind: builtin, tools: { allow: [] } }]\n");
+    let fleet = Fleet::up_on(host, &plain);
+    let reload = |config: &str| {
+        fleet.host.write("fleet.yaml", config);
+        fleet.ask(&["reload"])
+    };
+    let before = fleet.phase("own", "running");
+    let said = || answer(&turn(&fleet, "own", &format!("TURN\nSAY The card {CARD} pays."), &[]));
+    assert!(said().contains(CARD));
+    reload(&format!("{SEED}\n{plain}")).good();
+    let redacted = said();
+    assert!(redacted.contains("[card-1] pays") && !redacted.contains("1111"), "{redacted}");
+    let done = reload(&format!("prompt_filters: [no sensitive output at all please]\n{plain}"));
+    assert_eq!(done.code(), Some(125), "{done:?}");
+    assert!(!said().contains("1111"), "what is not understood changes nothing");
+    reload(&plain).good();
+    assert!(said().contains(CARD));
+    assert_eq!(fleet.status("own")["restarts"], before["restarts"], "nothing was restarted");
 }

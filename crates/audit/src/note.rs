@@ -7,7 +7,7 @@ use nanoclaw_config::Label;
 use nanoclaw_policy::Permit;
 use nanoclaw_request::{CellId, Door, Refusal, SessionId};
 
-use crate::model_use::ModelUse;
+use crate::model_use::{ModelUse, Screened};
 use crate::record::{Record, ResultKind, Severity, control, operator_id};
 use crate::text::clip;
 
@@ -99,6 +99,13 @@ pub enum Fact {
     Notice(String),
     /// What a cell has read so far has risen to this.
     LabelsRose(Label),
+    /// The prompt firewall refuses a request for what a user says in it. The refusal has a record of its own.
+    PromptRefused {
+        /// SHA-256 of the request, in hex.
+        digest: String,
+        /// What was found in it.
+        screened: Vec<Screened>,
+    },
     /// Policy leaves something to people, and they are asked.
     Asked {
         /// The question's id.
@@ -214,9 +221,9 @@ impl Note {
         Self { about: None, fact }
     }
 
-    /// Refused callers can be many, so these fold; other facts never do.
+    /// Refused callers and prompts can be many, so these fold; other facts never do.
     pub(crate) fn is_foldable(&self) -> bool {
-        matches!(self.fact, Fact::CallerRefused { .. })
+        matches!(self.fact, Fact::CallerRefused { .. } | Fact::PromptRefused { .. })
     }
 
     pub(crate) fn record(self) -> Record {
@@ -244,6 +251,12 @@ impl Note {
             Fact::LabelsRose(label) => {
                 Record { detail: Some(label.to_string().replace(',', ", ")), ..noted("labels_rose") }
             }
+            Fact::PromptRefused { digest, screened } => Record {
+                severity: Severity::Medium,
+                detail: Some(format!("sha256 {digest}")),
+                model: Some(ModelUse { screened, ..ModelUse::default() }),
+                ..noted("prompt_refused")
+            },
             Fact::Asked { question, digest, action, resource, why, policies, people, requesters } => {
                 let people = if people == 1 { "1 person".to_owned() } else { format!("{people} people") };
                 let mut detail = format!("question {question}, sha256 {digest}: {action}, asks {people}: {why}");

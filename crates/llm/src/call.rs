@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use jiff::Timestamp;
-use nanoclaw_audit::AuditError;
+use nanoclaw_audit::{AuditError, Fact};
 use nanoclaw_config::{ModelRef, NanoUsd};
 use nanoclaw_dialect::guard::Facts;
 use nanoclaw_dialect::{Dialect, Fault, FaultKind, Request, Usage, constrained, responses};
@@ -99,6 +99,10 @@ pub(crate) async fn generate(
         Ok(inspected) => inspected,
         Err(refusal) => return declined(door, dialect, call, refusal, reply).await,
     };
+    if let Some(refusal) = found.refused {
+        door.note(Fact::PromptRefused { digest, screened: found.findings }).await?;
+        return declined(door, dialect, call, refusal, reply).await;
+    }
     door.read(observed.label).await?;
     if let Err(refusal) = hold(door, found.withheld).await {
         return declined(door, dialect, call, refusal, reply).await;

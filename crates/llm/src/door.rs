@@ -9,7 +9,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use nanoclaw_audit::{AuditError, Recorded, Ticket};
+use nanoclaw_audit::{AuditError, Fact, Note, Recorded, Ticket};
 use nanoclaw_config::{Label, ModelAccess};
 use nanoclaw_dialect::{Dialect, Fault, FaultKind};
 use nanoclaw_gate::Gate;
@@ -238,6 +238,16 @@ impl Door {
         let identified = self.cell.identify(Arrived::now(Kind::Model, ()));
         match identified.caller() {
             Caller::Cell { id, session } => self.gate.read(id, *session, label).await,
+            // Its sockets are a cell's.
+            Caller::Operator(_) | Caller::Schedule { .. } | Caller::Webhook { .. } => Ok(()),
+        }
+    }
+
+    /// Puts a fact about the cell on record.
+    pub(crate) async fn note(&self, fact: Fact) -> Result<(), AuditError> {
+        let identified = self.cell.identify(Arrived::now(Kind::Model, ()));
+        match identified.caller() {
+            Caller::Cell { id, session } => self.gate.recorder().note(Note::of_cell(id.clone(), *session, fact)).await,
             // Its sockets are a cell's.
             Caller::Operator(_) | Caller::Schedule { .. } | Caller::Webhook { .. } => Ok(()),
         }

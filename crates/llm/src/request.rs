@@ -83,9 +83,6 @@ fn inspect(door: &Door, dialect: Dialect, body: &Value, request: &Request) -> Re
     for ((channel, level), count) in &found.counts {
         door.shared.metrics.judged(&door.id, *channel, *level, *count);
     }
-    if let Some(refusal) = found.refused {
-        return Err(refusal);
-    }
     observed.label = observed.label.join(Label::suspect(found.suspicion));
     found.distrust(request, &mut observed);
     Ok((observed, found))

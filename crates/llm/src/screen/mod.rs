@@ -16,7 +16,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use nanoclaw_audit::Screened;
 use nanoclaw_dialect::{Dialect, Part, Request};
-use nanoclaw_firewall::{Channel, Firewall, Judgement, Level, Results, Verdict, stream};
+use nanoclaw_firewall::{Channel, Firewall, Judgement, Level, LossHit, Results, RuleHit, Span, Verdict, stream};
 use nanoclaw_gate::{Quarantine, QuarantineError, State, Withheld, quarantine_id};
 use nanoclaw_request::{Refusal, RefusalCode, Stage};
 use nanoclaw_vault::digest;
@@ -32,6 +32,9 @@ pub(crate) const MOST_FINDINGS: usize = 16;
 const MOST_OF_EACH: usize = 8;
 /// Most rules that are named where a person is told why.
 const MOST_REASONS: usize = 3;
+
+/// What stands between texts that are judged as one.
+const BETWEEN: &str = "\n";
 
 /// What judges the requests of one run of a cell.
 #[derive(Debug, Default)]
@@ -184,10 +187,12 @@ impl Look<'_> {
             let worst =
                 judged.iter().filter_map(|(_, opinion)| opinion.judgement.as_ref()).map(|one| gravity(one)).max();
             if judged.len() > 1 {
-                let whole = judged.iter().map(|(text, _)| text.text).collect::<Vec<_>>().join("\n");
+                let whole = judged.iter().map(|(text, _)| text.text).collect::<Vec<_>>().join(BETWEEN);
                 let opinion = self.judge(channel, &whole);
+                // What is taken out of it may stand in several of them.
                 if let Some(judgement) = &opinion.judgement
-                    && Some(gravity(judgement)) > worst
+                    && (Some(gravity(judgement)) > worst
+                        || (judgement.verdict == Verdict::Redact && Some(gravity(judgement)) == worst))
                 {
                     let parts: Vec<&Text<'_>> = judged.iter().map(|(text, _)| *text).collect();
                     self.act(channel, &parts, &whole, &opinion)?;
@@ -240,11 +245,16 @@ impl Look<'_> {
         }
         match done {
             Done::Noted => {}
-            Done::Marked | Done::Released => self.edit(texts, mark::marked),
-            Done::Redacted => self.edit(texts, |text| {
-                let redacted = stream::redact(text, judgement);
-                if marks { mark::marked(&redacted) } else { redacted }
-            }),
+            Done::Marked => self.edit(texts, mark::marked),
+            Done::Redacted | Done::Released => {
+                let mut from = 0;
+                for text in texts {
+                    let redacted = redacted(text.text, from, judgement);
+                    from += text.text.len() + BETWEEN.len();
+                    let new = if marks || done == Done::Released { mark::marked(&redacted) } else { redacted };
+                    self.found.edits.push((text.at.clone(), new));
+                }
+            }
             Done::Withheld => {
                 let notice = self.withhold(channel, texts, whole, judgement, &sha256);
                 self.edit(texts, |text| mark::instead(text, &notice));
@@ -314,6 +324,22 @@ fn channel(text: &Text<'_>, foreign: &HashSet<[u8; 32]>) -> Option<Channel> {
         Speaker::System { after_result: true } => Some(Channel::Tool),
         Speaker::System { after_result: false } => came_from_tool().then_some(Channel::Tool),
     }
+}
+
+/// A text without what is to be taken out of it, where it begins at byte `from` of what was judged. What it was withheld for, and
+/// a person released, stays.
+fn redacted(text: &str, from: usize, judgement: &Judgement) -> String {
+    let here = |span: Span, verdict: Verdict| {
+        let end = span.end.saturating_sub(from).min(text.len());
+        let here = Span { start: span.start.saturating_sub(from), end };
+        (verdict == Verdict::Redact && here.start < here.end).then_some(here)
+    };
+    let losses =
+        judgement.losses.iter().filter_map(|hit| Some(LossHit { span: here(hit.span, hit.verdict)?, ..hit.clone() }));
+    let rules =
+        judgement.rules.iter().filter_map(|hit| Some(RuleHit { span: here(hit.span, hit.verdict)?, ..hit.clone() }));
+    let judgement = Judgement { losses: losses.collect(), rules: rules.collect(), ..Judgement::default() };
+    stream::redact(text, &judgement)
 }
 
 /// How much it matters.

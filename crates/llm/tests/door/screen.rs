@@ -108,6 +108,7 @@ async fn an_attack_is_found_in_every_place_of_a_result() {
     let (head, tail) = EVIL.split_at(EVIL.find("instructions").unwrap());
     for content in [
         json!(json!({ "pages": [{ "body": EVIL }] }).to_string()),
+        json!(format!("data:text/plain;base64,\n{EVIL}")),
         json!([{ "type": "text", "text": BENIGN }, { "type": "text", "text": EVIL }]),
         json!([{ "type": "text", "text": head.trim() }, { "type": "text", "text": tail }]),
         json!([{ "type": "search_result", "source": "x", "title": EVIL, "content": [{ "type": "text", "text": BENIGN }] }]),
@@ -158,6 +159,12 @@ async fn a_prompt_that_is_an_attack_is_refused_and_the_conversation_goes_on_with
             assert!(!reply.body.contains("Evilville"), "{}", reply.body);
             assert_eq!(open.last().await["code"], "content-refused");
         }
+        let records = open.records(0).await;
+        let facts: Vec<&Value> = records.iter().filter(|record| record["action"] == "prompt_refused").collect();
+        assert_eq!(facts.len(), 2, "{records:?}");
+        let found = &facts[0]["model"]["screened"][0];
+        assert_eq!((&found["channel"], &found["done"]), (&json!("user"), &json!("refused")), "{found}");
+        assert!(!facts[0].to_string().contains("Evilville"), "{}", facts[0]);
         assert!(world.asked(agent.name()).is_empty(), "nobody is told");
         assert_eq!(open.engine.session().label().suspicion, Level::Clean, "that is the user's own doing");
 
@@ -192,4 +199,37 @@ async fn a_configuration_may_have_attacks_marked_alone_or_left_unjudged() {
         assert!(!told(&world, agent).contains("NanoClaw"));
         assert_eq!(open.engine.session().label().suspicion, Level::Clean);
     }
+}
+
+#[tokio::test]
+async fn what_is_redacted_in_several_parts_is_taken_out_where_it_stands() {
+    let world = World::with_mocks().await;
+    let call =
+        json!({ "role": "assistant", "content": [{ "type": "tool_use", "id": "1", "name": "weather", "input": {} }] });
+    let user = json!({ "role": "user", "content": "How is the weather?" });
+    let (head, tail) = EVIL.split_at(EVIL.find("instructions").unwrap());
+    let second = format!("{tail} zebra-ninety-nine {}", "It rains in Bern. ".repeat(20));
+    // The whole is graver than any of its parts, and its spans are not theirs.
+    let content = json!([{ "type": "text", "text": head.trim() }, { "type": "text", "text": second }]);
+    let result =
+        json!({ "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "1", "content": content }] });
+    let request = json!({ "model": "messages/m", "max_tokens": 64, "messages": [user, call, result] });
+    let filter = "prompt_filters: [{ name: zebra, keywords: [zebra-ninety-nine], action: redact, channels: [tool] }]";
+    let open = opened(&world, &format!("firewall: {{ results: annotate }}\n{filter}")).await;
+    assert_eq!(open.post("/v1/messages", &request).await.status, 200);
+    let sent = told(&world, Agent::Messages);
+    assert!(!sent.contains("ninety"), "{sent}");
+    assert!(sent.contains("[zebra-1] It rains in Bern") && sent.contains("Evilville"), "nothing else is taken: {sent}");
+    assert_eq!(open.engine.session().label().suspicion, Level::Certain);
+
+    // A person who releases an attack does not release the data in it.
+    drop(open);
+    let open = opened(&world, filter).await;
+    assert_eq!(open.post("/v1/messages", &request).await.status, 200);
+    assert!(!told(&world, Agent::Messages).contains("Evilville"));
+    let [withheld] = open.quarantine.shelf().unwrap().withheld.try_into().unwrap();
+    open.quarantine.decide(withheld.id(), State::Released, "uid:0").unwrap();
+    assert_eq!(open.post("/v1/messages", &request).await.status, 200);
+    let sent = told(&world, Agent::Messages);
+    assert!(sent.contains("Evilville") && sent.contains("[zebra-1]") && !sent.contains("ninety"), "{sent}");
 }
