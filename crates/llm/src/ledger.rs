@@ -49,6 +49,9 @@ impl Settled {
     }
 }
 
+/// Most findings in the record of a call: those of the request, of the answer, and of each call that it proposes.
+const MOST_SCREENED: usize = 64;
+
 /// What is known of the parts of a request.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
@@ -218,7 +221,8 @@ impl Ledger {
 
     /// Notes what the firewall found in the answer.
     pub(crate) fn screened(&mut self, found: Vec<Screened>) {
-        self.sources.screened.extend(found);
+        let room = MOST_SCREENED.saturating_sub(self.sources.screened.len());
+        self.sources.screened.extend(found.into_iter().take(room));
     }
 
     /// Adds to what the answer is estimated to have.

@@ -149,7 +149,8 @@ impl Screen {
     ) -> Result<Found, QuarantineError> {
         let texts = texts::of(dialect, body);
         let newest = texts.iter().filter(|text| text.speaker == Speaker::User).map(|text| text.message).max();
-        let mut look = Look { screen: self, firewall, quarantine, request, newest, found: Found::default() };
+        let mut look =
+            Look { screen: self, firewall, quarantine, request, newest, findings: Vec::new(), found: Found::default() };
         let mut rest = texts.as_slice();
         while let Some(first) = rest.first() {
             let count = rest.iter().take_while(|text| text.together == first.together).count();
@@ -157,9 +158,9 @@ impl Screen {
             look.together(together, foreign)?;
             rest = others;
         }
-        let mut found = look.found;
-        found.findings.sort_by_key(|finding| std::cmp::Reverse(finding.score));
-        found.findings.truncate(MOST_FINDINGS);
+        let Look { mut found, mut findings, .. } = look;
+        findings.sort_by_key(|(done, finding)| std::cmp::Reverse((*done, finding.score)));
+        found.findings = findings.into_iter().map(|(_, finding)| finding).take(MOST_FINDINGS).collect();
         Ok(found)
     }
 }
@@ -171,6 +172,7 @@ struct Look<'a> {
     request: &'a Request,
     /// The number of the last message of a user.
     newest: Option<usize>,
+    findings: Vec<(Done, Screened)>,
     found: Found,
 }
 
@@ -265,7 +267,7 @@ impl Look<'_> {
             }
         }
         if done != Done::Noted || judgement.level >= Level::Suspect {
-            self.found.findings.push(finding(channel, judgement, &sha256, done));
+            self.findings.push((done, finding(channel, judgement, &sha256, done)));
         }
         Ok(())
     }
