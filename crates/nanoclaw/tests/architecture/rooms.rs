@@ -8,7 +8,7 @@ use crate::{none, top};
 
 /// The rooms, lowest first. A crate may know those on lower floors; those on one floor do not know each other.
 const FLOORS: [&[&str]; 10] = [
-    &["nanoclaw-request", "nanoclaw-dialect", "nanoclaw-firewall", "nanoclaw-scripted-model"],
+    &["nanoclaw-request", "nanoclaw-dialect", "nanoclaw-firewall", "nanoclaw-scripted-model", "nanoclaw-tlog"],
     &["nanoclaw-config", "nanoclaw-firewall-train"],
     &["nanoclaw-vault"],
     &["nanoclaw-identity"],

@@ -1,0 +1,109 @@
+//! The one encoding of an entry: the JSON Canonicalization Scheme (RFC 8785), for the JSON that records are made of.
+
+use serde_json::Value;
+
+/// Integers beyond this cannot be told apart by every JSON parser (RFC 8785 §3.2.2.3).
+const MAX_INTEGER: u64 = (1 << 53) - 1;
+
+/// A text has no canonical form here.
+#[derive(Debug, thiserror::Error)]
+pub enum CanonicalError {
+    /// It is no JSON.
+    #[error("not JSON: {0}")]
+    NotJson(#[from] serde_json::Error),
+    /// It has a number that is no integer, or too large a one: no record has such a number.
+    #[error("the number `{0}` is not an integer below 2^53")]
+    Number(serde_json::Number),
+}
+
+/// The canonical form of a JSON text.
+///
+/// # Errors
+/// It is no JSON, or holds a number that records do not have. JSON is read to a depth of 128.
+pub fn canonical(json: &[u8]) -> Result<Vec<u8>, CanonicalError> {
+    let value: Value = serde_json::from_slice(json)?;
+    let mut out = Vec::with_capacity(json.len());
+    write(&value, &mut out)?;
+    Ok(out)
+}
+
+fn write(value: &Value, out: &mut Vec<u8>) -> Result<(), CanonicalError> {
+    match value {
+        Value::Null | Value::Bool(_) => serde_json::to_writer(out, value)?,
+        // The escapes that serde_json writes are the ones of RFC 8785 §3.2.2.2.
+        Value::String(text) => serde_json::to_writer(out, text)?,
+        Value::Number(number) => {
+            let size = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));
+            if size.is_none_or(|size| size > MAX_INTEGER) {
+                return Err(CanonicalError::Number(number.clone()));
+            }
+            serde_json::to_writer(out, number)?;
+        }
+        Value::Array(items) => {
+            out.push(b'[');
+            for (n, item) in items.iter().enumerate() {
+                if n > 0 {
+                    out.push(b',');
+                }
+                write(item, out)?;
+            }
+            out.push(b']');
+        }
+        Value::Object(fields) => {
+            let mut sorted: Vec<(&String, &Value)> = fields.iter().collect();
+            sorted.sort_unstable_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+            out.push(b'{');
+            for (n, (name, value)) in sorted.into_iter().enumerate() {
+                if n > 0 {
+                    out.push(b',');
+                }
+                serde_json::to_writer(&mut *out, name)?;
+                out.push(b':');
+                write(value, out)?;
+            }
+            out.push(b'}');
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(json: &str) -> String {
+        String::from_utf8(canonical(json.as_bytes()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn fields_are_sorted_by_utf_16_and_spaces_go() {
+        // U+10000 sorts before U+FB33 in UTF-16, and behind it in UTF-8: the example of RFC 8785 §3.2.3.
+        let json = "{ \"\u{20ac}\": 1, \"\\r\": 2, \"\u{fb33}\": 3, \"1\": 4, \"\u{1f600}\": 5, \"\u{80}\": 6, \"\u{f6}\": 7 }";
+        assert_eq!(
+            text(json),
+            "{\"\\r\":2,\"1\":4,\"\u{80}\":6,\"\u{f6}\":7,\"\u{20ac}\":1,\"\u{1f600}\":5,\"\u{fb33}\":3}"
+        );
+    }
+
+    #[test]
+    fn escapes_are_the_shortest_ones() {
+        assert_eq!(
+            text(r#""\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/\u007f\u202e""#),
+            "\"€$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\u{7f}\u{202e}\""
+        );
+    }
+
+    #[test]
+    fn what_is_canonical_stays_as_it_is() {
+        let json = r#"{"a":[1,-2,null,true,{"b":"c"}],"z":9007199254740991}"#;
+        assert_eq!(text(json), json);
+    }
+
+    #[test]
+    fn numbers_that_parsers_disagree_about_are_refused() {
+        for json in ["1.5", "1e3", "9007199254740992", "-9007199254740992", "[18446744073709551615]"] {
+            assert!(matches!(canonical(json.as_bytes()), Err(CanonicalError::Number(_))), "{json}");
+        }
+        assert!(matches!(canonical(b"{\"a\":1} x"), Err(CanonicalError::NotJson(_))));
+    }
+}
