@@ -44,6 +44,17 @@ pub enum AuditError {
         /// What the kernel said.
         source: Arc<io::Error>,
     },
+    /// The tree over the log cannot go on, so what is recorded could be changed unseen. The recorder stays failed.
+    #[error(
+        "the audit log in `{path}` cannot be sealed: {source}; nothing is allowed without a sealed record: \
+         `nanoclaw audit verify` says what was changed, and a log that was moved away is begun anew"
+    )]
+    Tree {
+        /// The directory of the log.
+        path: PathBuf,
+        /// What is wrong.
+        source: Arc<crate::TreeError>,
+    },
     /// The writer is gone.
     #[error("the audit writer has stopped; nothing is allowed without a record: start nanoclaw again")]
     Stopped,

@@ -30,14 +30,14 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    const LEN: usize = 97;
+    pub(crate) const LEN: usize = 97;
 
     fn text(self) -> String {
         format!("nanoclaw-audit 1 last={:020} bytes={:020} first={:020}\n", self.last, self.bytes, self.first)
     }
 
     /// Reads what [`Head::text`] writes; `None` for anything else.
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut fields = text.split(['=', ' ', '\n']).filter_map(|word| word.parse().ok());
         // The first number is the version.
         let (_, last, bytes, first): (u64, _, _, _) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);

@@ -177,7 +177,8 @@ impl Queue {
         }
     }
 
-    fn fail(&self, error: AuditError) {
+    /// Closes the doors.
+    pub(crate) fn fail(&self, error: AuditError) {
         let mut state = self.state();
         state.failed = Some(error);
         // Their acknowledgements are dropped with them, which wakes those who wait.

@@ -18,6 +18,7 @@ use crate::log::Log;
 use crate::note::{Note, Outcome};
 use crate::queue::{Ack, Entry, Queue, write_all};
 use crate::record::{Record, ResultKind, Severity, control};
+use crate::tree::{Keeper, Tree, TreeOptions};
 use crate::warrant::{Ticket, Warrant};
 
 /// How to record.
@@ -31,6 +32,10 @@ pub struct Options {
     pub segment_bytes: u64,
     /// How many like records are written one by one.
     pub flood: Flood,
+    /// Whether the record of a consequential action is on disk before its warrant exists.
+    pub before_effect: bool,
+    /// How the log is sealed; without this it is not, and changes to it cannot be seen.
+    pub tree: Option<TreeOptions>,
 }
 
 impl Options {
@@ -39,7 +44,14 @@ impl Options {
 
     /// Records everything in `dir`, in segments of 64 MiB.
     pub fn new(dir: PathBuf) -> Self {
-        Self { dir, enabled: true, segment_bytes: Self::SEGMENT_BYTES, flood: Flood::default() }
+        Self {
+            dir,
+            enabled: true,
+            segment_bytes: Self::SEGMENT_BYTES,
+            flood: Flood::default(),
+            before_effect: true,
+            tree: None,
+        }
     }
 }
 
@@ -65,20 +77,28 @@ pub struct Recorder {
 struct Inner {
     queue: Arc<Queue>,
     enabled: bool,
+    before_effect: bool,
     writer: Option<JoinHandle<()>>,
+    /// Dropped behind the writer has ended.
+    keeper: Option<Keeper>,
 }
 
 impl Recorder {
     /// Opens the log and starts the writer thread. Does not wait for the disk.
     pub fn open(options: Options) -> Result<Recorder, AuditError> {
         let log = Log::open(&options.dir, options.segment_bytes)?;
+        let tree = options.tree.map(|tree| Ok((Tree::open(&options.dir, &tree)?, tree.every))).transpose()?;
         let queue = Arc::new(Queue::new(options.flood));
         let writer = {
             let queue = Arc::clone(&queue);
             std::thread::Builder::new().name("audit".to_owned()).spawn(move || write_all(&queue, log))
         };
-        let writer = writer.map_err(|error| AuditError::Open { path: options.dir, source: Arc::new(error) })?;
-        let recorder = Recorder { inner: Arc::new(Inner { queue, enabled: options.enabled, writer: Some(writer) }) };
+        let writer = writer.map_err(|error| AuditError::Open { path: options.dir.clone(), source: Arc::new(error) })?;
+        let keep = |(tree, every)| Keeper::start(options.dir, tree, every, Arc::clone(&queue));
+        let keeper = tree.map(keep).transpose()?;
+        let (enabled, before_effect) = (options.enabled, options.before_effect);
+        let inner = Inner { queue, enabled, before_effect, writer: Some(writer), keeper };
+        let recorder = Recorder { inner: Arc::new(inner) };
         if !options.enabled {
             let record = Record {
                 severity: Severity::High,
@@ -101,7 +121,7 @@ impl Recorder {
             Verdict::Allowed(permit) => {
                 let seq = Arc::new(AtomicU64::new(0));
                 let record = Record::allowed(&permit);
-                if permit.proposal().action().is_consequential() {
+                if permit.proposal().action().is_consequential() && self.inner.before_effect {
                     self.on_disk(|ack| Entry { seq: Some(Arc::clone(&seq)), ack: Some(ack), ..entry(record) }).await?;
                 } else {
                     // Each agreement of people has a record of its own.
@@ -196,6 +216,12 @@ impl Recorder {
         self.inner.queue.written.subscribe()
     }
 
+    /// How many records the newest checkpoint of this recorder counts, 0 before the first; it tells of each change.
+    /// `None` where the log is not sealed.
+    pub fn checkpoints(&self) -> Option<watch::Receiver<u64>> {
+        self.inner.keeper.as_ref().map(|keeper| keeper.size.clone())
+    }
+
     /// How often a cell was allowed and refused something since this recorder was opened, folded records included.
     pub fn counters(&self, cell: &CellId) -> Counters {
         self.inner.queue.tallies(|tallies| tallies.counters(cell.as_str()))
@@ -235,5 +261,6 @@ impl Drop for Inner {
             // It ends with an error only if it panicked, and then the doors are closed already.
             let _ = writer.join();
         }
+        self.keeper = None;
     }
 }

@@ -13,3 +13,4 @@ mod reading;
 mod recovery;
 mod sharing;
 mod support;
+mod tree;

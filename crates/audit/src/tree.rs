@@ -1,0 +1,253 @@
+//! The Merkle tree over the log, in the layout of C2SP tlog-tiles, beside the lines that it is made from.
+//!
+//! The lines are the write-ahead log: a record is acknowledged when its line is on disk. Some moments later its canonical
+//! form enters the tree, and a checkpoint says so, signed. What a checkpoint counts is on disk before the checkpoint is,
+//! so a crash leaves the older checkpoint and tiles that the next one writes again.
+//!
+//! Any process that records may take the next step; a file lock makes it one at a time.
+
+mod files;
+mod key;
+mod lines;
+mod thread;
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nanoclaw_tlog::bundle;
+use nanoclaw_tlog::checkpoint::{Checkpoint, NotACheckpoint};
+use nanoclaw_tlog::merkle::leaf_hash;
+use nanoclaw_tlog::note::{NoteError, Signature, SignedNote};
+use nanoclaw_tlog::sign::{SignError, Signer};
+use nanoclaw_tlog::tile::{DirTiles, Kind, TilePath, Tiles as _, WIDTH};
+use nanoclaw_tlog::tree::{Growth, TreeError as TilesError};
+use nanoclaw_vault::FileError;
+use rustix::fs::{FlockOperation, OFlags};
+
+use crate::AuditError;
+use crate::files::{open_dir, open_file};
+use files::Written;
+use lines::Lines;
+pub(crate) use thread::Keeper;
+
+/// The newest checkpoint: a signed note.
+pub const CHECKPOINT: &str = "checkpoint";
+/// The newest checkpoint that a witness has cosigned.
+pub const WITNESSED: &str = "witnessed";
+/// The public keys of the log, a line each.
+pub const PUBLIC_KEYS: &str = "log.vkey";
+/// Held while the tree grows.
+const LOCK: &str = "tree.lock";
+
+/// How the tree is kept.
+#[derive(Clone, Debug)]
+pub struct TreeOptions {
+    /// The file of the private keys. Made where it is missing.
+    pub key: PathBuf,
+    /// What the log calls itself in its checkpoints; by default `nanoclaw/` and the beginning of its key's hash.
+    pub origin: Option<String>,
+    /// Between two checkpoints.
+    pub every: Duration,
+}
+
+impl TreeOptions {
+    /// Between two checkpoints, where nothing else is said.
+    pub const EVERY: Duration = Duration::from_secs(1);
+
+    /// With the keys in `key`, a checkpoint each second.
+    pub const fn new(key: PathBuf) -> Self {
+        Self { key, origin: None, every: Self::EVERY }
+    }
+}
+
+/// The tree cannot be made to agree with the log.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeError {
+    /// A file cannot be read or written.
+    #[error("`{path}`: {source}")]
+    Io {
+        /// Which, below the directory of the log.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The tiles are not those of the checkpoint.
+    #[error(transparent)]
+    Tiles(#[from] TilesError),
+    /// The last bundle of entries is not one.
+    #[error("`{0}` does not hold the entries that its name says")]
+    Bundle(TilePath),
+    /// The checkpoint cannot be read.
+    #[error("`checkpoint`: {0}")]
+    Note(#[from] NoteError),
+    /// As well.
+    #[error("`checkpoint`: {0}")]
+    Checkpoint(#[from] NotACheckpoint),
+    /// The tiles lead to another root than the checkpoint.
+    #[error("the tree that stands in `tile` is not the one of `checkpoint`")]
+    Root,
+    /// The checkpoint is another log's.
+    #[error("`checkpoint` is of the log `{0}`, and this is `{1}`")]
+    Origin(String, String),
+    /// The private keys cannot be had.
+    #[error(transparent)]
+    Key(#[from] FileError),
+    /// The file of private keys holds something else.
+    #[error("`{0}` is not a file of signing keys; move it away, and a new log key is made")]
+    NotAKey(PathBuf),
+    /// They cannot sign.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+impl TreeError {
+    fn io(path: impl ToString) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { path: path.to_string(), source }
+    }
+}
+
+/// The tree of one log.
+pub(crate) struct Tree {
+    path: PathBuf,
+    dir: File,
+    lock: File,
+    tiles: DirTiles,
+    origin: String,
+    signer: Signer,
+    lines: Lines,
+}
+
+impl Tree {
+    /// Opens the tree of the log in `path`, with the keys that it is signed with.
+    pub(crate) fn open(path: &Path, options: &TreeOptions) -> Result<Self, AuditError> {
+        let dir = open_dir(path)?;
+        let lock = open_file(&dir, path, LOCK, OFlags::empty())?;
+        let (origin, signer) = key::signer(options).map_err(|error| failed(path, error))?;
+        let keys = signer.keys().iter().map(|key| format!("{key}\n")).collect::<String>();
+        files::replace(&dir, path, PUBLIC_KEYS, keys.as_bytes()).map_err(|error| failed(path, error))?;
+        let (tiles, lines) = (DirTiles::new(path), Lines::new(path));
+        Ok(Self { path: path.to_owned(), dir, lock, tiles, origin, signer, lines })
+    }
+
+    /// Takes the records on disk that are not in the tree yet, and signs what has come of it. Gives the size of the tree.
+    pub(crate) fn advance(&mut self) -> Result<u64, AuditError> {
+        let path = self.path.clone();
+        let lock = |operation| rustix::io::retry_on_intr(|| rustix::fs::flock(&self.lock, operation));
+        lock(FlockOperation::LockExclusive)
+            .map_err(|errno| failed(&path, TreeError::Io { path: LOCK.to_owned(), source: errno.into() }))?;
+        let grown = self.grow();
+        // Cannot fail on a lock that is held; closing the file would give it back as well.
+        let _ = rustix::fs::flock(&self.lock, FlockOperation::Unlock);
+        grown.map_err(|error| failed(&path, error))
+    }
+
+    fn grow(&mut self) -> Result<u64, TreeError> {
+        let old = self.published()?;
+        let mut growth = Growth::open(&self.tiles, old.size)?;
+        if old.size > 0 && growth.root() != old.root {
+            return Err(TreeError::Root);
+        }
+        let (mut bundle, after) = self.last_bundle(old.size)?;
+        let mut written = Written::new(&self.dir, &self.path);
+        let (tree, mut torn) = (&mut growth, None);
+        self.lines.take(after, |entry| {
+            if let Err(error) = bundle::push_entry(&mut bundle, entry) {
+                // Records are bounded when they are made, so this one was put there by something else.
+                torn = Some(error);
+                return Ok(());
+            }
+            tree.push(leaf_hash(entry));
+            if tree.size() % u64::from(WIDTH) == 0 {
+                let index = tree.size() / u64::from(WIDTH) - 1;
+                written.put(TilePath { kind: Kind::Entries, index, width: WIDTH }, &bundle)?;
+                bundle.clear();
+                tree.take_full().iter().try_for_each(|(path, bytes)| written.put(*path, bytes))?;
+            }
+            Ok(())
+        })?;
+        let grown = growth.finish();
+        if grown.size == old.size {
+            return Ok(old.size);
+        }
+        if let Some(path) = TilePath::within(Kind::Entries, grown.size / u64::from(WIDTH), grown.size) {
+            written.put(path, &bundle)?;
+        }
+        grown.tiles.iter().try_for_each(|(path, bytes)| written.put(*path, bytes))?;
+        written.sync()?;
+        let checkpoint = Checkpoint { origin: self.origin.clone(), size: grown.size, root: grown.root };
+        let note = self.signer.note(&checkpoint, now())?;
+        files::replace(&self.dir, &self.path, CHECKPOINT, note.to_string().as_bytes())?;
+        files::superseded(&self.path, old.size, grown.size);
+        Ok(grown.size)
+    }
+
+    /// The newest checkpoint; the one of an empty tree where there is none.
+    fn published(&self) -> Result<Checkpoint, TreeError> {
+        let Some(text) = files::read(&self.path, CHECKPOINT)? else {
+            let root = nanoclaw_tlog::merkle::empty_root();
+            return Ok(Checkpoint { origin: self.origin.clone(), size: 0, root });
+        };
+        let note: SignedNote = text.parse()?;
+        note.verify(self.signer.keys())?;
+        let checkpoint: Checkpoint = note.text.parse()?;
+        if checkpoint.origin != self.origin {
+            return Err(TreeError::Origin(checkpoint.origin, self.origin.clone()));
+        }
+        Ok(checkpoint)
+    }
+
+    /// The entries of the last bundle that is not full, and the number of the last record in the tree of `size` entries.
+    fn last_bundle(&self, size: u64) -> Result<(Vec<u8>, u64), TreeError> {
+        let Some(last) = size.checked_sub(1) else { return Ok((Vec::new(), 0)) };
+        let index = last / u64::from(WIDTH);
+        let path = TilePath { kind: Kind::Entries, index, width: (last % u64::from(WIDTH)) as u16 + 1 };
+        let bytes = self.tiles.read(&path).map_err(TreeError::io(path))?;
+        let entries: Result<Vec<&[u8]>, _> = bundle::entries(&bytes).collect();
+        let entries = entries.ok().filter(|entries| entries.len() == usize::from(path.width));
+        let seq = entries.and_then(|entries| lines::seq(entries.last()?)).ok_or(TreeError::Bundle(path))?;
+        Ok((if path.is_full() { Vec::new() } else { bytes }, seq))
+    }
+}
+
+/// Adds a witness's lines to the checkpoint whose text is `text`: it becomes the newest witnessed one, and they join the
+/// newest checkpoint where that is still the same. They must have been verified.
+///
+/// # Errors
+/// The files cannot be read or written, or `checkpoint` is no note.
+pub fn add_cosignatures(path: &Path, text: &str, lines: &[Signature]) -> Result<(), AuditError> {
+    let dir = open_dir(path)?;
+    let lock = open_file(&dir, path, LOCK, OFlags::empty())?;
+    let add = || -> Result<(), TreeError> {
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::LockExclusive))
+            .map_err(|errno| TreeError::Io { path: LOCK.to_owned(), source: errno.into() })?;
+        for name in [CHECKPOINT, WITNESSED] {
+            let Some(mut note) = files::read(path, name)?.map(|note| note.parse::<SignedNote>()).transpose()? else {
+                continue;
+            };
+            if note.text != text {
+                continue;
+            }
+            note.signatures.retain(|old| !lines.iter().any(|new| (&new.name, new.id) == (&old.name, old.id)));
+            note.signatures.extend_from_slice(lines);
+            let bytes = note.to_string();
+            files::replace(&dir, path, name, bytes.as_bytes())?;
+            if name == CHECKPOINT {
+                files::replace(&dir, path, WITNESSED, bytes.as_bytes())?;
+            }
+        }
+        Ok(())
+    };
+    add().map_err(|error| failed(path, error))
+}
+
+fn failed(path: &Path, error: TreeError) -> AuditError {
+    AuditError::Tree { path: path.to_owned(), source: Arc::new(error) }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
