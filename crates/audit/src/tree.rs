@@ -24,6 +24,7 @@ use nanoclaw_tlog::note::{NoteError, Signature, SignedNote};
 use nanoclaw_tlog::sign::{SignError, Signer};
 use nanoclaw_tlog::tile::{DirTiles, Kind, TilePath, Tiles as _, WIDTH};
 use nanoclaw_tlog::tree::{Growth, TreeError as TilesError};
+use nanoclaw_tlog::verify::{CHECKPOINT, PUBLIC_KEYS, WITNESSED};
 use nanoclaw_vault::FileError;
 use rustix::fs::{FlockOperation, OFlags};
 
@@ -33,12 +34,6 @@ use files::Written;
 use lines::Lines;
 pub(crate) use thread::Keeper;
 
-/// The newest checkpoint: a signed note.
-pub const CHECKPOINT: &str = "checkpoint";
-/// The newest checkpoint that a witness has cosigned.
-pub const WITNESSED: &str = "witnessed";
-/// The public keys of the log, a line each.
-pub const PUBLIC_KEYS: &str = "log.vkey";
 /// Held while the tree grows.
 const LOCK: &str = "tree.lock";
 
@@ -127,7 +122,11 @@ impl Tree {
         let lock = open_file(&dir, path, LOCK, OFlags::empty())?;
         let (origin, signer) = key::signer(options).map_err(|error| failed(path, error))?;
         let keys = signer.keys().iter().map(|key| format!("{key}\n")).collect::<String>();
-        files::replace(&dir, path, PUBLIC_KEYS, keys.as_bytes()).map_err(|error| failed(path, error))?;
+        let publish = || match files::read(path, PUBLIC_KEYS)? {
+            Some(old) if old == keys => Ok(()),
+            _ => files::replace(&dir, path, PUBLIC_KEYS, keys.as_bytes()),
+        };
+        publish().map_err(|error| failed(path, error))?;
         let (tiles, lines) = (DirTiles::new(path), Lines::new(path));
         Ok(Self { path: path.to_owned(), dir, lock, tiles, origin, signer, lines })
     }
@@ -191,7 +190,7 @@ impl Tree {
             return Ok(Checkpoint { origin: self.origin.clone(), size: 0, root });
         };
         let note: SignedNote = text.parse()?;
-        note.verify(self.signer.keys())?;
+        note.verify_all(self.signer.keys())?;
         let checkpoint: Checkpoint = note.text.parse()?;
         if checkpoint.origin != self.origin {
             return Err(TreeError::Origin(checkpoint.origin, self.origin.clone()));

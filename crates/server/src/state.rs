@@ -113,6 +113,11 @@ impl State {
         &self.directory
     }
 
+    /// Where the keys lie that the audit log is signed with.
+    pub fn audit_key(&self) -> PathBuf {
+        self.directory.join("keys/audit")
+    }
+
     /// Where the audit log lies.
     pub fn audit(&self) -> PathBuf {
         self.directory.join("audit")

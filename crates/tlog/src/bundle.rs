@@ -1,5 +1,7 @@
 //! Bundles of entries: each entry behind its length, two bytes, the high one first (C2SP tlog-tiles).
 
+use std::ops::Range;
+
 /// An entry is longer than a bundle can say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an entry of {0} bytes is longer than the 65535 that a bundle holds")]
@@ -46,6 +48,12 @@ pub(crate) fn length(bundle: &[u8], count: u16) -> Option<usize> {
         (_, rest) = split(rest)?;
     }
     Some(bundle.len() - rest.len())
+}
+
+/// Where the entry lies whose length stands at byte `at`, if it is whole.
+pub(crate) fn at(bundle: &[u8], at: usize) -> Option<Range<usize>> {
+    let (entry, _) = split(bundle.get(at..)?)?;
+    Some(at + 2..at + 2 + entry.len())
 }
 
 fn split(bundle: &[u8]) -> Option<(&[u8], &[u8])> {

@@ -44,6 +44,15 @@ impl Algorithm {
     }
 }
 
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Algorithm::Ed25519 | Algorithm::Ed25519Cosignature => "Ed25519",
+            Algorithm::MlDsa44Cosignature => "ML-DSA-44",
+        })
+    }
+}
+
 /// A text is no key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a key for verifying (NAME+ID+KEY, as in `log.vkey`): {0}")]
@@ -228,6 +237,9 @@ pub enum NoteError {
     /// No known key has signed.
     #[error("no key that is trusted has signed it")]
     Unsigned,
+    /// A key that must have signed has not.
+    #[error("`{0}` has not signed it with {1}")]
+    Missing(String, Algorithm),
 }
 
 impl FromStr for SignedNote {
@@ -284,6 +296,19 @@ impl SignedNote {
             }
         }
         if vouchers.is_empty() { Err(NoteError::Unsigned) } else { Ok(vouchers) }
+    }
+
+    /// As [`SignedNote::verify`], where each of `keys` must have signed: whoever has broken one algorithm cannot leave the
+    /// other out.
+    ///
+    /// # Errors
+    /// As well: one of them has not.
+    pub fn verify_all<'a>(&self, keys: &'a [VerifierKey]) -> Result<Vec<Voucher<'a>>, NoteError> {
+        let vouchers = self.verify(keys)?;
+        match keys.iter().find(|key| !vouchers.iter().any(|voucher| voucher.key == *key)) {
+            Some(key) => Err(NoteError::Missing(key.name.clone(), key.algorithm)),
+            None => Ok(vouchers),
+        }
     }
 }
 

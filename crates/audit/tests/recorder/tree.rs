@@ -4,9 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use nanoclaw_audit::{
-    AuditError, CHECKPOINT, Options, PUBLIC_KEYS, Recorder, TreeOptions, WITNESSED, add_cosignatures,
-};
+use nanoclaw_audit::{AuditError, Options, Recorder, TreeOptions, add_cosignatures};
 use nanoclaw_tlog::bundle::entries;
 use nanoclaw_tlog::canonical::canonical;
 use nanoclaw_tlog::checkpoint::Checkpoint;
@@ -15,6 +13,7 @@ use nanoclaw_tlog::note::{SignedNote, VerifierKey};
 use nanoclaw_tlog::sign::Signer;
 use nanoclaw_tlog::tile::{DirTiles, Kind, TilePath, Tiles as _};
 use nanoclaw_tlog::tree::{consistency_proof, inclusion_proof, root};
+use nanoclaw_tlog::verify::{CHECKPOINT, PUBLIC_KEYS, WITNESSED};
 
 use crate::support::{fast_dir, no_folding, refused};
 

@@ -29,7 +29,7 @@ pub mod up;
 use std::path::Path;
 use std::sync::Arc;
 
-use nanoclaw_audit::{Fact, Note, Options, Recorder};
+use nanoclaw_audit::{Fact, Note, Options, Recorder, TreeOptions};
 use nanoclaw_config::{Labels, Loaded, Notice, RuleSet};
 use nanoclaw_gate::Desk;
 use nanoclaw_llm::{Models, SetUp};
@@ -70,7 +70,11 @@ fn with_plane<T>(
     // A door with many connections needs many descriptors; cells have a limit of their own.
     let files = rustix::process::getrlimit(Resource::Nofile);
     rustix::process::setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files })?;
-    let recorder = Recorder::open(Options { enabled, ..Options::new(state.audit()) })?;
+    let recorder = Recorder::open(Options {
+        enabled,
+        tree: Some(TreeOptions::new(state.audit_key())),
+        ..Options::new(state.audit())
+    })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let providers = Providers::default();
