@@ -19,7 +19,7 @@ setup-test:
 	@scripts/setup.sh build test
 
 build: setup
-	cargo build --release --locked -p nanoclaw
+	cargo build --release --locked -p nanoclaw -p nanoclaw-tlog
 
 demo: build
 	@examples/demo/run.sh $(BINARY)

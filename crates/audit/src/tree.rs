@@ -206,7 +206,7 @@ impl Tree {
         let bytes = self.tiles.read(&path).map_err(TreeError::io(path))?;
         let entries: Result<Vec<&[u8]>, _> = bundle::entries(&bytes).collect();
         let entries = entries.ok().filter(|entries| entries.len() == usize::from(path.width));
-        let seq = entries.and_then(|entries| lines::seq(entries.last()?)).ok_or(TreeError::Bundle(path))?;
+        let seq = entries.and_then(|entries| bundle::seq(entries.last()?)).ok_or(TreeError::Bundle(path))?;
         Ok((if path.is_full() { Vec::new() } else { bytes }, seq))
     }
 }

@@ -353,6 +353,40 @@ pub struct Doctor {
 pub enum Audit {
     /// Show the records
     Tail(Tail),
+    /// Check that nothing in the log was changed, and say where if it was
+    Verify(VerifyLog),
+    /// Write the proof that one record is in the log, for somebody who has only its public keys
+    Prove(ProveRecord),
+}
+
+/// `nanoclaw audit verify`
+#[derive(Debug, Args)]
+pub struct VerifyLog {
+    /// The log's public keys, as they stood in its `log.vkey`; else those that lie in the log are taken
+    #[arg(long = "key", value_name = "FILE")]
+    pub keys: Vec<PathBuf>,
+    /// An earlier `checkpoint` that was held elsewhere: the log must have grown out of it
+    #[arg(long = "checkpoint", value_name = "FILE")]
+    pub checkpoints: Vec<PathBuf>,
+    /// The public keys of a witness, who must vouch for the log
+    #[arg(long = "witness", value_name = "FILE")]
+    pub witnesses: Vec<PathBuf>,
+    /// The report as one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// The log, such as a copy of it (else the one of the state directory)
+    #[arg(value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+}
+
+/// `nanoclaw audit prove`
+#[derive(Debug, Args)]
+pub struct ProveRecord {
+    /// The number of the record: its `seq`
+    pub seq: u64,
+    /// Where to write the proof (else to standard output)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// `nanoclaw audit tail`

@@ -50,6 +50,15 @@ pub(crate) fn length(bundle: &[u8], count: u16) -> Option<usize> {
     Some(bundle.len() - rest.len())
 }
 
+/// The number of the record that an entry is, if it is one.
+pub fn seq(entry: &[u8]) -> Option<u64> {
+    #[derive(serde::Deserialize)]
+    struct Numbered {
+        seq: u64,
+    }
+    serde_json::from_slice::<Numbered>(entry).ok().map(|record| record.seq)
+}
+
 /// Where the entry lies whose length stands at byte `at`, if it is whole.
 pub(crate) fn at(bundle: &[u8], at: usize) -> Option<Range<usize>> {
     let (entry, _) = split(bundle.get(at..)?)?;

@@ -1,4 +1,5 @@
 //! `nanoclaw-verify`: checks an audit log without the program that wrote it.
+#![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

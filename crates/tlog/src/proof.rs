@@ -1,14 +1,20 @@
 //! The proof that one entry is in a log, in a file of its own (C2SP tlog-proof).
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::bundle::{self, entries};
 use crate::checkpoint::{Checkpoint, NotACheckpoint};
 use crate::merkle::{ProofError, leaf_hash, verify_inclusion};
 use crate::note::{NoteError, SignedNote, VerifierKey, Voucher};
+use crate::tile::{Kind, TilePath, Tiles as _, WIDTH};
+use crate::tree::{TreeError, inclusion_proof};
+use crate::verify::SnapshotError;
+use crate::verify::snapshot::Snapshot;
 use crate::{Hash, MOST_HASHES};
 
 const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
@@ -46,7 +52,57 @@ pub enum ProofFileError {
     Origin(String),
 }
 
+/// A record cannot be proven.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// There is nothing to prove it by.
+    #[error("`checkpoint`: {0}")]
+    Snapshot(#[from] SnapshotError),
+    /// What is there is no checkpoint.
+    #[error("`checkpoint`: {0}")]
+    Checkpoint(#[from] NotACheckpoint),
+    /// A bundle of entries cannot be read.
+    #[error("`{0}`: {1}")]
+    Entries(TilePath, std::io::Error),
+    /// A tile of hashes cannot be read.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// There is no such record, or not yet.
+    #[error("record {0} is not sealed; the newest checkpoint counts {1} records, and a second later it may count more")]
+    Unsealed(u64, u64),
+}
+
 impl Proof {
+    /// Makes the proof that the record number `seq` is in the log in `directory`.
+    ///
+    /// # Errors
+    /// It is not, or the tree cannot be read.
+    pub fn find(directory: &Path, seq: u64) -> Result<Self, FindError> {
+        let snapshot = Snapshot::take(directory)?;
+        let size = snapshot.note.text.parse::<Checkpoint>()?.size;
+        // Numbers rise, so the bundle is the last one that does not begin behind it.
+        let (mut low, mut high) = (0, size.div_ceil(u64::from(WIDTH)));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let path = TilePath::within(Kind::Entries, middle, size).ok_or(FindError::Unsealed(seq, size))?;
+            let bytes = snapshot.read(&path).map_err(|error| FindError::Entries(path, error))?;
+            let mut numbered = entries(&bytes).map_while(Result::ok).map(|entry| (bundle::seq(entry), entry));
+            let first = numbered.next();
+            if first.and_then(|(first, _)| first).is_none_or(|first| seq < first) {
+                high = middle;
+                continue;
+            }
+            let found = first.into_iter().chain(numbered).enumerate().find(|(_, (number, _))| *number == Some(seq));
+            if let Some((at, (_, entry))) = found {
+                let index = middle * u64::from(WIDTH) + at as u64;
+                let hashes = inclusion_proof(&snapshot, index, size)?;
+                return Ok(Self { entry: entry.to_vec(), index, hashes, note: snapshot.note });
+            }
+            low = middle + 1;
+        }
+        Err(FindError::Unsealed(seq, size))
+    }
+
     /// Checks that the entry is in the log that has all of the keys `log`. Gives the checkpoint, and those of `witnesses`
     /// who vouch for it.
     ///

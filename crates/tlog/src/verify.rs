@@ -7,7 +7,7 @@
 
 mod hashes;
 mod lines;
-mod snapshot;
+pub(crate) mod snapshot;
 
 use std::fmt;
 use std::fs;
@@ -18,6 +18,7 @@ use crate::Hash;
 use crate::checkpoint::Checkpoint;
 use crate::note::{MAX_NOTE, NotAKey, SignedNote, VerifierKey};
 use snapshot::Snapshot;
+pub use snapshot::SnapshotError;
 
 /// The newest checkpoint of a log: a signed note.
 pub const CHECKPOINT: &str = "checkpoint";
@@ -27,6 +28,9 @@ pub const WITNESSED: &str = "witnessed";
 pub const PUBLIC_KEYS: &str = "log.vkey";
 /// The lines that are being written.
 pub const CURRENT: &str = "audit.jsonl";
+
+/// Where the lines end, and which record begins `audit.jsonl`.
+const HEAD: &str = "head";
 
 /// Most findings that are described; the others are counted.
 const MOST_FINDINGS: usize = 100;
@@ -130,6 +134,8 @@ pub struct Report {
     pub lines: u64,
     /// Lines that the newest checkpoint does not count yet: nothing vouches for them.
     pub unsealed: u64,
+    /// Records at the beginning whose segments were moved away. The tree has them.
+    pub archived: u64,
     /// What is wrong.
     pub findings: Vec<Finding>,
     /// How much more is wrong.
@@ -230,7 +236,7 @@ fn check(directory: &Path, trust: &Trust, found: &Findings, report: &mut Report)
     milestones.sort_by_key(|milestone| milestone.size);
     std::thread::scope(|scope| {
         let tree = scope.spawn(|| hashes::check(&snapshot, &checkpoint, &milestones, found));
-        (report.lines, report.unsealed) = lines::check(directory, &snapshot, checkpoint.size, found);
+        lines::check(directory, &snapshot, checkpoint.size, found, report);
         if tree.join().is_err() {
             found.add("tile", "the check itself has failed");
         }
@@ -315,6 +321,9 @@ impl fmt::Display for Report {
             writeln!(f, "held       {} earlier checkpoints", self.held)?;
         }
         writeln!(f, "lines      {} are in the tree, {} are not sealed yet", self.lines, self.unsealed)?;
+        if self.archived > 0 {
+            writeln!(f, "archived   the first {} are in the tree, and their lines are elsewhere", self.archived)?;
+        }
         if self.is_clean() {
             return writeln!(f, "verified   nothing was changed");
         }

@@ -5,9 +5,9 @@ use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use nanoclaw_tlog::bundle::seq;
 use nanoclaw_tlog::canonical::canonical;
 use rustix::fs::FlockOperation;
-use serde::Deserialize;
 
 use super::TreeError;
 use crate::files::{CURRENT, HEAD, LOCK, finished_name, finished_segments};
@@ -97,13 +97,4 @@ impl Lines {
         segments.push(Segment { first: head.first, file, bytes: head.bytes });
         Ok(segments)
     }
-}
-
-/// The number of a record, if a line is one.
-pub(super) fn seq(line: &[u8]) -> Option<u64> {
-    #[derive(Deserialize)]
-    struct Numbered {
-        seq: u64,
-    }
-    serde_json::from_slice::<Numbered>(line).ok().map(|record| record.seq)
 }

@@ -1,4 +1,6 @@
-//! `nanoclaw audit`: read the log.
+//! `nanoclaw audit`: read the log, check it, and prove what stands in it.
+
+mod verify;
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, StdoutLock, Write};
@@ -19,10 +21,12 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Most attempts in a row to take it up.
 const MOST_ATTEMPTS: usize = 30;
 
-/// Prints records.
+/// Does what is asked with the log on this machine.
 pub fn main(state_dir: Option<&Path>, arguments: &Audit) -> Result<ExitCode, Failure> {
     match arguments {
         Audit::Tail(tail) => print(state_dir, tail),
+        Audit::Verify(verify) => verify::verify(state_dir, verify),
+        Audit::Prove(prove) => verify::prove(state_dir, prove),
     }
 }
 
@@ -46,9 +50,8 @@ fn print(state_dir: Option<&Path>, tail: &Tail) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The same, of a fleet elsewhere.
-pub fn over(client: &Client, arguments: &Audit) -> Result<ExitCode, Failure> {
-    let Audit::Tail(tail) = arguments;
+/// Prints the records of a fleet elsewhere.
+pub fn over(client: &Client, tail: &Tail) -> Result<ExitCode, Failure> {
     let result = tail.result.as_deref().map(str::parse::<ResultKind>).transpose()?;
     let filter = Filter { agent: tail.agent.clone(), result };
     let agent = tail.agent.as_ref().map(|agent| format!("&agent={}", query(agent))).unwrap_or_default();

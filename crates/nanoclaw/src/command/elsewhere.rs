@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use nanoclaw_server::say;
 
 use super::{approvals, ask, audit, labels, logs, ps, reload};
-use crate::cli::{Command, Firewall, Policy};
+use crate::cli::{Audit, Command, Firewall, Policy};
 use crate::output::{FAILED, Failure};
 use crate::remote::{Client, Context, part};
 
@@ -19,6 +19,7 @@ pub fn concerns(command: &Command) -> bool {
         | Command::AgentInside { .. }
         | Command::AttackInside { .. } => false,
         Command::Firewall(firewall) => matches!(firewall, Firewall::Quarantine(_)),
+        Command::Audit(Audit::Verify(verify)) => verify.directory.is_none(),
         // What a file says is the same everywhere; what an audit log says is not.
         Command::Policy(policy) => matches!(policy, Policy::Explain { seq: Some(_), .. } | Policy::Learn { .. }),
         _ => true,
@@ -34,9 +35,10 @@ pub fn main(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Approvals(approvals) => return approvals::over(context.client()?, approvals),
         Command::Reload(reload) => return reload::over(&context.client()?, &reload),
         Command::Labels(labels) => return labels::over(&context.client()?, labels),
-        Command::Audit(audit) => return audit::over(&context.client()?, &audit),
+        Command::Audit(Audit::Tail(tail)) => return audit::over(&context.client()?, &tail),
         Command::Stop(stop) => return begun(&context.client()?, &format!("/v1/agents/{}/stop", part(&stop.agent)?)),
         Command::Down => return begun(&context.client()?, "/v1/down"),
+        Command::Audit(_) => "`audit` about proofs",
         Command::Policy(_) => "`policy` about the audit log",
         Command::Firewall(_) => "`firewall quarantine`",
         Command::Run(_) => "`run`",

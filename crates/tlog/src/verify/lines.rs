@@ -10,24 +10,26 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-use super::snapshot::Snapshot;
-use super::{CURRENT, Findings};
-use crate::bundle;
+use super::snapshot::{Snapshot, small};
+use super::{CURRENT, Findings, HEAD, Report};
+use crate::bundle::{self, seq};
 use crate::canonical::canonical;
 use crate::tile::{Kind, TilePath, Tiles as _};
 
-/// Compares them. Gives how many lines are in the tree, and how many it does not have yet.
-pub(super) fn check(directory: &Path, snapshot: &Snapshot, size: u64, found: &Findings) -> (u64, u64) {
+/// Compares them, and counts those that are in the tree and those that are not yet.
+pub(super) fn check(directory: &Path, snapshot: &Snapshot, size: u64, found: &Findings, report: &mut Report) {
     let segments = match segments(directory) {
         Ok(segments) => segments,
-        Err(error) => {
-            found.add(directory.display(), error);
-            return (0, 0);
-        }
+        Err(error) => return found.add(directory.display(), error),
     };
+    let begins = segments.first().and_then(|(name, _)| begins(directory, name));
     let mut lines = Lines::new(segments, found).peekable();
     let mut entries = Entries::new(snapshot, size, found);
-    let (mut sealed, mut unsealed, mut last, mut place) = (0, 0, 0, CURRENT.to_owned());
+    let (mut last, mut place) = (0, CURRENT.to_owned());
+    // Whole segments may be moved away, the oldest first; part of one may not.
+    if let Some(first) = lines.peek().and_then(|line| line.seq).filter(|first| begins == Some(*first)) {
+        report.archived = entries.archived(first);
+    }
     while let Some(line) = lines.next() {
         place = line.place();
         let Some(seq) = line.seq else {
@@ -41,17 +43,17 @@ pub(super) fn check(directory: &Path, snapshot: &Snapshot, size: u64, found: &Fi
         let next = lines.peek().and_then(|next| next.seq);
         match entries.reach(seq, next, &place) {
             Reached::Here => {
-                sealed += 1;
+                report.lines += 1;
                 entries.compare(&line);
             }
             Reached::Ahead => {
                 found.add(&place, format_args!("record {seq} does not belong here"));
                 continue;
             }
-            Reached::Unknown => sealed += 1,
+            Reached::Unknown => report.lines += 1,
             Reached::End => {
-                unsealed += 1;
-                if unsealed > 1 && seq != last + 1 {
+                report.unsealed += 1;
+                if report.unsealed > 1 && seq != last + 1 {
                     found.add(&place, format_args!("record {seq} follows record {last}: those between are missing"));
                 }
             }
@@ -59,7 +61,18 @@ pub(super) fn check(directory: &Path, snapshot: &Snapshot, size: u64, found: &Fi
         last = seq;
     }
     let _ = entries.reach(u64::MAX, None, &format!("behind {place}"));
-    (sealed, unsealed)
+}
+
+/// The record that a segment began with when it was begun.
+fn begins(directory: &Path, segment: &str) -> Option<u64> {
+    let digits = match segment.strip_prefix("audit-") {
+        Some(rest) => rest.strip_suffix(".jsonl")?.to_owned(),
+        None => {
+            let head = small(&directory.join(HEAD), 4096).ok()?;
+            head.split_whitespace().find_map(|word| word.strip_prefix("first="))?.to_owned()
+        }
+    };
+    digits.parse().ok()
 }
 
 /// One line of a segment.
@@ -228,6 +241,16 @@ impl<'a> Entries<'a> {
         }
     }
 
+    /// Goes on to the record `first`; how many come before it.
+    fn archived(&mut self, first: u64) -> u64 {
+        let mut count = 0;
+        while self.current.as_ref().is_some_and(|(seq, _)| *seq < first) {
+            count += 1;
+            self.advance();
+        }
+        count
+    }
+
     /// Goes on to the record `seq`, of the line at `place`, behind which stands the record `next`.
     fn reach(&mut self, seq: u64, next: Option<u64>, place: &str) -> Reached {
         loop {
@@ -280,13 +303,4 @@ fn differing(one: &[u8], two: &[u8]) -> Vec<String> {
     names.sort_unstable();
     names.truncate(8);
     if names.is_empty() { vec!["the way it is written".to_owned()] } else { names }
-}
-
-/// The number of a record, if a line is one.
-pub fn seq(line: &[u8]) -> Option<u64> {
-    #[derive(serde::Deserialize)]
-    struct Numbered {
-        seq: u64,
-    }
-    serde_json::from_slice::<Numbered>(line).ok().map(|record| record.seq)
 }

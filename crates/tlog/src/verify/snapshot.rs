@@ -14,22 +14,25 @@ use crate::tile::{DirTiles, Kind, TilePath, Tiles};
 const ATTEMPTS: usize = 8;
 
 /// The last tiles are read at once: the next checkpoint replaces them. All others stay.
-pub(super) struct Snapshot {
-    pub(super) note: SignedNote,
+pub(crate) struct Snapshot {
+    pub(crate) note: SignedNote,
     tiles: DirTiles,
     partial: HashMap<TilePath, Vec<u8>>,
 }
 
+/// There is no checkpoint.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SnapshotError {
+pub enum SnapshotError {
+    /// It is not there.
     #[error("it cannot be read: {0}; without a checkpoint nothing is sealed")]
     Read(#[from] io::Error),
+    /// It is something else.
     #[error(transparent)]
     Note(#[from] NoteError),
 }
 
 impl Snapshot {
-    pub(super) fn take(directory: &Path) -> Result<Self, SnapshotError> {
+    pub(crate) fn take(directory: &Path) -> Result<Self, SnapshotError> {
         let tiles = DirTiles::new(directory);
         let read = || small(&directory.join(CHECKPOINT), MAX_NOTE);
         let mut text = read()?;
