@@ -1,6 +1,7 @@
 //! The audit log of the shipped binary, as an auditor takes it: verified offline, one record proven to somebody who has
 //! only the public keys, and what an attacker who owns the disk changes.
 #![expect(
+    clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
@@ -9,6 +10,7 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+mod witness;
 
 use std::fs;
 

@@ -18,9 +18,16 @@ fn state_is_private_to_the_user() {
     assert_eq!(done.code(), Some(0), "{done:?}");
     assert_eq!(mode(&host, "state"), 0o700);
     assert_eq!(mode(&host, "state/audit"), 0o700);
-    for entry in fs::read_dir(host.path("state/audit")).unwrap().flatten() {
-        assert_eq!(entry.metadata().unwrap().mode() & 0o7777, 0o600, "{:?}", entry.path());
+    let (mut places, mut files) = (vec![host.path("state/audit"), host.path("state/keys")], 0);
+    while let Some(place) = places.pop() {
+        for entry in fs::read_dir(place).unwrap().flatten() {
+            let meta = entry.metadata().unwrap();
+            let expected = if meta.is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(meta.mode() & 0o7777, expected, "{:?}", entry.path());
+            if meta.is_dir() { places.push(entry.path()) } else { files += 1 }
+        }
     }
+    assert!(files > 6, "{files}");
 }
 
 #[test]

@@ -62,5 +62,5 @@ pub use record::{ResultKind, Severity, UnknownResult};
 pub use recorder::{Options, Recorded, Recorder};
 pub use render::render;
 pub use text::{shown, shown_json};
-pub use tree::{TreeError, TreeOptions, add_cosignatures};
+pub use tree::{KeyError, TreeError, TreeOptions, add_cosignatures, seeds};
 pub use warrant::{Ticket, Warrant};

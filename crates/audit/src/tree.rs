@@ -13,6 +13,7 @@ mod thread;
 
 use std::fs::File;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -25,17 +26,20 @@ use nanoclaw_tlog::sign::{SignError, Signer};
 use nanoclaw_tlog::tile::{DirTiles, Kind, TilePath, Tiles as _, WIDTH};
 use nanoclaw_tlog::tree::{Growth, TreeError as TilesError};
 use nanoclaw_tlog::verify::{CHECKPOINT, PUBLIC_KEYS, WITNESSED};
-use nanoclaw_vault::FileError;
 use rustix::fs::{FlockOperation, OFlags};
 
 use crate::AuditError;
 use crate::files::{open_dir, open_file};
 use files::Written;
+pub use key::{KeyError, seeds};
 use lines::Lines;
 pub(crate) use thread::Keeper;
 
 /// Held while the tree grows.
 const LOCK: &str = "tree.lock";
+
+/// Records that one checkpoint adds at most: after a crash the way to the present is in steps that are kept.
+const AT_ONCE: u64 = 1 << 14;
 
 /// How the tree is kept.
 #[derive(Clone, Debug)]
@@ -89,10 +93,7 @@ pub enum TreeError {
     Origin(String, String),
     /// The private keys cannot be had.
     #[error(transparent)]
-    Key(#[from] FileError),
-    /// The file of private keys holds something else.
-    #[error("`{0}` is not a file of signing keys; move it away, and a new log key is made")]
-    NotAKey(PathBuf),
+    Key(#[from] KeyError),
     /// They cannot sign.
     #[error(transparent)]
     Sign(#[from] SignError),
@@ -131,8 +132,9 @@ impl Tree {
         Ok(Self { path: path.to_owned(), dir, lock, tiles, origin, signer, lines })
     }
 
-    /// Takes the records on disk that are not in the tree yet, and signs what has come of it. Gives the size of the tree.
-    pub(crate) fn advance(&mut self) -> Result<u64, AuditError> {
+    /// Takes records on disk that are not in the tree yet, and signs what has come of it. Gives the size of the tree, and
+    /// `Break` where there were more of them than one checkpoint shall wait for.
+    pub(crate) fn advance(&mut self) -> Result<(u64, ControlFlow<()>), AuditError> {
         let path = self.path.clone();
         let lock = |operation| rustix::io::retry_on_intr(|| rustix::fs::flock(&self.lock, operation));
         lock(FlockOperation::LockExclusive)
@@ -143,7 +145,7 @@ impl Tree {
         grown.map_err(|error| failed(&path, error))
     }
 
-    fn grow(&mut self) -> Result<u64, TreeError> {
+    fn grow(&mut self) -> Result<(u64, ControlFlow<()>), TreeError> {
         let old = self.published()?;
         let mut growth = Growth::open(&self.tiles, old.size)?;
         if old.size > 0 && growth.root() != old.root {
@@ -151,12 +153,12 @@ impl Tree {
         }
         let (mut bundle, after) = self.last_bundle(old.size)?;
         let mut written = Written::new(&self.dir, &self.path);
-        let (tree, mut torn) = (&mut growth, None);
-        self.lines.take(after, |entry| {
-            if let Err(error) = bundle::push_entry(&mut bundle, entry) {
-                // Records are bounded when they are made, so this one was put there by something else.
-                torn = Some(error);
-                return Ok(());
+        let tree = &mut growth;
+        let flow = self.lines.take(after, |entry| {
+            // Records are bounded when they are made, so a longer one was put there by something else: verification
+            // misses it.
+            if bundle::push_entry(&mut bundle, entry).is_err() {
+                return Ok(ControlFlow::Continue(()));
             }
             tree.push(leaf_hash(entry));
             if tree.size() % u64::from(WIDTH) == 0 {
@@ -165,11 +167,11 @@ impl Tree {
                 bundle.clear();
                 tree.take_full().iter().try_for_each(|(path, bytes)| written.put(*path, bytes))?;
             }
-            Ok(())
+            Ok(if tree.size() - old.size < AT_ONCE { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
         })?;
         let grown = growth.finish();
         if grown.size == old.size {
-            return Ok(old.size);
+            return Ok((old.size, flow));
         }
         if let Some(path) = TilePath::within(Kind::Entries, grown.size / u64::from(WIDTH), grown.size) {
             written.put(path, &bundle)?;
@@ -180,7 +182,7 @@ impl Tree {
         let note = self.signer.note(&checkpoint, now())?;
         files::replace(&self.dir, &self.path, CHECKPOINT, note.to_string().as_bytes())?;
         files::superseded(&self.path, old.size, grown.size);
-        Ok(grown.size)
+        Ok((grown.size, flow))
     }
 
     /// The newest checkpoint; the one of an empty tree where there is none.
@@ -211,33 +213,35 @@ impl Tree {
     }
 }
 
-/// Adds a witness's lines to the checkpoint whose text is `text`: it becomes the newest witnessed one, and they join the
-/// newest checkpoint where that is still the same. They must have been verified.
+/// Adds a witness's lines to a checkpoint that stood in `checkpoint`. It becomes the newest witnessed one, unless there is a
+/// newer one, and they join the newest checkpoint where that is still the same. They must have been verified.
 ///
 /// # Errors
 /// The files cannot be read or written, or `checkpoint` is no note.
-pub fn add_cosignatures(path: &Path, text: &str, lines: &[Signature]) -> Result<(), AuditError> {
+pub fn add_cosignatures(path: &Path, note: &SignedNote, lines: &[Signature]) -> Result<(), AuditError> {
     let dir = open_dir(path)?;
     let lock = open_file(&dir, path, LOCK, OFlags::empty())?;
+    let stored = |name| -> Result<Option<SignedNote>, TreeError> {
+        Ok(files::read(path, name)?.map(|note| note.parse()).transpose()?)
+    };
+    let put = |name, mut note: SignedNote| {
+        note.signatures.retain(|old| !lines.iter().any(|new| (&new.name, new.id) == (&old.name, old.id)));
+        note.signatures.extend_from_slice(lines);
+        files::replace(&dir, path, name, note.to_string().as_bytes())
+    };
     let add = || -> Result<(), TreeError> {
         rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::LockExclusive))
             .map_err(|errno| TreeError::Io { path: LOCK.to_owned(), source: errno.into() })?;
-        for name in [CHECKPOINT, WITNESSED] {
-            let Some(mut note) = files::read(path, name)?.map(|note| note.parse::<SignedNote>()).transpose()? else {
-                continue;
-            };
-            if note.text != text {
-                continue;
-            }
-            note.signatures.retain(|old| !lines.iter().any(|new| (&new.name, new.id) == (&old.name, old.id)));
-            note.signatures.extend_from_slice(lines);
-            let bytes = note.to_string();
-            files::replace(&dir, path, name, bytes.as_bytes())?;
-            if name == CHECKPOINT {
-                files::replace(&dir, path, WITNESSED, bytes.as_bytes())?;
-            }
+        if let Some(newest) = stored(CHECKPOINT)?.filter(|newest| newest.text == note.text) {
+            put(CHECKPOINT, newest)?;
         }
-        Ok(())
+        match stored(WITNESSED)? {
+            Some(witnessed) if witnessed.text == note.text => put(WITNESSED, witnessed),
+            Some(witnessed) if witnessed.text.parse::<Checkpoint>()?.size > note.text.parse::<Checkpoint>()?.size => {
+                Ok(())
+            }
+            _ => put(WITNESSED, note.clone()),
+        }
     };
     add().map_err(|error| failed(path, error))
 }

@@ -357,6 +357,10 @@ pub enum Audit {
     Verify(VerifyLog),
     /// Write the proof that one record is in the log, for somebody who has only its public keys
     Prove(ProveRecord),
+    /// Watch logs of other machines: vouch for their checkpoints, unless they were rewritten or rolled back
+    Witness(Witness),
+    /// Have a witness vouch for this log
+    Cosign(Cosign),
 }
 
 /// `nanoclaw audit verify`
@@ -377,6 +381,40 @@ pub struct VerifyLog {
     /// The log, such as a copy of it (else the one of the state directory)
     #[arg(value_name = "DIR")]
     pub directory: Option<PathBuf>,
+}
+
+/// `nanoclaw audit witness`
+#[derive(Debug, Args)]
+pub struct Witness {
+    /// Where to remember what was vouched for, and the keys
+    #[arg(long, value_name = "DIR")]
+    pub directory: PathBuf,
+    /// What the witness is called, such as `witness.example/1`; no spaces, no `+`
+    #[arg(long)]
+    pub name: String,
+    /// Where to listen, without TLS: what is sent is signed
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: std::net::SocketAddr,
+    /// The public keys of a log to watch, as they stand in its `log.vkey`
+    #[arg(long = "log", value_name = "FILE", required = true)]
+    pub logs: Vec<PathBuf>,
+}
+
+/// `nanoclaw audit cosign`
+#[derive(Debug, Args)]
+pub struct Cosign {
+    /// Where the witness is: `https://HOST[:PORT]`, or `http://`
+    #[arg(long, value_name = "URL")]
+    pub witness: String,
+    /// Its public keys, as they stand in its `witness.vkey`
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// Certificates of an authority that vouches for the witness's TLS, beside those of the system
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Again and again, with this pause, such as `10s`; else once
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub every: Option<Duration>,
 }
 
 /// `nanoclaw audit prove`

@@ -17,8 +17,7 @@ use std::sync::Mutex;
 use crate::Hash;
 use crate::checkpoint::Checkpoint;
 use crate::note::{MAX_NOTE, NotAKey, SignedNote, VerifierKey};
-use snapshot::Snapshot;
-pub use snapshot::SnapshotError;
+pub use snapshot::{Snapshot, SnapshotError};
 
 /// The newest checkpoint of a log: a signed note.
 pub const CHECKPOINT: &str = "checkpoint";

@@ -37,8 +37,9 @@ impl Keeper {
                 if due {
                     written.mark_unchanged();
                     match tree.advance() {
-                        Ok(size) => {
+                        Ok((size, flow)) => {
                             told.send_replace(size);
+                            due = flow.is_break();
                         }
                         Err(error) => {
                             queue.fail(error);
@@ -46,8 +47,7 @@ impl Keeper {
                         }
                     }
                 }
-                due = false;
-                if last {
+                if last && !due {
                     return;
                 }
             }

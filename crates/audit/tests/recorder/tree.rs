@@ -243,8 +243,8 @@ fn a_witness_that_cosigns_is_kept_beside_the_newest_checkpoint() {
     let witness = Signer::of_witness("witness.example", &[7; 64]).unwrap();
     let first = note(dir.path(), CHECKPOINT);
     let lines = witness.vouch(&first.text.parse().unwrap(), 9).unwrap();
-    add_cosignatures(&dir.path().join("audit"), &first.text, &lines).unwrap();
-    add_cosignatures(&dir.path().join("audit"), &first.text, &lines).unwrap();
+    add_cosignatures(&dir.path().join("audit"), &first, &lines).unwrap();
+    add_cosignatures(&dir.path().join("audit"), &first, &lines).unwrap();
     let all = [keys(dir.path()), witness.keys().to_vec()].concat();
     for name in [CHECKPOINT, WITNESSED] {
         assert_eq!(note(dir.path(), name).verify(&all).unwrap().len(), 4, "{name}");
@@ -253,9 +253,17 @@ fn a_witness_that_cosigns_is_kept_beside_the_newest_checkpoint() {
     record(dir.path(), 5, 6);
     assert_eq!(note(dir.path(), CHECKPOINT).signatures.len(), 2);
     // Too late for the newest, it changes nothing of it.
-    add_cosignatures(&dir.path().join("audit"), &first.text, &lines).unwrap();
+    add_cosignatures(&dir.path().join("audit"), &first, &lines).unwrap();
     assert_eq!(note(dir.path(), CHECKPOINT).signatures.len(), 2);
     assert_eq!(note(dir.path(), WITNESSED).text, first.text);
+    // It is the newest witnessed one, until a newer one is.
+    let second = note(dir.path(), CHECKPOINT);
+    record(dir.path(), 6, 7);
+    let later = witness.vouch(&second.text.parse().unwrap(), 10).unwrap();
+    add_cosignatures(&dir.path().join("audit"), &second, &later).unwrap();
+    add_cosignatures(&dir.path().join("audit"), &first, &lines).unwrap();
+    assert_eq!(note(dir.path(), WITNESSED).text, second.text);
+    assert_eq!(note(dir.path(), WITNESSED).verify(&all).unwrap().len(), 4);
 }
 
 #[test]

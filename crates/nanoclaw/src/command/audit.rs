@@ -1,6 +1,7 @@
 //! `nanoclaw audit`: read the log, check it, and prove what stands in it.
 
 mod verify;
+mod witness;
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, StdoutLock, Write};
@@ -27,6 +28,8 @@ pub fn main(state_dir: Option<&Path>, arguments: &Audit) -> Result<ExitCode, Fai
         Audit::Tail(tail) => print(state_dir, tail),
         Audit::Verify(verify) => verify::verify(state_dir, verify),
         Audit::Prove(prove) => verify::prove(state_dir, prove),
+        Audit::Witness(witness) => witness::serve(witness),
+        Audit::Cosign(cosign) => witness::cosign(state_dir, cosign),
     }
 }
 

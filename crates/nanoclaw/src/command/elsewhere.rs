@@ -19,6 +19,7 @@ pub fn concerns(command: &Command) -> bool {
         | Command::AgentInside { .. }
         | Command::AttackInside { .. } => false,
         Command::Firewall(firewall) => matches!(firewall, Firewall::Quarantine(_)),
+        Command::Audit(Audit::Witness(_)) => false,
         Command::Audit(Audit::Verify(verify)) => verify.directory.is_none(),
         // What a file says is the same everywhere; what an audit log says is not.
         Command::Policy(policy) => matches!(policy, Policy::Explain { seq: Some(_), .. } | Policy::Learn { .. }),

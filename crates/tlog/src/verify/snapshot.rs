@@ -14,8 +14,10 @@ use crate::tile::{DirTiles, Kind, TilePath, Tiles};
 const ATTEMPTS: usize = 8;
 
 /// The last tiles are read at once: the next checkpoint replaces them. All others stay.
-pub(crate) struct Snapshot {
-    pub(crate) note: SignedNote,
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The checkpoint; nobody has looked at who vouches for it.
+    pub note: SignedNote,
     tiles: DirTiles,
     partial: HashMap<TilePath, Vec<u8>>,
 }
@@ -32,7 +34,11 @@ pub enum SnapshotError {
 }
 
 impl Snapshot {
-    pub(crate) fn take(directory: &Path) -> Result<Self, SnapshotError> {
+    /// Reads it from the directory of a log.
+    ///
+    /// # Errors
+    /// There is no checkpoint.
+    pub fn take(directory: &Path) -> Result<Self, SnapshotError> {
         let tiles = DirTiles::new(directory);
         let read = || small(&directory.join(CHECKPOINT), MAX_NOTE);
         let mut text = read()?;
