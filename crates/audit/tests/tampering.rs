@@ -28,7 +28,7 @@ fn record(dir: &Path, from: usize, to: usize, what: &str) {
     let options = Options { tree: Some(tree), segment_bytes: 30_000, flood, ..Options::new(dir.join("audit")) };
     let recorder = Recorder::open(options).unwrap();
     for n in from..to {
-        recorder.note_blocking(Note::of_control(Fact::Notice(format!("{what} {n}")))).unwrap();
+        recorder.note_blocking(Note::of_control(Fact::Notice(format!("{what} {n} \u{202e}\u{1b}[2J")))).unwrap();
     }
 }
 

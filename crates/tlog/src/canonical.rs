@@ -1,7 +1,9 @@
 //! The one encoding of an entry: the JSON Canonicalization Scheme (RFC 8785), for the JSON that records are made of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -42,6 +44,67 @@ pub fn canonical(json: &[u8]) -> Result<Vec<u8>, CanonicalError> {
         _ => write(&serde_json::from_slice(json)?, &mut out)?,
     }
     Ok(out)
+}
+
+/// Whether a name stands twice in an object of a JSON text, so that one reader takes the first and another the last.
+pub(crate) fn repeats_a_name(json: &[u8]) -> bool {
+    serde_json::from_slice::<Unique>(json).is_err()
+}
+
+/// JSON in which it does not.
+struct Unique;
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Unique)
+    }
+}
+
+impl<'de> Visitor<'de> for Unique {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON whose names are unique")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        let mut names = HashSet::new();
+        while let Some((name, Unique)) = map.next_entry::<String, Self>()? {
+            if !names.insert(name) {
+                return Err(de::Error::custom("a name stands twice"));
+            }
+        }
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
 }
 
 /// Most values are a text without escapes or a number of few digits, and those need not be taken apart.
@@ -135,6 +198,16 @@ mod tests {
             let mut out = Vec::new();
             write(&serde_json::from_str(json).unwrap(), &mut out).unwrap();
             assert_eq!(canonical(json.as_bytes()).unwrap(), out, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_stands_twice_is_seen_at_any_depth() {
+        for json in [r#"{"a":1,"b":{"a":[1,-1,1.5,"x",null,true,{"c":1}]},"c":{}}"#, "[]"] {
+            assert!(!repeats_a_name(json.as_bytes()), "{json}");
+        }
+        for json in [r#"{"a":1,"a":1}"#, r#"{"a":1,"\u0061":1}"#, r#"[{"b":{"c":1,"d":2,"c":1}}]"#] {
+            assert!(repeats_a_name(json.as_bytes()), "{json}");
         }
     }
 
