@@ -52,6 +52,7 @@ pinned() { sed -n "s/^$1\(\[.*\]\)\?==//p" "$here/peers/$2.txt"; }
 peers="LiteLLM $(pinned litellm litellm), nanobot $(pinned nanobot-ai nanobot), $("$cache/openclaw/bin/node" "$cache/openclaw/bin/openclaw" --version | cut -d' ' -f1,2)"
 $python "$here/report.py" "$binary" "$work"/{cell,egress,llm,agent}.json "$peers" >"$work/page.md"
 cargo run --quiet --release --locked --manifest-path "$top/Cargo.toml" -p nanoclaw-policy --example bench-policy >>"$work/page.md"
+cargo run --quiet --release --locked --manifest-path "$top/Cargo.toml" -p nanoclaw-audit --example bench-audit -- "$work" >>"$work/page.md"
 cp "$work/page.md" "$top/docs/BENCHMARKS.md"
 "$here/agentdojo/run.sh" "$binary"
 "$here/firewall/run.sh" "$binary"

@@ -8,6 +8,7 @@
     reason = "what a test cannot set up or read is a failed test"
 )]
 
+mod query;
 #[path = "../support/mod.rs"]
 mod support;
 mod witness;

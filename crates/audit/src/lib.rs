@@ -38,11 +38,13 @@
 
 mod blocking;
 mod error;
+mod export;
 mod files;
 mod flood;
 mod log;
 mod model_use;
 mod note;
+mod query;
 mod queue;
 mod read;
 mod record;
@@ -54,9 +56,11 @@ mod tree;
 mod warrant;
 
 pub use error::AuditError;
+pub use export::{CSV_HEADER, OCSF_VERSION, csv, ocsf};
 pub use flood::{Counters, FirstRefusal, Flood, RefusalCount};
 pub use model_use::{ModelUse, Screened};
 pub use note::{Exit, Fact, IdentityChange, LimitKind, Note, Outcome};
+pub use query::{Query, search};
 pub use read::{Filter, ReadError, Reader};
 pub use record::{ResultKind, Severity, UnknownResult};
 pub use recorder::{Options, Recorded, Recorder};

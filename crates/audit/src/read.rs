@@ -19,7 +19,7 @@ const POLL: Duration = Duration::from_millis(200);
 /// How much is read at once, in bytes.
 const CHUNK: usize = 1 << 16;
 /// No record is longer, in bytes: a text of 4 KiB takes up to 24 KiB when every character is escaped.
-const LONGEST_LINE: usize = 1 << 20;
+pub(crate) const LONGEST_LINE: usize = 1 << 20;
 
 /// Which records are wanted. An absent field means any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

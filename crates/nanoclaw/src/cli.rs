@@ -353,6 +353,10 @@ pub struct Doctor {
 pub enum Audit {
     /// Show the records
     Tail(Tail),
+    /// Search the whole log
+    Query(QueryLog),
+    /// Write records in a form that other programs take
+    Export(ExportLog),
     /// Check that nothing in the log was changed, and say where if it was
     Verify(VerifyLog),
     /// Write the proof that one record is in the log, for somebody who has only its public keys
@@ -361,6 +365,86 @@ pub enum Audit {
     Witness(Witness),
     /// Have a witness vouch for this log
     Cosign(Cosign),
+}
+
+/// Which records are meant.
+#[derive(Debug, Args)]
+pub struct Wanted {
+    /// Only this agent, or `operator:NAME`, or `system:nanoclaw`
+    #[arg(long, value_name = "ID")]
+    pub agent: Option<String>,
+    /// Only this action, such as `net_connect`
+    #[arg(long)]
+    pub action: Option<String>,
+    /// Only this result: allowed, denied, done, failed or noted
+    #[arg(long)]
+    pub result: Option<String>,
+    /// Only records in which this text stands, in this spelling
+    #[arg(long)]
+    pub text: Option<String>,
+    /// Not before this: `2026-03-21`, `2026-03-21T20:15:30Z`, or a time before now such as `2h`
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub from: Option<jiff::Timestamp>,
+    /// Before this
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub to: Option<jiff::Timestamp>,
+}
+
+/// `nanoclaw audit query`
+#[derive(Debug, Args)]
+pub struct QueryLog {
+    #[command(flatten)]
+    pub wanted: Wanted,
+    /// At most so many records, the oldest ones
+    #[arg(short = 'n', long, value_name = "N")]
+    pub lines: Option<usize>,
+    /// The records as they are, one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `nanoclaw audit export`
+#[derive(Debug, Args)]
+pub struct ExportLog {
+    #[command(flatten)]
+    pub wanted: Wanted,
+    /// jsonl (the records as they are), ocsf (events of OCSF 1.8, one a line) or csv
+    #[arg(long, value_name = "FORM", default_value = "jsonl")]
+    pub format: Format,
+    /// Where to write (else to standard output). What is there is replaced once all is written
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// A form of records.
+#[derive(Clone, Copy, Debug)]
+pub enum Format {
+    Jsonl,
+    Ocsf,
+    Csv,
+}
+
+impl std::str::FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "jsonl" => Ok(Format::Jsonl),
+            "ocsf" => Ok(Format::Ocsf),
+            "csv" => Ok(Format::Csv),
+            _ => Err("use jsonl, ocsf or csv".to_owned()),
+        }
+    }
+}
+
+/// A point in time, or how long before now.
+fn moment(text: &str) -> Result<jiff::Timestamp, String> {
+    let day =
+        || text.parse::<jiff::civil::Date>().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|at| at.timestamp());
+    let before = || jiff::Timestamp::now().checked_sub(nanoclaw_config::parse_timeout(text).ok()?).ok();
+    text.parse().ok().or_else(day).or_else(before).ok_or_else(|| {
+        "write a day (`2026-03-21`, in UTC), a time (`2026-03-21T20:15:30Z`), or how long ago (`90s`, `2h`)".to_owned()
+    })
 }
 
 /// `nanoclaw audit verify`

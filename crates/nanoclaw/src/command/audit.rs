@@ -1,5 +1,6 @@
 //! `nanoclaw audit`: read the log, check it, and prove what stands in it.
 
+mod query;
 mod verify;
 mod witness;
 
@@ -26,6 +27,8 @@ const MOST_ATTEMPTS: usize = 30;
 pub fn main(state_dir: Option<&Path>, arguments: &Audit) -> Result<ExitCode, Failure> {
     match arguments {
         Audit::Tail(tail) => print(state_dir, tail),
+        Audit::Query(asked) => query::query(state_dir, asked),
+        Audit::Export(asked) => query::export(state_dir, asked),
         Audit::Verify(verify) => verify::verify(state_dir, verify),
         Audit::Prove(prove) => verify::prove(state_dir, prove),
         Audit::Witness(witness) => witness::serve(witness),

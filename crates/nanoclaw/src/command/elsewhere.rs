@@ -39,7 +39,7 @@ pub fn main(context: &Context, command: Command) -> Result<ExitCode, Failure> {
         Command::Audit(Audit::Tail(tail)) => return audit::over(&context.client()?, &tail),
         Command::Stop(stop) => return begun(&context.client()?, &format!("/v1/agents/{}/stop", part(&stop.agent)?)),
         Command::Down => return begun(&context.client()?, "/v1/down"),
-        Command::Audit(_) => "`audit` about proofs",
+        Command::Audit(_) => "this part of `audit`",
         Command::Policy(_) => "`policy` about the audit log",
         Command::Firewall(_) => "`firewall quarantine`",
         Command::Run(_) => "`run`",

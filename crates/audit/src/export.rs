@@ -1,0 +1,7 @@
+//! Records in the forms that other programs take.
+
+mod csv;
+mod ocsf;
+
+pub use csv::{HEADER as CSV_HEADER, csv};
+pub use ocsf::{VERSION as OCSF_VERSION, ocsf};
