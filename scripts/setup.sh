@@ -50,6 +50,20 @@ for part in "$@"; do
     echo "$wanted" >"$venv/installed"
   fi
 
+  # It tests the alert rules. The package would start a server as well, so only the tool is taken out of it.
+  if [[ ! -x .cache/tools/bin/promtool ]]; then
+    echo "setup: installing promtool"
+    package=$(mktemp -d)
+    chmod 755 "$package"
+    (
+      cd "$package"
+      apt-get download -qq prometheus 2>/dev/null || { apt-get update -qq && apt-get download -qq prometheus; }
+      dpkg-deb -x prometheus_*.deb .
+    )
+    install -m 755 "$package/usr/bin/promtool" .cache/tools/bin/promtool
+    rm -rf "$package"
+  fi
+
   # The official client libraries of model providers, which tests run against the model door.
   clients=.cache/clients
   if ! cmp -s tests/clients/requirements.txt $clients/python/installed; then

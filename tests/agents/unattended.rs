@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 
+use crate::fleet::Fleet;
 use crate::provider::Provider;
 use crate::support::{Host, eventually};
 
@@ -100,10 +101,75 @@ fn metrics_count_calls_tokens_and_refusals() {
         "gen_ai_client_operation_duration_seconds_count{gen_ai_agent_id=\"counted\",gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"main\",gen_ai_request_model=\"some-model\",error_type=\"\"}",
         "gen_ai_client_token_usage_sum{gen_ai_agent_id=\"counted\",gen_ai_provider_name=\"main\",gen_ai_request_model=\"some-model\",gen_ai_token_type=\"input\"}",
         "nanoclaw_model_refusals_total{gen_ai_agent_id=\"counted\",action=\"tool_call\",code=\"tool-not-allowed\"}",
-        "# EOF",
+        "nanoclaw_agent_up{agent=\"counted\",kind=\"builtin\"} 1",
+        "nanoclaw_agent_well{agent=\"counted\",kind=\"builtin\"} 1",
+        "nanoclaw_agent_restarts_total{agent=\"counted\",kind=\"builtin\"} 0",
+        "nanoclaw_agent_requests_total{agent=\"counted\",result=\"allowed\"}",
+        "nanoclaw_agent_requests_total{agent=\"counted\",result=\"denied\"} ",
+        "nanoclaw_approvals_waiting 0",
+        "nanoclaw_audit_writable 1",
+        "nanoclaw_audit_last_record ",
+        "nanoclaw_audit_sealed_records ",
+        "nanoclaw_audit_checkpoint_time_seconds ",
+        "nanoclaw_audit_size_bytes ",
+        "nanoclaw_fips_mode 1",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
+    assert_eq!(text.matches("# EOF").count(), 1, "{text}");
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    assert_eq!(http(port, "GET /readyz HTTP/1.1", ""), (200, "ready\n".to_owned()));
+    // A log that was changed cannot be gone on from: nothing is allowed, and that can be seen.
+    let checkpoint = fleet.host.path("state/audit/checkpoint");
+    let changed = std::fs::read_to_string(&checkpoint).unwrap().replacen("nanoclaw/", "nanoclow/", 1);
+    std::fs::write(&checkpoint, changed).unwrap();
+    let closed = crate::support::appears(|| {
+        // Each is one more record to seal.
+        let _refused = http(port, "POST /hooks/none HTTP/1.1", "");
+        http(port, "GET /readyz HTTP/1.1", "").0 == 503
+    });
+    assert!(closed, "the doors stay open");
+    assert!(http(port, "GET /metrics HTTP/1.1", "").1.contains("nanoclaw_audit_writable 0"));
+    assert_eq!(http(port, "GET /healthz HTTP/1.1", "").0, 200);
+}
+
+/// Runs promtool, which `scripts/setup.sh test` installs; `None`, loudly, where it is not there.
+fn promtool(arguments: &[&str], input: &str) -> Option<crate::support::Finished> {
+    let mut command = std::process::Command::new("promtool");
+    command.args(arguments).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/prometheus"));
+    if std::process::Command::new("promtool").arg("--version").output().is_err() {
+        crate::support::skip("promtool is not installed");
+        return None;
+    }
+    Some(crate::support::finish(command, input.as_bytes()))
+}
+
+#[test]
+fn the_alert_rules_fire_when_they_should_and_only_then() {
+    let Some(tested) = promtool(&["test", "rules", "nanoclaw.rules.test.yml"], "") else { return };
+    assert_eq!(tested.code(), Some(0), "{tested:?}");
+}
+
+/// Each metric that an alert names is one that is served.
+#[test]
+fn the_alert_rules_are_about_metrics_that_there_are() {
+    let (host, port) = (Host::new(), free_port());
+    let config = format!("listen: 127.0.0.1:{port}\nagents: [{{ id: one, command: [sleep, '1000'] }}]\n");
+    let fleet = Fleet::up_on(host, &config);
+    fleet.phase("one", "running");
+    assert!(crate::support::appears(|| http(port, "GET /metrics HTTP/1.1", "").1.contains("audit_checkpoint_time")));
+    let (_, text) = http(port, "GET /metrics HTTP/1.1", "");
+    let rules = include_str!("../../deploy/prometheus/nanoclaw.rules.yml");
+    let expressions = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: "));
+    let words = expressions.flat_map(|expression| expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'));
+    let names: std::collections::BTreeSet<&str> = words.filter(|word| word.starts_with("nanoclaw_")).collect();
+    assert!(names.len() > 8, "{names:?}");
+    for name in names.into_iter().filter(|name| *name != "nanoclaw_audit_witnessed_time_seconds") {
+        assert!(text.lines().any(|line| line.starts_with(name)), "{name}\n{text}");
+    }
+    // Its lint knows the older format, which has no end mark and takes such names for counters' all the same.
+    let Some(linted) = promtool(&["check", "metrics"], text.trim_end_matches("# EOF\n")) else { return };
+    assert!(!linted.stderr.contains("error while linting"), "{linted:?}");
 }
 
 #[test]

@@ -60,6 +60,29 @@ fn records_are_written_in_other_forms() {
 }
 
 #[test]
+fn a_report_says_what_was_refused_and_whether_the_log_was_changed() {
+    let host = host();
+    host.nanoclaw(["audit", "report", "--from", "1h", "-o", &host.at("report.html")]).good();
+    let page = host.read("report.html");
+    for part in [
+        "About all agents, from ",
+        "Verified: nothing in the log was changed",
+        "/etc/passwd",
+        "Security policy violation",
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    let log = host.path("state/audit/audit.jsonl");
+    let changed = std::fs::read_to_string(&log).unwrap().replace("/etc/passwd", "/etc/hidden");
+    std::fs::write(&log, changed).unwrap();
+    let done = host.nanoclaw(["audit", "report", "-o", &host.at("report.html")]);
+    assert_eq!(done.code(), Some(1), "{done:?}");
+    assert!(host.read("report.html").contains("The log was changed"));
+    let nowhere = host.nanoclaw(["audit", "report", "-o", "/nonexistent/report.html"]);
+    assert_eq!(nowhere.code(), Some(125), "{nowhere:?}");
+}
+
+#[test]
 fn what_cannot_be_asked_is_said() {
     let host = Host::new();
     let none = host.nanoclaw(["audit", "query"]);

@@ -2,6 +2,8 @@
 
 mod csv;
 mod ocsf;
+mod report;
 
 pub use csv::{HEADER as CSV_HEADER, csv};
 pub use ocsf::{VERSION as OCSF_VERSION, ocsf};
+pub use report::Report;

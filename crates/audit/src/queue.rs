@@ -84,6 +84,11 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Why the doors are closed, if they are.
+    pub(crate) fn failed(&self) -> Option<AuditError> {
+        self.state().failed.clone()
+    }
+
     /// Why the doors are closed.
     pub(crate) fn failure(&self) -> AuditError {
         self.state().failed.clone().unwrap_or(AuditError::Stopped)

@@ -18,7 +18,7 @@ use crate::log::Log;
 use crate::note::{Note, Outcome};
 use crate::queue::{Ack, Entry, Queue, write_all};
 use crate::record::{Record, ResultKind, Severity, control};
-use crate::tree::{Keeper, Tree, TreeOptions};
+use crate::tree::{self, Keeper, TreeOptions};
 use crate::warrant::{Ticket, Warrant};
 
 /// How to record.
@@ -87,15 +87,16 @@ impl Recorder {
     /// Opens the log and starts the writer thread. Does not wait for the disk.
     pub fn open(options: Options) -> Result<Recorder, AuditError> {
         let log = Log::open(&options.dir, options.segment_bytes)?;
-        let tree = options.tree.map(|tree| Ok((Tree::open(&options.dir, &tree)?, tree.every))).transpose()?;
+        if let Some(tree) = &options.tree {
+            tree::check(&options.dir, tree)?;
+        }
         let queue = Arc::new(Queue::new(options.flood));
         let writer = {
             let queue = Arc::clone(&queue);
             std::thread::Builder::new().name("audit".to_owned()).spawn(move || write_all(&queue, log))
         };
         let writer = writer.map_err(|error| AuditError::Open { path: options.dir.clone(), source: Arc::new(error) })?;
-        let keep = |(tree, every)| Keeper::start(options.dir, tree, every, Arc::clone(&queue));
-        let keeper = tree.map(keep).transpose()?;
+        let keeper = options.tree.map(|tree| Keeper::start(options.dir, tree, Arc::clone(&queue))).transpose()?;
         let (enabled, before_effect) = (options.enabled, options.before_effect);
         let inner = Inner { queue, enabled, before_effect, writer: Some(writer), keeper };
         let recorder = Recorder { inner: Arc::new(inner) };
@@ -220,6 +221,11 @@ impl Recorder {
     /// `None` where the log is not sealed.
     pub fn checkpoints(&self) -> Option<watch::Receiver<u64>> {
         self.inner.keeper.as_ref().map(|keeper| keeper.size.clone())
+    }
+
+    /// Why nothing can be recorded any more, and so nothing is allowed; `None` while it can.
+    pub fn failure(&self) -> Option<AuditError> {
+        self.inner.queue.failed()
     }
 
     /// How often a cell was allowed and refused something since this recorder was opened, folded records included.

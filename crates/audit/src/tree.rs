@@ -21,7 +21,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nanoclaw_tlog::bundle;
 use nanoclaw_tlog::checkpoint::{Checkpoint, NotACheckpoint};
 use nanoclaw_tlog::merkle::leaf_hash;
-use nanoclaw_tlog::note::{NoteError, Signature, SignedNote};
+use nanoclaw_tlog::note::{NoteError, Signature, SignedNote, VerifierKey};
 use nanoclaw_tlog::sign::{SignError, Signer};
 use nanoclaw_tlog::tile::{DirTiles, Kind, TilePath, Tiles as _, WIDTH};
 use nanoclaw_tlog::tree::{Growth, TreeError as TilesError};
@@ -121,7 +121,12 @@ impl Tree {
     pub(crate) fn open(path: &Path, options: &TreeOptions) -> Result<Self, AuditError> {
         let dir = open_dir(path)?;
         let lock = open_file(&dir, path, LOCK, OFlags::empty())?;
-        let (origin, signer) = key::signer(options).map_err(|error| failed(path, error))?;
+        let signer = || {
+            let (origin, seeds) = key::origin(options)?;
+            let signer = Signer::of_log(&origin, &seeds)?;
+            Ok((origin, signer))
+        };
+        let (origin, signer) = signer().map_err(|error| failed(path, error))?;
         let keys = signer.keys().iter().map(|key| format!("{key}\n")).collect::<String>();
         let publish = || match files::read(path, PUBLIC_KEYS)? {
             Some(old) if old == keys => Ok(()),
@@ -146,12 +151,9 @@ impl Tree {
     }
 
     fn grow(&mut self) -> Result<(u64, ControlFlow<()>), TreeError> {
-        let old = self.published()?;
-        let mut growth = Growth::open(&self.tiles, old.size)?;
-        if old.size > 0 && growth.root() != old.root {
-            return Err(TreeError::Root);
-        }
-        let (mut bundle, after) = self.last_bundle(old.size)?;
+        let old = published(&self.path, &self.origin, self.signer.keys())?;
+        let mut growth = stands(&self.tiles, &old)?;
+        let (mut bundle, after) = last_bundle(&self.tiles, old.size)?;
         let mut written = Written::new(&self.dir, &self.path);
         let tree = &mut growth;
         let flow = self.lines.take(after, |entry| {
@@ -184,33 +186,61 @@ impl Tree {
         files::superseded(&self.path, old.size, grown.size);
         Ok((grown.size, flow))
     }
+}
 
-    /// The newest checkpoint; the one of an empty tree where there is none.
-    fn published(&self) -> Result<Checkpoint, TreeError> {
-        let Some(text) = files::read(&self.path, CHECKPOINT)? else {
-            let root = nanoclaw_tlog::merkle::empty_root();
-            return Ok(Checkpoint { origin: self.origin.clone(), size: 0, root });
-        };
-        let note: SignedNote = text.parse()?;
-        note.verify_all(self.signer.keys())?;
-        let checkpoint: Checkpoint = note.text.parse()?;
-        if checkpoint.origin != self.origin {
-            return Err(TreeError::Origin(checkpoint.origin, self.origin.clone()));
-        }
-        Ok(checkpoint)
-    }
+/// Whether the tree of the log in `path` can be gone on from, as far as that is quickly said: before anything is allowed.
+/// Its other signature is checked before it grows.
+pub(crate) fn check(path: &Path, options: &TreeOptions) -> Result<(), AuditError> {
+    let check = || {
+        let (origin, seeds) = key::origin(options)?;
+        let tiles = DirTiles::new(path);
+        let old = published(path, &origin, &[Signer::quick_key_of_log(&origin, &seeds)?])?;
+        stands(&tiles, &old)?;
+        last_bundle(&tiles, old.size)?;
+        Ok(())
+    };
+    // Under the lock: another process may be about to replace what is read here.
+    let dir = open_dir(path)?;
+    let lock = open_file(&dir, path, LOCK, OFlags::empty())?;
+    rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::LockExclusive))
+        .map_err(|errno| failed(path, TreeError::Io { path: LOCK.to_owned(), source: errno.into() }))?;
+    check().map_err(|error| failed(path, error))
+}
 
-    /// The entries of the last bundle that is not full, and the number of the last record in the tree of `size` entries.
-    fn last_bundle(&self, size: u64) -> Result<(Vec<u8>, u64), TreeError> {
-        let Some(last) = size.checked_sub(1) else { return Ok((Vec::new(), 0)) };
-        let index = last / u64::from(WIDTH);
-        let path = TilePath { kind: Kind::Entries, index, width: (last % u64::from(WIDTH)) as u16 + 1 };
-        let bytes = self.tiles.read(&path).map_err(TreeError::io(path))?;
-        let entries: Result<Vec<&[u8]>, _> = bundle::entries(&bytes).collect();
-        let entries = entries.ok().filter(|entries| entries.len() == usize::from(path.width));
-        let seq = entries.and_then(|entries| bundle::seq(entries.last()?)).ok_or(TreeError::Bundle(path))?;
-        Ok((if path.is_full() { Vec::new() } else { bytes }, seq))
+/// The newest checkpoint; the one of an empty tree where there is none.
+fn published(path: &Path, origin: &str, keys: &[VerifierKey]) -> Result<Checkpoint, TreeError> {
+    let Some(text) = files::read(path, CHECKPOINT)? else {
+        let root = nanoclaw_tlog::merkle::empty_root();
+        return Ok(Checkpoint { origin: origin.to_owned(), size: 0, root });
+    };
+    let note: SignedNote = text.parse()?;
+    note.verify_all(keys)?;
+    let checkpoint: Checkpoint = note.text.parse()?;
+    if checkpoint.origin != origin {
+        return Err(TreeError::Origin(checkpoint.origin, origin.to_owned()));
     }
+    Ok(checkpoint)
+}
+
+/// The tree in the tiles, which must be the one of the checkpoint.
+fn stands(tiles: &DirTiles, checkpoint: &Checkpoint) -> Result<Growth, TreeError> {
+    let growth = Growth::open(tiles, checkpoint.size)?;
+    match checkpoint.size > 0 && growth.root() != checkpoint.root {
+        true => Err(TreeError::Root),
+        false => Ok(growth),
+    }
+}
+
+/// The entries of the last bundle that is not full, and the number of the last record in the tree of `size` entries.
+fn last_bundle(tiles: &DirTiles, size: u64) -> Result<(Vec<u8>, u64), TreeError> {
+    let Some(last) = size.checked_sub(1) else { return Ok((Vec::new(), 0)) };
+    let index = last / u64::from(WIDTH);
+    let path = TilePath { kind: Kind::Entries, index, width: (last % u64::from(WIDTH)) as u16 + 1 };
+    let bytes = tiles.read(&path).map_err(TreeError::io(path))?;
+    let entries: Result<Vec<&[u8]>, _> = bundle::entries(&bytes).collect();
+    let entries = entries.ok().filter(|entries| entries.len() == usize::from(path.width));
+    let seq = entries.and_then(|entries| bundle::seq(entries.last()?)).ok_or(TreeError::Bundle(path))?;
+    Ok((if path.is_full() { Vec::new() } else { bytes }, seq))
 }
 
 /// Adds a witness's lines to a checkpoint that stood in `checkpoint`. It becomes the newest witnessed one, unless there is a

@@ -357,6 +357,8 @@ pub enum Audit {
     Query(QueryLog),
     /// Write records in a form that other programs take
     Export(ExportLog),
+    /// Write a page for an auditor: what was done, what was refused, and whether the log was changed
+    Report(ReportLog),
     /// Check that nothing in the log was changed, and say where if it was
     Verify(VerifyLog),
     /// Write the proof that one record is in the log, for somebody who has only its public keys
@@ -414,6 +416,23 @@ pub struct ExportLog {
     /// Where to write (else to standard output). What is there is replaced once all is written
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// `nanoclaw audit report`
+#[derive(Debug, Args)]
+pub struct ReportLog {
+    /// Only this agent, or `operator:NAME`, or `system:nanoclaw`; else all of them
+    #[arg(long, value_name = "ID")]
+    pub agent: Option<String>,
+    /// Not before this: `2026-03-21`, `2026-03-21T20:15:30Z`, or a time before now such as `2h`
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub from: Option<jiff::Timestamp>,
+    /// Before this
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub to: Option<jiff::Timestamp>,
+    /// Where to write the page, in HTML. What is there is replaced once all is written
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
 }
 
 /// A form of records.

@@ -18,6 +18,7 @@ pub mod learn;
 pub mod listener;
 mod log;
 mod memory;
+mod metrics;
 mod model_door;
 mod packet_door;
 pub mod plane;

@@ -27,6 +27,7 @@ use tokio::time::timeout;
 
 use crate::clock::unattended;
 use crate::fleet::Fleet;
+use crate::metrics;
 use crate::plane::Plane;
 use crate::say;
 
@@ -160,17 +161,22 @@ impl Listener {
                 Method::GET if !is_ours(request.headers(), self.address) => {
                     text(StatusCode::MISDIRECTED_REQUEST, "the field `Host` names another server\n")
                 }
-                Method::GET => self.metrics(),
+                Method::GET => self.metrics().await,
                 _ => method("GET"),
             },
             (None, "/healthz") => text(StatusCode::OK, "well\n"),
-            (None, _) => text(StatusCode::NOT_FOUND, "there are /metrics, /healthz and /hooks/AGENT\n"),
+            (None, "/readyz") => match self.plane.recorder.failure() {
+                None => text(StatusCode::OK, "ready\n"),
+                Some(_) => {
+                    text(StatusCode::SERVICE_UNAVAILABLE, "the audit log cannot be written, so nothing is allowed\n")
+                }
+            },
+            (None, _) => text(StatusCode::NOT_FOUND, "there are /metrics, /healthz, /readyz and /hooks/AGENT\n"),
         }
     }
 
-    fn metrics(&self) -> Response<Full<Bytes>> {
-        let metrics = self.plane.models.as_ref().map(|models| models.metrics().text());
-        let mut response = text(StatusCode::OK, &metrics.unwrap_or_else(|| "# EOF\n".to_owned()));
+    async fn metrics(&self) -> Response<Full<Bytes>> {
+        let mut response = text(StatusCode::OK, &metrics::text(&self.plane, &self.fleet).await);
         let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, kind);
         response

@@ -26,18 +26,17 @@ pub enum KeyError {
     Sign(#[from] SignError),
 }
 
-/// The keys, and the name that the log has.
-pub(super) fn signer(options: &TreeOptions) -> Result<(String, Signer), TreeError> {
+/// The name that the log has, and the seeds of its keys.
+pub(super) fn origin(options: &TreeOptions) -> Result<(String, [u8; 2 * SEED]), TreeError> {
     let seeds = seeds(&options.key)?;
     let origin = match &options.origin {
         Some(origin) => origin.clone(),
         None => {
-            let [key, _] = Signer::of_log("nanoclaw", &seeds)?.keys().clone();
+            let key = Signer::quick_key_of_log("nanoclaw", &seeds)?;
             format!("nanoclaw/{:08x}", u32::from_be_bytes(key.id()))
         }
     };
-    let signer = Signer::of_log(&origin, &seeds)?;
-    Ok((origin, signer))
+    Ok((origin, seeds))
 }
 
 /// The seeds in the file `path`, made where there are none yet.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::Tree;
+use super::{Tree, TreeOptions};
 use crate::AuditError;
 use crate::queue::Queue;
 
@@ -22,17 +22,22 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts it.
-    pub(crate) fn start(path: PathBuf, mut tree: Tree, every: Duration, queue: Arc<Queue>) -> Result<Self, AuditError> {
+    /// Starts it. Nobody waits for the keys either: the self-test of ML-DSA takes longer than the start of a cell.
+    pub(crate) fn start(path: PathBuf, options: TreeOptions, queue: Arc<Queue>) -> Result<Self, AuditError> {
         let (ending, ended) = channel::<()>();
         let (told, size) = watch::channel(0);
         let mut written = queue.written.subscribe();
+        let directory = path.clone();
         let keep = move || {
+            let mut tree = match Tree::open(&directory, &options) {
+                Ok(tree) => tree,
+                Err(error) => return queue.fail(error),
+            };
             // What an earlier process has left comes first.
             let mut due = true;
             loop {
-                let last =
-                    ended.recv_timeout(if due { Duration::ZERO } else { every }) == Err(RecvTimeoutError::Disconnected);
+                let last = ended.recv_timeout(if due { Duration::ZERO } else { options.every })
+                    == Err(RecvTimeoutError::Disconnected);
                 due |= written.has_changed().unwrap_or(false);
                 if due {
                     written.mark_unchanged();

@@ -28,6 +28,7 @@ pub fn main(state_dir: Option<&Path>, arguments: &Audit) -> Result<ExitCode, Fai
     match arguments {
         Audit::Tail(tail) => print(state_dir, tail),
         Audit::Query(asked) => query::query(state_dir, asked),
+        Audit::Report(asked) => query::report(state_dir, asked),
         Audit::Export(asked) => query::export(state_dir, asked),
         Audit::Verify(verify) => verify::verify(state_dir, verify),
         Audit::Prove(prove) => verify::prove(state_dir, prove),

@@ -1,13 +1,16 @@
-//! `nanoclaw audit query` and `nanoclaw audit export`.
+//! `nanoclaw audit query`, `nanoclaw audit export` and `nanoclaw audit report`.
 
+use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use nanoclaw_audit::{CSV_HEADER, Query, csv, ocsf, render, search};
+use jiff::Timestamp;
+use nanoclaw_audit::{CSV_HEADER, Query, Report, csv, ocsf, render, search};
+use nanoclaw_tlog::verify::{CHECKPOINT, Trust};
 
-use crate::cli::{ExportLog, Format, QueryLog, Wanted};
+use crate::cli::{ExportLog, Format, QueryLog, ReportLog, Wanted};
 use crate::output::{self, FAILED, Failure};
 
 fn of(wanted: &Wanted) -> Result<Query, Failure> {
@@ -35,18 +38,47 @@ pub fn query(state_dir: Option<&Path>, arguments: &QueryLog) -> Result<ExitCode,
 /// Writes what is found, whole or not at all.
 pub fn export(state_dir: Option<&Path>, arguments: &ExportLog) -> Result<ExitCode, Failure> {
     let query = of(&arguments.wanted)?;
-    let Some(path) = &arguments.output else {
-        return form(state_dir, &query, arguments.format, &mut BufWriter::new(io::stdout().lock()));
-    };
-    let mut new = path.clone().into_os_string();
+    match &arguments.output {
+        Some(path) => replace(path, |file| form(state_dir, &query, arguments.format, file)),
+        None => form(state_dir, &query, arguments.format, &mut BufWriter::new(io::stdout().lock())),
+    }
+}
+
+/// Writes a page about what is found, with what came of verifying the log.
+pub fn report(state_dir: Option<&Path>, arguments: &ReportLog) -> Result<ExitCode, Failure> {
+    let ReportLog { agent, from, to, output } = arguments;
+    let directory = super::super::fleet(state_dir)?.audit();
+    let query = Query { agent: agent.clone(), from: *from, to: *to, ..Query::default() };
+    let mut report = Report::default();
+    let _broken = search(&directory, &query, |line| {
+        report.add(line);
+        ControlFlow::Continue(())
+    })?;
+    let verified = nanoclaw_tlog::verify::directory(&directory, &Trust::default());
+    let checkpoint = std::fs::read_to_string(directory.join(CHECKPOINT)).unwrap_or_default();
+    let time = |at: Option<Timestamp>, none: &str| at.map_or_else(|| none.to_owned(), |at| format!("{at:.0}"));
+    let about = format!(
+        "{}, from {} to {}",
+        agent.as_deref().unwrap_or("all agents"),
+        time(*from, "the beginning"),
+        time(*to, "now")
+    );
+    let page = report.html(&about, &format!("{:.0}", Timestamp::now()), &verified, &checkpoint);
+    replace(output, |file| Ok(file.write_all(page.as_bytes())?))?;
+    Ok(ExitCode::from(u8::from(!verified.is_clean())))
+}
+
+/// Has a file written, whole or not at all.
+fn replace<T>(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> Result<T, Failure>) -> Result<T, Failure> {
+    let mut new = path.to_owned().into_os_string();
     new.push(".new");
     let new = PathBuf::from(new);
     let failed = |error: io::Error| Failure::with_status(format!("`{}`: {error}", path.display()), FAILED);
-    let mut file = BufWriter::new(std::fs::File::create(&new).map_err(failed)?);
-    let done = form(state_dir, &query, arguments.format, &mut file).and_then(|code| {
+    let mut file = BufWriter::new(File::create(&new).map_err(failed)?);
+    let done = write(&mut file).and_then(|done| {
         let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
         file.sync_all().and_then(|()| std::fs::rename(&new, path)).map_err(failed)?;
-        Ok(code)
+        Ok(done)
     });
     if done.is_err() {
         // What was there stays; a half one is of no use.
