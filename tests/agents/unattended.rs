@@ -95,6 +95,8 @@ fn metrics_count_calls_tokens_and_refusals() {
     let fleet = provider.fleet(host, &agents);
     let prompt = "TOKENS 100 20\nCALL shell {\"command\": \"id\"}";
     crate::builtin::turn(&fleet, "counted", prompt, &[]);
+    // The first checkpoint comes within seconds.
+    assert!(crate::support::appears(|| http(port, "GET /metrics HTTP/1.1", "").1.contains("audit_checkpoint_time")));
     let (status, text) = http(port, "GET /metrics HTTP/1.1", "");
     assert_eq!(status, 200);
     for line in [
