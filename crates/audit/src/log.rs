@@ -18,6 +18,11 @@ use crate::record::Record;
 use crate::text::json_line;
 use crate::{AuditError, recovery};
 
+/// Longest line, in bytes: what is longer is no entry of a tree, and would stand unsealed.
+const LONGEST_RECORD: usize = u16::MAX as usize;
+/// What its texts are cut to, one after the other, until it fits.
+const SHORTER: [usize; 2] = [1024, 128];
+
 /// Where the log ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Head {
@@ -139,8 +144,19 @@ impl Batch<'_> {
     /// Adds one record and returns its sequence number.
     pub(crate) fn push(&mut self, mut record: Record) -> Result<u64, AuditError> {
         record.seq = self.next;
+        if let Some(model) = &mut record.model {
+            model.clamp();
+        }
         let before = self.lines.len();
         json_line(&record, &mut self.lines).map_err(|error| self.log.failed(error))?;
+        for most in SHORTER {
+            if self.lines.len() - before <= LONGEST_RECORD {
+                break;
+            }
+            self.lines.truncate(before);
+            record.shorten(most);
+            json_line(&record, &mut self.lines).map_err(|error| self.log.failed(error))?;
+        }
         if self.head.bytes + self.lines.len() as u64 > self.log.segment_bytes && self.head.bytes + before as u64 > 0 {
             let line = self.lines.split_off(before);
             self.write()?;
@@ -208,6 +224,34 @@ impl Drop for Batch<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_that_is_too_long_is_cut() {
+        use crate::record::ResultKind;
+        use jiff::Timestamp;
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = Log::open(&dir.path().join("audit"), u64::MAX).unwrap();
+        let mut batch = log.begin().unwrap();
+        let long = |c: &str| Some(c.repeat(4096 / c.len()));
+        for c in ["\u{1}", "x"] {
+            let record = Record {
+                path: long(c),
+                resource: long(c),
+                reason: long(c),
+                detail: long(c),
+                help: long(c),
+                policy_ids: vec![c.repeat(9000); 2],
+                ..Record::new(Timestamp::UNIX_EPOCH, "a".to_owned(), "exec", ResultKind::Denied)
+            };
+            batch.push(record).unwrap();
+        }
+        batch.finish().unwrap();
+        let text = std::fs::read_to_string(dir.path().join("audit/audit.jsonl")).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines.iter().all(|line| line.len() <= LONGEST_RECORD), "{}", lines[0].len());
+        assert!(lines[0].contains("\\u0001\u{2026}[+3072 bytes]"), "its texts are cut");
+        assert!(lines[1].contains(&long("x").unwrap()), "one that fits is whole");
+    }
 
     #[test]
     fn the_head_is_read_back_exactly_or_not_at_all() {

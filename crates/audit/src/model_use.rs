@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use nanoclaw_tlog::canonical::MAX_INTEGER;
 use serde::Serialize;
+
+use crate::text::clip_to;
 
 /// What the prompt firewall found in a text. What the text says stands nowhere here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -84,4 +87,46 @@ pub struct ModelUse {
     /// SHA-256 of the answer as the provider gave it, in hex.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer_sha256: Option<String>,
+}
+
+impl ModelUse {
+    /// As of a record: providers and models choose most of it.
+    pub(crate) fn shorten(&mut self, most: usize) {
+        for text in [&mut self.provider, &mut self.name] {
+            *text = clip_to(most, std::mem::take(text));
+        }
+        self.stop = self.stop.take().map(|text| clip_to(most, text));
+        for list in [&mut self.tools_proposed, &mut self.tools_denied] {
+            list.truncate(most / 32);
+            list.iter_mut().for_each(|text| *text = clip_to(most, std::mem::take(text)));
+        }
+        let sources = std::mem::take(&mut self.sources).into_iter().take(most / 32);
+        self.sources = sources.map(|(name, count)| (clip_to(most, name), count)).collect();
+        self.screened.truncate(most / 32);
+        for found in &mut self.screened {
+            for list in [&mut found.rules, &mut found.losses, &mut found.forms] {
+                list.truncate(most / 32);
+            }
+            found.spans.truncate(most / 32);
+        }
+    }
+
+    /// Makes counts that a provider invents ones that every reader of JSON reads alike.
+    pub(crate) fn clamp(&mut self) {
+        for count in [&mut self.input_tokens, &mut self.cached_tokens, &mut self.output_tokens] {
+            *count = count.map(|count| count.min(MAX_INTEGER));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_stay_readable_for_everybody() {
+        let mut model = ModelUse { input_tokens: Some(u64::MAX), output_tokens: Some(3), ..ModelUse::default() };
+        model.clamp();
+        assert_eq!((model.input_tokens, model.output_tokens), (Some(MAX_INTEGER), Some(3)));
+    }
 }

@@ -14,7 +14,7 @@ use nanoclaw_request::{
 use serde::{Serialize, Serializer};
 
 use crate::model_use::ModelUse;
-use crate::text::clip;
+use crate::text::{clip, clip_to};
 
 /// What became of the thing that a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -238,6 +238,22 @@ impl Record {
             record.severity = Severity::Low;
         }
         record
+    }
+
+    /// Cuts everything in it whose length somebody else chooses to some `most` bytes, and lists to as few entries: what is
+    /// written with escapes can be six times as long as it was.
+    pub(crate) fn shorten(&mut self, most: usize) {
+        for text in [&mut self.path, &mut self.resource, &mut self.reason, &mut self.detail, &mut self.help] {
+            *text = text.take().map(|text| clip_to(most, text));
+        }
+        for list in [&mut self.policy_ids, &mut self.approved_by] {
+            list.truncate(most / 32);
+            list.iter_mut().for_each(|text| *text = clip_to(most, std::mem::take(text)));
+        }
+        self.addresses.truncate(most / 32);
+        if let Some(model) = &mut self.model {
+            model.shorten(most);
+        }
     }
 
     /// Says why it was refused.

@@ -13,9 +13,14 @@ use serde_json::ser::Formatter;
 pub(crate) const LONGEST: usize = 4096;
 
 /// Cuts `text` to [`LONGEST`] bytes at a character boundary and says how many bytes are missing.
-pub(crate) fn clip(mut text: String) -> String {
-    if text.len() > LONGEST {
-        let end = text.floor_char_boundary(LONGEST);
+pub(crate) fn clip(text: String) -> String {
+    clip_to(LONGEST, text)
+}
+
+/// The same, to so many bytes.
+pub(crate) fn clip_to(most: usize, mut text: String) -> String {
+    if text.len() > most {
+        let end = text.floor_char_boundary(most);
         let missing = text.len() - end;
         text.truncate(end);
         // Writing to a String cannot fail.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// Integers beyond this cannot be told apart by every JSON parser (RFC 8785 §3.2.2.3).
-const MAX_INTEGER: u64 = (1 << 53) - 1;
+pub const MAX_INTEGER: u64 = (1 << 53) - 1;
 
 /// A text has no canonical form here.
 #[derive(Debug, thiserror::Error)]

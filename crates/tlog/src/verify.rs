@@ -223,14 +223,11 @@ fn check(directory: &Path, trust: &Trust, found: &Findings, report: &mut Report)
             hold(place, earlier);
         }
     }
-    if !trust.witnesses.is_empty() {
-        match witnessed(directory, &log, &trust.witnesses, found) {
-            Some((earlier, witnesses)) => {
-                report.witnesses = witnesses;
-                hold(&format!("`{WITNESSED}`"), earlier);
-            }
-            None => report.witnesses = Vec::new(),
-        }
+    if !trust.witnesses.is_empty()
+        && let Some((earlier, witnesses)) = witnessed(directory, &log, &trust.witnesses, found)
+    {
+        report.witnesses = witnesses;
+        hold(&format!("`{WITNESSED}`"), earlier);
     }
     milestones.sort_by_key(|milestone| milestone.size);
     std::thread::scope(|scope| {

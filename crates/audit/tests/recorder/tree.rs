@@ -221,6 +221,22 @@ fn tiles_that_a_crash_has_left_are_written_again() {
     assert_eq!(root(&DirTiles::new(&dir.path().join("audit")), 301).unwrap(), now.root);
 }
 
+/// A path of control characters is six times as long on record, and stands in several fields.
+#[test]
+fn what_an_agent_makes_long_is_sealed_all_the_same() {
+    let dir = fast_dir();
+    let recorder = Recorder::open(sealed(dir.path())).unwrap();
+    for c in ["\u{1}", "\u{202e}", "\u{e0041}", "x", "\""] {
+        let _ = recorder.record_blocking(refused("a", &format!("/{}", c.repeat(4095)))).unwrap();
+    }
+    drop(recorder);
+    let report = nanoclaw_tlog::verify::directory(&dir.path().join("audit"), &nanoclaw_tlog::verify::Trust::default());
+    assert!(report.is_clean(), "{report}");
+    assert_eq!((report.lines, report.unsealed), (5, 0));
+    let lines = lines(dir.path());
+    assert!(lines.iter().all(|line| line.len() <= 65_535));
+}
+
 #[test]
 fn a_log_cut_behind_its_checkpoint_goes_on_and_keeps_what_the_tree_has() {
     let dir = fast_dir();
