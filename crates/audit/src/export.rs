@@ -5,5 +5,5 @@ mod ocsf;
 mod report;
 
 pub use csv::{HEADER as CSV_HEADER, csv};
-pub use ocsf::{VERSION as OCSF_VERSION, ocsf};
+pub use ocsf::ocsf;
 pub use report::Report;

@@ -56,7 +56,7 @@ mod tree;
 mod warrant;
 
 pub use error::AuditError;
-pub use export::{CSV_HEADER, OCSF_VERSION, Report, csv, ocsf};
+pub use export::{CSV_HEADER, Report, csv, ocsf};
 pub use flood::{Counters, FirstRefusal, Flood, RefusalCount};
 pub use model_use::{ModelUse, Screened};
 pub use note::{Exit, Fact, IdentityChange, LimitKind, Note, Outcome};

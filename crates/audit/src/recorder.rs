@@ -32,8 +32,6 @@ pub struct Options {
     pub segment_bytes: u64,
     /// How many like records are written one by one.
     pub flood: Flood,
-    /// Whether the record of a consequential action is on disk before its warrant exists.
-    pub before_effect: bool,
     /// How the log is sealed; without this it is not, and changes to it cannot be seen.
     pub tree: Option<TreeOptions>,
 }
@@ -44,14 +42,7 @@ impl Options {
 
     /// Records everything in `dir`, in segments of 64 MiB.
     pub fn new(dir: PathBuf) -> Self {
-        Self {
-            dir,
-            enabled: true,
-            segment_bytes: Self::SEGMENT_BYTES,
-            flood: Flood::default(),
-            before_effect: true,
-            tree: None,
-        }
+        Self { dir, enabled: true, segment_bytes: Self::SEGMENT_BYTES, flood: Flood::default(), tree: None }
     }
 }
 
@@ -77,7 +68,6 @@ pub struct Recorder {
 struct Inner {
     queue: Arc<Queue>,
     enabled: bool,
-    before_effect: bool,
     writer: Option<JoinHandle<()>>,
     /// Dropped behind the writer has ended.
     keeper: Option<Keeper>,
@@ -97,8 +87,7 @@ impl Recorder {
         };
         let writer = writer.map_err(|error| AuditError::Open { path: options.dir.clone(), source: Arc::new(error) })?;
         let keeper = options.tree.map(|tree| Keeper::start(options.dir, tree, Arc::clone(&queue))).transpose()?;
-        let (enabled, before_effect) = (options.enabled, options.before_effect);
-        let inner = Inner { queue, enabled, before_effect, writer: Some(writer), keeper };
+        let inner = Inner { queue, enabled: options.enabled, writer: Some(writer), keeper };
         let recorder = Recorder { inner: Arc::new(inner) };
         if !options.enabled {
             let record = Record {
@@ -122,7 +111,7 @@ impl Recorder {
             Verdict::Allowed(permit) => {
                 let seq = Arc::new(AtomicU64::new(0));
                 let record = Record::allowed(&permit);
-                if permit.proposal().action().is_consequential() && self.inner.before_effect {
+                if permit.proposal().action().is_consequential() {
                     self.on_disk(|ack| Entry { seq: Some(Arc::clone(&seq)), ack: Some(ack), ..entry(record) }).await?;
                 } else {
                     // Each agreement of people has a record of its own.

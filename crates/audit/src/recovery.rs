@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use nanoclaw_tlog::bundle::seq;
 
 use crate::files::{finished_name, finished_segments};
 use crate::log::{Head, Log};
@@ -110,13 +110,4 @@ fn scan(segment: &File, from: u64) -> io::Result<Scan> {
             scan.last = scan.last.max(Some(seq));
         }
     }
-}
-
-/// The sequence number of a line, if it is a whole record.
-fn seq(line: &[u8]) -> Option<u64> {
-    #[derive(Deserialize)]
-    struct Numbered {
-        seq: u64,
-    }
-    serde_json::from_slice::<Numbered>(line).ok().map(|record| record.seq)
 }

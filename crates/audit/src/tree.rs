@@ -140,14 +140,11 @@ impl Tree {
     /// Takes records on disk that are not in the tree yet, and signs what has come of it. Gives the size of the tree, and
     /// `Break` where there were more of them than one checkpoint shall wait for.
     pub(crate) fn advance(&mut self) -> Result<(u64, ControlFlow<()>), AuditError> {
-        let path = self.path.clone();
-        let lock = |operation| rustix::io::retry_on_intr(|| rustix::fs::flock(&self.lock, operation));
-        lock(FlockOperation::LockExclusive)
-            .map_err(|errno| failed(&path, TreeError::Io { path: LOCK.to_owned(), source: errno.into() }))?;
+        hold(&self.lock).map_err(|error| failed(&self.path, error))?;
         let grown = self.grow();
         // Cannot fail on a lock that is held; closing the file would give it back as well.
         let _ = rustix::fs::flock(&self.lock, FlockOperation::Unlock);
-        grown.map_err(|error| failed(&path, error))
+        grown.map_err(|error| failed(&self.path, error))
     }
 
     fn grow(&mut self) -> Result<(u64, ControlFlow<()>), TreeError> {
@@ -202,9 +199,7 @@ pub(crate) fn check(path: &Path, options: &TreeOptions) -> Result<(), AuditError
     // Under the lock: another process may be about to replace what is read here.
     let dir = open_dir(path)?;
     let lock = open_file(&dir, path, LOCK, OFlags::empty())?;
-    rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::LockExclusive))
-        .map_err(|errno| failed(path, TreeError::Io { path: LOCK.to_owned(), source: errno.into() }))?;
-    check().map_err(|error| failed(path, error))
+    hold(&lock).and_then(|()| check()).map_err(|error| failed(path, error))
 }
 
 /// The newest checkpoint; the one of an empty tree where there is none.
@@ -260,8 +255,7 @@ pub fn add_cosignatures(path: &Path, note: &SignedNote, lines: &[Signature]) -> 
         files::replace(&dir, path, name, note.to_string().as_bytes())
     };
     let add = || -> Result<(), TreeError> {
-        rustix::io::retry_on_intr(|| rustix::fs::flock(&lock, FlockOperation::LockExclusive))
-            .map_err(|errno| TreeError::Io { path: LOCK.to_owned(), source: errno.into() })?;
+        hold(&lock)?;
         if let Some(newest) = stored(CHECKPOINT)?.filter(|newest| newest.text == note.text) {
             put(CHECKPOINT, newest)?;
         }
@@ -274,6 +268,12 @@ pub fn add_cosignatures(path: &Path, note: &SignedNote, lines: &[Signature]) -> 
         }
     };
     add().map_err(|error| failed(path, error))
+}
+
+/// Waits until no other process has the lock of the tree. Given back when the file is closed.
+fn hold(lock: &File) -> Result<(), TreeError> {
+    rustix::io::retry_on_intr(|| rustix::fs::flock(lock, FlockOperation::LockExclusive))
+        .map_err(|errno| TreeError::io(LOCK)(errno.into()))
 }
 
 fn failed(path: &Path, error: TreeError) -> AuditError {

@@ -42,6 +42,14 @@ impl TilePath {
         (width > 0).then_some(Self { kind, index, width })
     }
 
+    /// The tiles of a tree of `size` entries that are not full: of each kind at most the last one.
+    pub fn partial(size: u64) -> impl Iterator<Item = Self> {
+        [Kind::Entries].into_iter().chain((0..8).map(Kind::Hashes)).filter_map(move |kind| {
+            let shift = if let Kind::Hashes(level) = kind { 8 * u32::from(level) } else { 0 };
+            Self::within(kind, (size >> shift) / u64::from(WIDTH), size)
+        })
+    }
+
     /// Whether it can hold no more.
     pub const fn is_full(&self) -> bool {
         self.width == WIDTH

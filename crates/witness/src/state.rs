@@ -10,6 +10,7 @@ use nanoclaw_tlog::merkle::sha256;
 use nanoclaw_tlog::note::{MAX_NOTE, SignedNote, VerifierKey};
 use nanoclaw_tlog::sign::{SignError, Signer};
 use nanoclaw_tlog::witness::{Refusal, Request};
+use nanoclaw_vault::digest::hex;
 use nanoclaw_vault::{FileError, private};
 
 /// The file of the private keys, in the directory of the witness.
@@ -129,5 +130,5 @@ impl Witness {
 
 /// SHA-256 of the name of a log, in hex, as the specification has it in the address of its newest checkpoint.
 pub(crate) fn origin_hash(origin: &str) -> String {
-    sha256(origin.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&sha256(origin.as_bytes()))
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 /// The version of the schema.
-pub const VERSION: &str = "1.8.0";
+const VERSION: &str = "1.8.0";
 
 /// A class of events, by its `class_uid`.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nanoclaw_tlog::note::MAX_NOTE;
-use nanoclaw_tlog::tile::{Kind, TilePath, WIDTH};
+use nanoclaw_tlog::tile::TilePath;
 use rustix::fs::OFlags;
 
 use super::TreeError;
@@ -69,12 +69,9 @@ impl<'a> Written<'a> {
 /// Removes the partial tiles of the older tree that the newer one has wider or full. They hold nothing of their own, so
 /// one that stays is only in the way.
 pub(super) fn superseded(path: &Path, old: u64, new: u64) {
-    let kinds = [Kind::Entries].into_iter().chain((0..8).map(Kind::Hashes));
-    for kind in kinds {
-        let shift = if let Kind::Hashes(level) = kind { 8 * u32::from(level) } else { 0 };
-        let Some(before) = TilePath::within(kind, (old >> shift) / u64::from(WIDTH), old) else { continue };
-        let after = TilePath::within(kind, before.index, new);
-        if before.is_full() || after == Some(before) {
+    for before in TilePath::partial(old) {
+        let after = TilePath::within(before.kind, before.index, new);
+        if after == Some(before) {
             continue;
         }
         let name = path.join(before.to_string());

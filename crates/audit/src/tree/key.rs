@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use nanoclaw_tlog::sign::{SEED, SignError, Signer};
+use nanoclaw_vault::digest::hex;
 use nanoclaw_vault::{FileError, private};
 
 use super::{TreeError, TreeOptions};
@@ -52,7 +53,7 @@ pub fn seeds(path: &Path) -> Result<[u8; 2 * SEED], KeyError> {
         return read(&text);
     }
     let seeds = Signer::seeds()?;
-    let text: String = seeds.iter().map(|byte| format!("{byte:02x}")).chain(["\n".to_owned()]).collect();
+    let text = hex(&seeds) + "\n";
     match private::create(path, text.as_bytes()) {
         Ok(()) => Ok(seeds),
         // Another process was first.

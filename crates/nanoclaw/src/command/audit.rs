@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use hyper::Method;
 use nanoclaw_audit::{Filter, ReadError, Reader, ResultKind};
-use serde_json::Value;
+use nanoclaw_tlog::bundle::seq;
 
 use crate::cli::{Audit, Tail};
 use crate::output::{self, Failure};
@@ -70,7 +70,7 @@ pub fn over(client: &Client, tail: &Tail) -> Result<ExitCode, Failure> {
     while let Some(path) = page {
         let answer = client.text(&path)?;
         for record in answer.text.lines() {
-            seen = seq(record).unwrap_or(seen).max(seen);
+            seen = seq(record.as_bytes()).unwrap_or(seen).max(seen);
             last.push_back(Ok(record.to_owned()));
             if tail.lines.is_some_and(|lines| last.len() > lines) {
                 last.pop_front();
@@ -123,11 +123,6 @@ async fn follow(
         output::notice(ended);
         tokio::time::sleep(PAUSE).await;
     }
-}
-
-/// The number of a record.
-fn seq(record: &str) -> Option<u64> {
-    serde_json::from_str::<Value>(record).ok()?.get("seq")?.as_u64()
 }
 
 /// Prints until there are no more records, or nobody reads.

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::CHECKPOINT;
 use crate::checkpoint::Checkpoint;
 use crate::note::{MAX_NOTE, NoteError, SignedNote};
-use crate::tile::{DirTiles, Kind, TilePath, Tiles};
+use crate::tile::{DirTiles, TilePath, Tiles};
 
 /// So often may the log go on while its last tiles are read.
 const ATTEMPTS: usize = 8;
@@ -47,11 +47,8 @@ impl Snapshot {
             // What is no checkpoint is told of where the note is.
             let size = note.text.parse::<Checkpoint>().map_or(0, |checkpoint| checkpoint.size);
             let mut partial = HashMap::new();
-            for kind in [Kind::Entries].into_iter().chain((0..8).map(Kind::Hashes)) {
-                let shift = if let Kind::Hashes(level) = kind { 8 * u32::from(level) } else { 0 };
-                if let Some(path) = TilePath::within(kind, (size >> shift) / 256, size)
-                    && let Ok(bytes) = tiles.read(&path)
-                {
+            for path in TilePath::partial(size) {
+                if let Ok(bytes) = tiles.read(&path) {
                     partial.insert(path, bytes);
                 }
             }
