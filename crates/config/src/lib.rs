@@ -19,6 +19,7 @@ mod network;
 mod operators;
 mod report;
 mod schema;
+mod sinks;
 mod source;
 mod tree;
 mod value;
@@ -41,6 +42,7 @@ pub use network::parse_net_rule;
 pub use operators::{Api, Approvals, Oidc, ROLES};
 pub use report::{Mistake, Report};
 pub use schema::schema;
+pub use sinks::{Audit, Credential, Http, RecordFormat, Sink, SinkKind};
 pub use value::{
     ValueError, parse_cpus, parse_disk, parse_duration, parse_env, parse_files, parse_memory, parse_mount, parse_pids,
     parse_rootfs, parse_size, parse_timeout,

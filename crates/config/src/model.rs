@@ -10,6 +10,7 @@ use nanoclaw_request::{CellId, DnsName};
 use crate::labels::{Labels, RuleSet};
 use crate::models::{Budget, Builtin, Group, ModelAccess, Models, Scheduled, Webhook};
 use crate::operators::{Api, Approvals, Oidc};
+use crate::sinks::Audit;
 
 /// A whole configuration, every value checked and every default filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Config {
     pub sandbox_mode: SandboxMode,
     /// Whether actions are recorded.
     pub audit_enabled: bool,
+    /// How its log is sealed, and who else gets it.
+    pub audit: Audit,
     /// What is judged of what goes into models and comes out of them: `prompt_filters` and `firewall`.
     pub firewall: nanoclaw_firewall::Settings,
     /// Files with policies in Cedar, beside those that the rules here stand for.

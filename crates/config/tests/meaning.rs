@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use nanoclaw_config::{
-    Agent, AgentKind, Approvals, Budget, Config, Health, HostPattern, IpNet, Labels, Limits, Loaded, Models, Mount,
-    MountMode, NetRule, NetTarget, Restart, Rootfs, SandboxMode,
+    Agent, AgentKind, Approvals, Audit, Budget, Config, Health, HostPattern, IpNet, Labels, Limits, Loaded, Models,
+    Mount, MountMode, NetRule, NetTarget, Restart, Rootfs, SandboxMode,
 };
 use nanoclaw_firewall::loss::Group;
 use nanoclaw_firewall::{Channel, Settings, Verdict};
@@ -44,6 +44,7 @@ fn the_four_keys_of_the_promised_file_mean_what_they_say() {
         Config {
             sandbox_mode: SandboxMode::Restricted,
             audit_enabled: true,
+            audit: Audit::default(),
             firewall: no_sensitive_output(),
             policies: Vec::new(),
             rule_sets: vec![nanoclaw_config::RuleSet::SuspiciousAsks],
@@ -177,6 +178,7 @@ fn the_full_form_means_what_it_says() {
         Config {
             sandbox_mode: SandboxMode::Standard,
             audit_enabled: true,
+            audit: Audit::default(),
             firewall: Settings::default(),
             policies: Vec::new(),
             rule_sets: vec![nanoclaw_config::RuleSet::SuspiciousAsks],
@@ -242,4 +244,58 @@ fn a_byte_order_mark_and_crlf_are_fine() {
 fn json_is_yaml() {
     let text = r#"{"sandbox_mode": "standard", "agents": [{"id": "a", "command": ["x"], "limits": {"pids": 16}}]}"#;
     assert_eq!(parse(text).config.agents[0].limits.pids, Some(16));
+}
+
+#[test]
+fn sinks_are_where_they_say() {
+    use nanoclaw_config::{Credential, Http, RecordFormat, Sink, SinkKind};
+
+    let audit = parse(include_str!("data/audit.yaml")).config.audit;
+    assert_eq!(audit.checkpoint_every, Duration::from_secs(5));
+    let env = |name: &str| nanoclaw_config::SecretSource::Env(name.to_owned());
+    let http = |url: &str, credential| Http { url: url.to_owned(), credential, ca: None };
+    let syslog = |host: &str, port, tls| SinkKind::Syslog { host: host.to_owned(), port, tls, ca: None };
+    let expected = [
+        ("copy", SinkKind::File("/srv/fleet/copy.jsonl".into())),
+        ("siem", syslog("siem.bank.com", 6514, true)),
+        ("local", syslog("::1", 601, false)),
+        (
+            "search",
+            SinkKind::Elasticsearch {
+                http: http("https://elastic.bank.com:9200", Some(Credential::ApiKey(env("ELASTIC_KEY")))),
+                index: "logs-nanoclaw.audit-default".to_owned(),
+            },
+        ),
+        (
+            "open",
+            SinkKind::Elasticsearch {
+                http: http(
+                    "https://open.bank.com",
+                    Some(Credential::Password { user: "nanoclaw".to_owned(), password: env("OPEN_PASSWORD") }),
+                ),
+                index: "audit".to_owned(),
+            },
+        ),
+        (
+            "loki",
+            SinkKind::Loki {
+                http: http("http://127.0.0.1:3100", Some(Credential::Token(env("LOKI_TOKEN")))),
+                tenant: Some("bank".to_owned()),
+            },
+        ),
+        ("collector", SinkKind::Otlp(http("http://localhost:4318", None))),
+    ];
+    assert_eq!(audit.sinks.len(), expected.len());
+    for (sink, (name, kind)) in audit.sinks.into_iter().zip(expected) {
+        let format = if name == "copy" { RecordFormat::Ocsf } else { RecordFormat::Nanoclaw };
+        assert_eq!(sink, Sink { name: name.to_owned(), format, kind });
+    }
+}
+
+#[test]
+fn records_in_the_clear_are_told_of() {
+    for sink in ["kind: syslog, address: 'a.bank.com:514', tls: false", "kind: loki, url: 'http://a.bank.com'"] {
+        let Loaded { notices, .. } = parse(&format!("audit: {{ sinks: [{{ name: a, {sink} }}] }}"));
+        assert!(notices.iter().any(|notice| notice.message.contains("who is on the way to it reads")), "{notices:?}");
+    }
 }

@@ -39,7 +39,7 @@ fn secrets_in_the_file_are_in_no_message() {
             assert!(!said.contains(secret), "{said}");
         }
     }
-    assert_eq!(secrets, 13);
+    assert_eq!(secrets, 14);
     for file in [
         "models: [{ api_key: sk-live }]",
         "models: { provider: { base_url: 'https://sk-live@a.example', timeout: x } }",
@@ -58,10 +58,10 @@ fn secrets_in_the_file_are_in_no_message() {
 
 #[test]
 fn carriage_returns_do_not_move_the_place_or_reach_the_terminal() {
-    let said = report("sandbox_mode: restricted\r\naudit: 1\r\n").to_string();
+    let said = report("sandbox_mode: restricted\r\naudits: 1\r\n").to_string();
     assert_eq!(
         said,
-        "error: unknown key `audit`\n  --> nanoclaw-config.yaml:2:1\n   |\n 2 | audit: 1\n   | ^^^^^\n   = help: did you mean `audit_enabled`?"
+        "error: unknown key `audits`\n  --> nanoclaw-config.yaml:2:1\n   |\n 2 | audits: 1\n   | ^^^^^^\n   = help: did you mean `audit`?"
     );
 }
 

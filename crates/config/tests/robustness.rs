@@ -4,11 +4,12 @@ use std::path::Path;
 
 use nanoclaw_config::{Agent, AgentKind, parse};
 
-const EXAMPLES: [&str; 5] = [
+const EXAMPLES: [&str; 6] = [
     include_str!("data/seed.yaml"),
     include_str!("data/full.yaml"),
     include_str!("data/models.yaml"),
     include_str!("data/labels.yaml"),
+    include_str!("data/audit.yaml"),
     include_str!("data/mistakes.txt"),
 ];
 

@@ -41,6 +41,7 @@ pub(crate) const TOP: Level = Level {
         "labels",
         "approvals",
         "audit_enabled",
+        "audit",
         "limits",
         "models",
         "budget",
@@ -218,6 +219,35 @@ pub(crate) const USER_LABEL: Level = Level { name: "a label of users", keys: &["
 
 pub(crate) const APPROVALS: Level = Level { name: "`approvals`", keys: &["wait", "people", "own"], later: &[] };
 
+pub(crate) const AUDIT: Level = Level { name: "`audit`", keys: &["checkpoint_every", "sinks"], later: &[] };
+
+pub(crate) const SINK: Level = Level {
+    name: "a sink",
+    keys: &[
+        "name", "kind", "format", "path", "address", "tls", "url", "index", "tenant", "token", "api_key", "user",
+        "password", "ca",
+    ],
+    later: &[],
+};
+
+/// The kinds of sinks, and which keys only some of them have.
+pub(crate) const SINK_KINDS: Kinds = Kinds {
+    many: "sinks",
+    own: &[
+        ("path", &["file"]),
+        ("address", &["syslog"]),
+        ("tls", &["syslog"]),
+        ("url", &["elasticsearch", "loki", "otlp"]),
+        ("index", &["elasticsearch"]),
+        ("tenant", &["loki"]),
+        ("token", &["elasticsearch", "loki", "otlp"]),
+        ("api_key", &["elasticsearch"]),
+        ("user", &["elasticsearch", "loki", "otlp"]),
+        ("password", &["elasticsearch", "loki", "otlp"]),
+        ("ca", &["syslog", "elasticsearch", "loki", "otlp"]),
+    ],
+};
+
 pub(crate) const API: Level = Level { name: "`api`", keys: &["listen", "names"], later: &[] };
 
 pub(crate) const OPERATORS: Level = Level { name: "`operators`", keys: &["oidc"], later: &[] };
@@ -225,7 +255,7 @@ pub(crate) const OPERATORS: Level = Level { name: "`operators`", keys: &["oidc"]
 pub(crate) const OIDC: Level =
     Level { name: "`oidc`", keys: &["issuer", "audience", "ca", "claim", "roles"], later: &[] };
 
-pub(crate) const ALL: [&Level; 29] = [
+pub(crate) const ALL: [&Level; 31] = [
     &TOP,
     &PROMPT_FILTER,
     &FIREWALL,
@@ -252,6 +282,8 @@ pub(crate) const ALL: [&Level; 29] = [
     &USERS,
     &USER_LABEL,
     &APPROVALS,
+    &AUDIT,
+    &SINK,
     &API,
     &OPERATORS,
     &OIDC,
@@ -310,7 +342,7 @@ mod tests {
             ("agent", Some("agents")),
             ("limit", Some("limits")),
             ("network", Some("allowed_networks")),
-            ("audit", Some("audit_enabled")),
+            ("audit", Some("audit")),
             ("net", None),
             ("x", None),
         ] {

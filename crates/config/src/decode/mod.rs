@@ -2,6 +2,7 @@
 
 mod access;
 mod agent;
+mod audit;
 mod firewall;
 pub(crate) mod keys;
 mod kind;
@@ -27,7 +28,7 @@ use self::reader::{Field, Reader};
 use crate::report::Mistakes;
 use crate::source::{Place, Source};
 use crate::tree::{Kind, Node};
-use crate::{Agent, Approvals, Budget, Config, Labels, Limits, Models, Notice, Report, RuleSet, SandboxMode};
+use crate::{Agent, Approvals, Audit, Budget, Config, Labels, Limits, Models, Notice, Report, RuleSet, SandboxMode};
 
 /// Most files with policies.
 const MAX_POLICIES: usize = 64;
@@ -95,6 +96,7 @@ fn empty() -> Config {
     Config {
         sandbox_mode: SandboxMode::default(),
         audit_enabled: true,
+        audit: Audit::default(),
         firewall: Settings::default(),
         policies: Vec::new(),
         rule_sets: vec![RuleSet::SuspiciousAsks],
@@ -140,6 +142,13 @@ fn top(r: &mut Reader<'_>, root: &Node) -> Config {
     {
         config.audit_enabled = false;
         r.notice(field.place(), true, "`audit_enabled: false`: nothing that any agent does or tries is recorded");
+    }
+    if let Some(field) = fields.get("audit") {
+        config.audit = audit::audit(r, &field);
+        if !config.audit_enabled {
+            let message = "`audit` says where records go, and `audit_enabled: false` says that there are none";
+            r.error(field.key, message, "remove one of the two");
+        }
     }
     config.firewall = firewall::settings(r, fields.get("prompt_filters"), fields.get("firewall"));
     if let Some(field) = fields.get("policies") {

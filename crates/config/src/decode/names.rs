@@ -30,6 +30,7 @@ impl Naming {
         Self { key: "name", text: "a name", one: "a provider", many: "providers", example: "main" };
     pub(super) const GROUP: Self =
         Self { key: "name", text: "a name", one: "a group", many: "groups", example: "trading" };
+    pub(super) const SINK: Self = Self { key: "name", text: "a name", one: "a sink", many: "sinks", example: "siem" };
     pub(super) const MCP: Self =
         Self { key: "name", text: "a name", one: "an MCP server", many: "MCP servers", example: "files" };
 }

@@ -10,7 +10,7 @@ use crate::tree::{Entry, Kind, Node};
 use crate::value::env_name;
 
 /// The keys whose values are secrets.
-const KEYS: [&str; 2] = ["api_key", "token"];
+const KEYS: [&str; 3] = ["api_key", "token", "password"];
 
 /// Reads where a secret is.
 pub(super) fn secret(r: &mut Reader<'_>, field: &Field<'_>) -> Option<SecretSource> {

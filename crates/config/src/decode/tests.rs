@@ -1,9 +1,9 @@
 use std::path::Path;
 
 use super::keys::{
-    AGENT, ALL, API, APPROVALS, BUDGET, FIREWALL, GROUP, HEALTH, HOST_LABEL, LABELS, LIMITS, Level, MCP, MODEL_RULES,
-    MODELS, MOUNT, NET_RULE, OIDC, OPERATORS, PATH_LABEL, PROMPT_FILTER, PROVIDER, SCHEDULE, SECRET, TOOL_LABEL,
-    TOOL_RULE, TOOLS, TOP, USER_LABEL, USERS, WEBHOOK,
+    AGENT, ALL, API, APPROVALS, AUDIT, BUDGET, FIREWALL, GROUP, HEALTH, HOST_LABEL, LABELS, LIMITS, Level, MCP,
+    MODEL_RULES, MODELS, MOUNT, NET_RULE, OIDC, OPERATORS, PATH_LABEL, PROMPT_FILTER, PROVIDER, SCHEDULE, SECRET, SINK,
+    TOOL_LABEL, TOOL_RULE, TOOLS, TOP, USER_LABEL, USERS, WEBHOOK,
 };
 
 /// Files in which the mapping of `level` has `entry`, otherwise valid; several where the keys depend on the kind.
@@ -45,6 +45,12 @@ fn files(level: &Level, entry: &str) -> Vec<String> {
         name if name == USERS.name => vec![format!("labels: {{ users: {{ {entry} }} }}")],
         name if name == USER_LABEL.name => vec![format!("labels: {{ users: {{ operator: {{ {entry} }} }} }}")],
         name if name == APPROVALS.name => vec![format!("approvals: {{ {entry} }}")],
+        name if name == AUDIT.name => vec![format!("audit: {{ {entry} }}")],
+        name if name == SINK.name => {
+            ["", "kind: file, ", "kind: syslog, ", "kind: elasticsearch, ", "kind: loki, user: u, ", "kind: otlp, "]
+                .map(|other| format!("audit: {{ sinks: [{{ {other}{entry} }}] }}"))
+                .to_vec()
+        }
         name if name == API.name => vec![format!("api: {{ {entry} }}")],
         name if name == OPERATORS.name => vec![format!("operators: {{ {entry} }}")],
         name if name == OIDC.name => vec![format!("operators: {{ oidc: {{ {entry} }} }}")],

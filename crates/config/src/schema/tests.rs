@@ -6,9 +6,9 @@ use crate::decode::bounds::{
     CONTEXT, CONTEXT_TOKENS, COUNT, DEFAULT_CONTEXT, DEFAULT_STEPS, MAX_FILTERS, MAX_LABELS, PEOPLE, RETRIES, STEPS,
 };
 use crate::decode::keys::{
-    AGENT, AGENT_KINDS, API, APPROVALS, BUDGET, FIREWALL, GROUP, HEALTH, HOST_LABEL, Kinds, LABELS, LIMITS, Level, MCP,
-    MODEL_RULES, MODELS, MOUNT, NET_RULE, OIDC, OPERATORS, PATH_LABEL, PROMPT_FILTER, PROVIDER, PROVIDER_KINDS,
-    SCHEDULE, SECRET, TOOL_LABEL, TOOL_RULE, TOOLS, TOP, USER_LABEL, USERS, WEBHOOK,
+    AGENT, AGENT_KINDS, API, APPROVALS, AUDIT, BUDGET, FIREWALL, GROUP, HEALTH, HOST_LABEL, Kinds, LABELS, LIMITS,
+    Level, MCP, MODEL_RULES, MODELS, MOUNT, NET_RULE, OIDC, OPERATORS, PATH_LABEL, PROMPT_FILTER, PROVIDER,
+    PROVIDER_KINDS, SCHEDULE, SECRET, SINK, SINK_KINDS, TOOL_LABEL, TOOL_RULE, TOOLS, TOP, USER_LABEL, USERS, WEBHOOK,
 };
 use crate::report::Mistakes;
 use crate::source::Source;
@@ -47,6 +47,8 @@ fn at<'v>(schema: &'v Value, level: &Level) -> &'v Value {
         name if name == USERS.name => "users",
         name if name == USER_LABEL.name => "user_label",
         name if name == APPROVALS.name => "approvals",
+        name if name == AUDIT.name => "audit",
+        name if name == SINK.name => "sink",
         name if name == API.name => "api",
         name if name == OPERATORS.name => "operators",
         name if name == OIDC.name => "oidc",
@@ -114,6 +116,7 @@ fn the_schema_refuses_the_keys_of_other_kinds_as_the_decoder_does() {
     };
     check(&AGENT, &AGENT_KINDS, &["command", "builtin", "openclaw"]);
     check(&PROVIDER, &PROVIDER_KINDS, &["openai", "anthropic", "gemini", "llama-server"]);
+    check(&SINK, &SINK_KINDS, &["file", "syslog", "elasticsearch", "loki", "otlp"]);
 }
 
 #[test]
@@ -294,6 +297,7 @@ fn the_examples_fit_the_schema() {
         include_str!("../../tests/data/models.yaml"),
         include_str!("../../tests/data/labels.yaml"),
         include_str!("../../tests/data/firewall.yaml"),
+        include_str!("../../tests/data/audit.yaml"),
     ] {
         assert_eq!(check(example), Ok(()));
     }
@@ -315,6 +319,13 @@ fn what_the_decoder_refuses_by_type_the_schema_refuses_too() {
         "prompt_filters: [{ keywords: [] }]",
         "prompt_filters: [{ topic: x }]",
         "prompt_filters: [{ canary: [x] }]",
+        "audit: true",
+        "audit: { checkpoint_every: 1 }",
+        "audit: { sinks: [{ name: a, kind: file }] }",
+        "audit: { sinks: [{ name: a, kind: file, path: /x, url: \"https://a.com\" }] }",
+        "audit: { sinks: [{ name: a, kind: smoke, path: /x }] }",
+        "audit: { sinks: [{ name: a, kind: loki, url: \"https://a.com\", tenant: 7 }] }",
+        "audit: { sinks: [{ name: a, kind: otlp, url: \"https://a.com\", token: 12345678 }] }",
         "firewall: on",
         "firewall: { prompts: refuse }",
         "firewall: { results: deny }",

@@ -106,6 +106,7 @@ fn of_fleet(old: &Config, new: &Config) -> Vec<String> {
     let Config {
         sandbox_mode,
         audit_enabled,
+        audit,
         firewall: _,
         policies: _,
         rule_sets: _,
@@ -125,6 +126,7 @@ fn of_fleet(old: &Config, new: &Config) -> Vec<String> {
     differing(&[
         ("sandbox_mode", *sandbox_mode != old.sandbox_mode),
         ("audit_enabled", *audit_enabled != old.audit_enabled),
+        ("audit", *audit != old.audit),
         ("models.providers", models.providers != old.models.providers),
         ("models.default", models.default != old.models.default),
         ("models.aliases", models.aliases != old.models.aliases),
