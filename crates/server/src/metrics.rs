@@ -32,11 +32,18 @@ struct Asked {
     result: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SinkLabels {
+    sink: String,
+    kind: &'static str,
+}
+
 /// All of them, with those of models.
 pub(crate) async fn text(plane: &Plane, fleet: &Fleet) -> String {
     let mut registry = Registry::with_prefix("nanoclaw");
     agents(plane, fleet, &mut registry).await;
     audit(plane, &mut registry);
+    sinks(plane, &mut registry);
     let waiting = Gauge::<i64>::default();
     waiting.set(plane.desk.waiting().len() as i64);
     registry.register("approvals_waiting", "Questions that wait for people", waiting);
@@ -124,6 +131,26 @@ fn audit(plane: &Plane, registry: &mut Registry) {
             registry.register_with_unit(name, help, Unit::Seconds, gauge(since.as_secs()));
         }
     }
+}
+
+fn sinks(plane: &Plane, registry: &mut Registry) {
+    let reached = Family::<SinkLabels, Gauge<i64>>::default();
+    let lag = Family::<SinkLabels, Gauge<i64>>::default();
+    let rejected = Family::<SinkLabels, Counter>::default();
+    let failures = Family::<SinkLabels, Counter>::default();
+    let written = *plane.recorder.written().borrow();
+    for sink in plane.sinks.iter() {
+        let labels = SinkLabels { sink: sink.name.clone(), kind: sink.kind };
+        reached.get_or_create(&labels).set(sink.is_reached().into());
+        let behind = written.saturating_sub(sink.delivered());
+        lag.get_or_create(&labels).set(i64::try_from(behind).unwrap_or(i64::MAX));
+        rejected.get_or_create(&labels).inc_by(sink.rejected());
+        failures.get_or_create(&labels).inc_by(sink.failures());
+    }
+    registry.register("sink_reached", "Whether the last delivery to the sink succeeded", reached);
+    registry.register("sink_lag_records", "Records on disk that the sink has not got yet", lag);
+    registry.register("sink_rejected", "Records that the sink refused for good since the start", rejected);
+    registry.register("sink_failures", "Deliveries that failed and are tried again, since the start", failures);
 }
 
 /// Bytes of all segments.

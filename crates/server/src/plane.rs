@@ -13,6 +13,7 @@ use nanoclaw_gate::{Desk, Memory, Quarantine};
 use nanoclaw_llm::Models;
 use nanoclaw_policy::{Engine, Policies, Session};
 use nanoclaw_request::CellId;
+use nanoclaw_sinks::Progress;
 
 use crate::Launcher;
 use crate::providers::Providers;
@@ -40,6 +41,8 @@ pub struct Plane {
     pub sessions: Sessions,
     /// Who cells are, where an authority vouches for them.
     pub identities: Identities,
+    /// How those are doing who get the records of the audit log.
+    pub sinks: Arc<[Arc<Progress>]>,
 }
 
 /// The sessions of cells, which last longer than their runs. Clones are the same.

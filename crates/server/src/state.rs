@@ -143,6 +143,11 @@ impl State {
         Ok(directory)
     }
 
+    /// How far each sink of the audit log has come, a directory for each.
+    pub fn sinks(&self) -> PathBuf {
+        self.directory.join("sinks")
+    }
+
     /// The output of an agent.
     pub fn log(&self, agent: &str) -> PathBuf {
         self.directory.join("logs").join(format!("{agent}.log"))

@@ -107,7 +107,8 @@ fn syslog(r: &mut Reader<'_>, fields: &Fields<'_>, who: &str) -> Option<SinkKind
     };
     let text = r.verbatim(&field, "a host and a port", "write `\"siem.bank.com:6514\"`")?;
     let (host, port) = r.check(field.place(), address(text))?;
-    if !tls && !(host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())) {
+    let local = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    if !tls && !local {
         let message = format!("{who} has `tls: false`: who is on the way to it reads and changes its records");
         r.notice(field.place(), true, &message);
     }

@@ -70,9 +70,10 @@ fn with_plane<T>(
     // A door with many connections needs many descriptors; cells have a limit of their own.
     let files = rustix::process::getrlimit(Resource::Nofile);
     rustix::process::setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files })?;
+    let every = loaded.map_or(TreeOptions::EVERY, |loaded| loaded.config.audit.checkpoint_every);
     let recorder = Recorder::open(Options {
         enabled,
-        tree: Some(TreeOptions::new(state.audit_key())),
+        tree: Some(TreeOptions { every, ..TreeOptions::new(state.audit_key()) }),
         ..Options::new(state.audit())
     })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -102,6 +103,7 @@ fn with_plane<T>(
             desk: Desk::closed(),
             sessions: Sessions::default(),
             identities: Identities::default(),
+            sinks: Arc::default(),
         };
         for notice in notices {
             output::notice(&notice);

@@ -3,23 +3,29 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use nanoclaw_audit::{Fact, Note};
+use nanoclaw_config::Config;
 use nanoclaw_gate::Desk;
 use nanoclaw_identity::operators::Operators;
 use nanoclaw_policy::Policies;
 use nanoclaw_server::announce::announce;
 use nanoclaw_server::control::Control;
 use nanoclaw_server::fleet::Fleet;
-use nanoclaw_server::plane::Sessions;
+use nanoclaw_server::plane::{Plane, Sessions};
 use nanoclaw_server::reload::Reload;
 use nanoclaw_server::svid::Identities;
 use nanoclaw_server::{agents, api, clock, listener, policies, say};
+use nanoclaw_sinks::Sinks;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Up;
 use crate::output::{self, FAILED, Failure};
+
+/// How long sinks have at the end for what they have not got yet, which waits for its checkpoint as well.
+const LAST_DELIVERY: Duration = Duration::from_secs(5);
 
 /// Runs the fleet until every agent has ended for good, or until it is told to stop.
 pub fn main(state_dir: Option<&Path>, arguments: &Up) -> Result<ExitCode, Failure> {
@@ -44,6 +50,8 @@ pub fn main(state_dir: Option<&Path>, arguments: &Up) -> Result<ExitCode, Failur
         plane.desk = Desk::new(loaded.config.approvals);
         let operators = Arc::new(Operators::open(plane.state.directory(), Timestamp::now())?);
         plane.identities = Identities::of(operators.authority().clone());
+        let sinks = sinks(&plane, &loaded.config)?;
+        plane.sinks = sinks.progress().into();
         tokio::spawn(announce(plane.desk.clone()));
         plane.recorder.note(Note::of_control(Fact::ControlStarted)).await?;
         let fleet = Fleet::new(plane.clone(), &loaded.config);
@@ -79,9 +87,20 @@ pub fn main(state_dir: Option<&Path>, arguments: &Up) -> Result<ExitCode, Failur
             }
         }
         plane.recorder.note(Note::of_control(Fact::ControlStopped)).await?;
+        let last = *plane.recorder.written().borrow();
+        // How it ended is told to those who can be told; the rest is with them after the next start.
+        let _ended = tokio::task::spawn_blocking(move || sinks.finish(last, LAST_DELIVERY)).await;
         let failed = fleet.status().await.iter().any(|agent| agent.problem.is_some() && agent.last_exit.is_none());
         Ok(if failed || crippled { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
     })
+}
+
+/// Starts to send the records to those who get them.
+fn sinks(plane: &Plane, config: &Config) -> Result<Sinks, Failure> {
+    if !config.audit.sinks.is_empty() {
+        nanoclaw_vault::tls::self_check()?;
+    }
+    Ok(Sinks::start(&config.audit.sinks, &plane.recorder, &plane.state.audit(), &plane.state.sinks())?)
 }
 
 /// Whether this process has a terminal that it can be steered from.

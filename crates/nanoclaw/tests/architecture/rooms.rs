@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 10] = [
     &["nanoclaw-identity"],
     &["nanoclaw-policy"],
     &["nanoclaw-analysis", "nanoclaw-audit"],
-    &["nanoclaw-gate", "nanoclaw-witness"],
+    &["nanoclaw-gate", "nanoclaw-sinks", "nanoclaw-witness"],
     &["nanoclaw-sandbox", "nanoclaw-egress", "nanoclaw-llm", "nanoclaw-agent"],
     &["nanoclaw-server"],
     &["nanoclaw"],

@@ -44,6 +44,7 @@ pub fn run(test: &str, directory: &Path) {
             desk: Default::default(),
             sessions: Default::default(),
             identities: Default::default(),
+            sinks: Default::default(),
             launcher: Launcher::new(handle).unwrap(),
             recorder,
             state: Arc::new(state),
