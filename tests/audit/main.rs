@@ -8,7 +8,12 @@
     reason = "what a test cannot set up or read is a failed test"
 )]
 
+#[path = "../fleet/fleet.rs"]
+#[expect(dead_code, reason = "the tests of fleets use more of it")]
+mod fleet;
 mod query;
+mod servers;
+mod sinks;
 #[path = "../support/mod.rs"]
 mod support;
 mod witness;

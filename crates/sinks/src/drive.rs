@@ -37,6 +37,7 @@ pub(crate) struct Drive {
     pub(crate) format: RecordFormat,
     pub(crate) host: String,
     pub(crate) recorder: Recorder,
+    pub(crate) say: fn(&str),
 }
 
 /// The thread is asked to end.
@@ -145,9 +146,10 @@ impl Drive {
 
     fn notice(&self, what: &str) {
         let text: String = what.chars().filter(|c| !c.is_control()).collect();
-        let notice = Fact::Notice(format!("sink `{}` {text}", self.progress.name));
+        let text = format!("sink `{}` {text}", self.progress.name);
+        (self.say)(&text);
         // Where nothing can be recorded, nothing is allowed either, and others say so.
-        let _ = self.recorder.note_blocking(Note::of_control(notice));
+        let _ = self.recorder.note_blocking(Note::of_control(Fact::Notice(text)));
     }
 }
 

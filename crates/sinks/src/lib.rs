@@ -145,11 +145,18 @@ pub struct Sinks {
 }
 
 impl Sinks {
-    /// Starts them: the log of `recorder` lies in `log`, and how far each has come below `state`.
+    /// Starts them: the log of `recorder` lies in `log`, and how far each has come below `state`. `say` is told what is in
+    /// the log as well: when a sink is not reached, reached again, or refuses something.
     ///
     /// # Errors
     /// A secret, certificate or file is not there or not right. Whether anybody answers is not asked.
-    pub fn start(sinks: &[Sink], recorder: &Recorder, log: &Path, state: &Path) -> Result<Self, SinkError> {
+    pub fn start(
+        sinks: &[Sink],
+        recorder: &Recorder,
+        log: &Path,
+        state: &Path,
+        say: fn(&str),
+    ) -> Result<Self, SinkError> {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let mut drives = Vec::new();
         for sink in sinks {
@@ -164,7 +171,7 @@ impl Sinks {
             let progress = Progress::new(sink, sent);
             let (format, host) = (sink.format, host.clone());
             let log = log.to_owned();
-            drives.push(Drive { log, place, target, progress, format, host, recorder: recorder.clone() });
+            drives.push(Drive { log, place, target, progress, format, host, recorder: recorder.clone(), say });
         }
         let mut running = Vec::new();
         let ending = watch::Sender::new(false);

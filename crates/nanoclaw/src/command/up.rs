@@ -100,7 +100,8 @@ fn sinks(plane: &Plane, config: &Config) -> Result<Sinks, Failure> {
     if !config.audit.sinks.is_empty() {
         nanoclaw_vault::tls::self_check()?;
     }
-    Ok(Sinks::start(&config.audit.sinks, &plane.recorder, &plane.state.audit(), &plane.state.sinks())?)
+    let (log, state) = (plane.state.audit(), plane.state.sinks());
+    Ok(Sinks::start(&config.audit.sinks, &plane.recorder, &log, &state, |text| say(text))?)
 }
 
 /// Whether this process has a terminal that it can be steered from.
