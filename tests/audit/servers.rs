@@ -44,9 +44,27 @@ impl OpenSearch {
         Some(Self { port, _server: server })
     }
 
-    fn ask(&self, request: &str) -> Value {
+    /// Gives it the template that is shipped, without data streams, which it does not have.
+    pub fn set_template(&self) {
+        let mut template: Value =
+            serde_json::from_str(include_str!("../../deploy/elasticsearch/index-template.json")).unwrap();
+        template.as_object_mut().unwrap().remove("data_stream").expect("data streams");
+        let set = self.ask("PUT /_index_template/nanoclaw HTTP/1.1", &template.to_string());
+        assert_eq!(set["acknowledged"], true, "{set}");
+    }
+
+    /// The types of the fields of an index.
+    pub fn fields(&self, index: &str) -> Value {
+        self.ask(&format!("GET /{index}/_mapping HTTP/1.1"), "")[index]["mappings"]["properties"].clone()
+    }
+
+    fn ask(&self, request: &str, body: &str) -> Value {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.write_all(format!("{request}\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
+        let length = body.len();
+        let head = format!(
+            "host: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}"
+        );
+        stream.write_all(format!("{request}\r\n{head}\r\n\r\n{body}").as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -60,7 +78,7 @@ impl OpenSearch {
 
     /// The documents of an index, with their ids.
     pub fn documents(&self, index: &str) -> Vec<(String, Value)> {
-        let found = self.ask(&format!("GET /{index}/_search?size=10000 HTTP/1.1"));
+        let found = self.ask(&format!("GET /{index}/_search?size=10000 HTTP/1.1"), "");
         let hits = found["hits"]["hits"].as_array().unwrap();
         hits.iter().map(|hit| (hit["_id"].as_str().unwrap().to_owned(), hit["_source"].clone())).collect()
     }

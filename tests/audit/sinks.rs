@@ -13,6 +13,9 @@ use crate::support::{Host, eventually};
 /// An agent that does something all the time.
 const BUSY: &str = "agents: [{ id: busy, command: [sh, -c, 'while :; do /bin/true; sleep 0.02; done'] }]\n";
 
+/// One that the template is for.
+const INDEX: &str = "logs-nanoclaw.audit-test";
+
 fn records(host: &Host) -> Vec<Value> {
     let log = host.read("state/audit/audit.jsonl");
     log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -48,12 +51,13 @@ fn a_fleet_that_is_killed_again_and_again_sends_every_record() {
     else {
         return;
     };
+    search.set_template();
     let config = format!(
         "audit:
   checkpoint_every: 100ms
   sinks:
     - {{ name: copy, kind: file, path: ./copy.jsonl }}
-    - {{ name: search, kind: elasticsearch, url: 'http://127.0.0.1:{}', index: audit }}
+    - {{ name: search, kind: elasticsearch, url: 'http://127.0.0.1:{}', index: {INDEX} }}
     - {{ name: collector, kind: otlp, url: 'http://127.0.0.1:{}' }}
     - {{ name: siem, kind: syslog, address: 'localhost:{}', ca: ./ca.pem }}
 {BUSY}",
@@ -81,12 +85,16 @@ fn a_fleet_that_is_killed_again_and_again_sends_every_record() {
         assert!(!host.path(&format!("state/sinks/{sink}/rejected.jsonl")).exists(), "{sink}");
     }
     assert_eq!(host.read("copy.jsonl"), host.read("state/audit/audit.jsonl"), "each once");
-    let documents = search.documents("audit");
+    let documents = search.documents(INDEX);
     assert_eq!(documents.len(), records.len(), "each once");
     let by_seq: BTreeMap<u64, Value> = documents.into_iter().map(|(_, document)| (seq(&document), document)).collect();
     for record in &records {
         let document = &by_seq[&seq(record)];
         assert!(record.as_object().unwrap().iter().all(|(name, value)| document[name] == *value), "{document}");
+    }
+    let fields = search.fields(INDEX);
+    for (field, kind) in [("@timestamp", "date"), ("seq", "long"), ("action", "keyword"), ("detail", "text")] {
+        assert_eq!(fields[field]["type"], kind, "{field}");
     }
     complete(&collector.numbers(), records.len());
     let sent = syslog.records();
