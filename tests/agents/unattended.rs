@@ -156,7 +156,12 @@ fn the_alert_rules_fire_when_they_should_and_only_then() {
 #[test]
 fn the_alert_rules_are_about_metrics_that_there_are() {
     let (host, port) = (Host::new(), free_port());
-    let config = format!("listen: 127.0.0.1:{port}\nagents: [{{ id: one, command: [sleep, '1000'] }}]\n");
+    let config = format!(
+        "listen: 127.0.0.1:{port}
+audit: {{ sinks: [{{ name: copy, kind: file, path: ./copy.jsonl }}] }}
+agents: [{{ id: one, command: [sleep, '1000'] }}]
+"
+    );
     let fleet = Fleet::up_on(host, &config);
     fleet.phase("one", "running");
     assert!(crate::support::appears(|| http(port, "GET /metrics HTTP/1.1", "").1.contains("audit_checkpoint_time")));
