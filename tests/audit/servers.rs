@@ -134,6 +134,7 @@ impl Rsyslog {
         let config = format!(
             r#"global(workDirectory="{}" maxMessageSize="128k" defaultNetstreamDriver="ossl"
   defaultNetstreamDriverCAFile="{ca}" defaultNetstreamDriverCertFile="{certificate}" defaultNetstreamDriverKeyFile="{key}")
+main_queue(queue.type="LinkedList" queue.timeoutShutdown="20000")
 module(load="imtcp" streamDriver.name="ossl" streamDriver.mode="1" streamDriver.authMode="anon")
 input(type="imtcp" address="127.0.0.1" port="{port}")
 template(name="line" type="string" string="%app-name% %msgid% %structured-data% %syslogfacility%.%syslogseverity% %msg%\n")

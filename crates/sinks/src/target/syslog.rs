@@ -75,7 +75,10 @@ impl Syslog {
         match &self.tls {
             Some(tls) => {
                 let name = self.receiver.clone().try_into().map_err(io::Error::other)?;
-                hand_over(tls.connect(name, stream).await?, frames).await
+                let mut stream = tls.connect(name, stream).await?;
+                hand_over(&mut stream, frames).await?;
+                // One that ends by itself says goodbye as well. What it had not read resets the connection below.
+                until_closed(stream.into_inner().0).await
             }
             None => hand_over(stream, frames).await,
         }
@@ -87,7 +90,15 @@ async fn hand_over(mut stream: impl AsyncRead + AsyncWrite + Unpin, frames: &[u8
     stream.write_all(frames).await?;
     stream.flush().await?;
     stream.shutdown().await?;
-    tokio::io::copy(&mut stream.take(MOST_SAID), &mut tokio::io::sink()).await.map(drop)
+    until_closed(stream).await
+}
+
+/// Reads to the end.
+async fn until_closed(stream: impl AsyncRead + Unpin) -> io::Result<()> {
+    match tokio::io::copy(&mut stream.take(MOST_SAID), &mut tokio::io::sink()).await? {
+        MOST_SAID => Err(io::Error::other("it talks, and so it is no receiver of syslog")),
+        _ => Ok(()),
+    }
 }
 
 fn message(record: &Record, host: &str) -> String {
