@@ -14,7 +14,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use nanoclaw_config::{Credential, Http};
-use nanoclaw_vault::tls::{client_config, failure, read_certificates};
+use nanoclaw_vault::tls::{client_config_with, failure};
 use tokio::time::timeout;
 
 use crate::SinkError;
@@ -27,6 +27,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const MAX_ANSWER: usize = 4 << 20;
 /// Most of an answer that a message repeats, in characters.
 const MOST_SHOWN: usize = 200;
+
+/// What a service says to a request.
+pub(crate) enum Posted {
+    /// It has it, and answers this.
+    Taken(Bytes),
+    /// It refuses it, however often it is asked, and why.
+    Refused(String),
+}
 
 /// A service, and one path of it that everything is posted to.
 pub(crate) struct Service {
@@ -42,8 +50,7 @@ impl Service {
         let address = || SinkError::Address { sink: sink.to_owned(), url: url.clone() };
         let uri: Uri = url.parse().map_err(|_| address())?;
         let tls = |error| SinkError::Tls { sink: sink.to_owned(), error };
-        let extra = http.ca.as_deref().map(read_certificates).transpose().map_err(tls)?.unwrap_or_default();
-        let config = Arc::new(client_config(&extra).map_err(tls)?);
+        let config = Arc::new(client_config_with(http.ca.as_deref()).map_err(tls)?);
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -74,11 +81,11 @@ impl Service {
         self
     }
 
-    /// Posts, and gives what was answered.
+    /// Posts, and gives what came of it.
     ///
     /// # Errors
-    /// There is no answer, and why.
-    pub(crate) async fn post(&self, body: Vec<u8>) -> Result<(StatusCode, Bytes), String> {
+    /// There is no answer, or one that another attempt may change, and why.
+    pub(crate) async fn post(&self, body: String) -> Result<Posted, String> {
         let mut request = Request::new(Full::from(body));
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = self.uri.clone();
@@ -90,7 +97,15 @@ impl Service {
             Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
         };
         let late = |_| Err(format!("no answer within {} s", PATIENCE.as_secs()));
-        timeout(PATIENCE, answer).await.unwrap_or_else(late)
+        let (status, answer) = timeout(PATIENCE, answer).await.unwrap_or_else(late)?;
+        match status {
+            StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
+                Ok(Posted::Refused(said(status, &answer)))
+            }
+            status if status.is_success() => Ok(Posted::Taken(answer)),
+            // A sink that is set up wrongly gets everything once it is set right.
+            status => Err(said(status, &answer)),
+        }
     }
 }
 
@@ -117,14 +132,11 @@ fn reason(error: &(dyn std::error::Error + 'static)) -> String {
     innermost.to_string()
 }
 
-/// What a service says, for a message.
-pub(crate) fn said(status: StatusCode, body: &[u8]) -> String {
-    let text: String = String::from_utf8_lossy(body).chars().filter(|c| !c.is_control()).take(MOST_SHOWN).collect();
-    format!("status {}: {text}", status.as_u16())
+fn said(status: StatusCode, body: &[u8]) -> String {
+    format!("status {}: {}", status.as_u16(), quoted(&String::from_utf8_lossy(body), MOST_SHOWN))
 }
 
-/// What no further attempt changes: the request itself is refused. Everything else is tried again: a sink that is set up
-/// wrongly gets everything once it is set right.
-pub(crate) fn is_final(status: StatusCode) -> bool {
-    matches!(status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY)
+/// What a service says, for a message: without control characters, and so many characters at most.
+pub(crate) fn quoted(text: &str, most: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(most).collect()
 }

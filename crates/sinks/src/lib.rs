@@ -158,11 +158,11 @@ impl Sinks {
         say: fn(&str),
     ) -> Result<Self, SinkError> {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let sealed = record::sealed(log);
         let mut drives = Vec::new();
         for sink in sinks {
             let place = Place::open(state, &sink.name)?;
             let sent = place.position()?;
-            let sealed = record::sealed(log);
             if sent > sealed {
                 let position = place.position_file();
                 return Err(SinkError::RolledBack { sink: sink.name.clone(), sent, sealed, position });

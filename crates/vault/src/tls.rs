@@ -123,6 +123,14 @@ fn believing(roots: RootCertStore) -> Result<ClientConfig, TlsError> {
     Ok(config)
 }
 
+/// Like [`client_config`], where the PEM file `ca`, if there is one, holds the further authorities.
+///
+/// # Errors
+/// As of [`read_certificates`] and of [`client_config`].
+pub fn client_config_with(ca: Option<&Path>) -> Result<ClientConfig, TlsError> {
+    client_config(&ca.map(read_certificates).transpose()?.unwrap_or_default())
+}
+
 /// The certificates in the PEM file `path`, at least one.
 ///
 /// # Errors

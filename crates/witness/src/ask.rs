@@ -16,7 +16,7 @@ use nanoclaw_tlog::note::{MAX_NOTE, NoteError, Signature, SignedNote, VerifierKe
 use nanoclaw_tlog::tree::{TreeError, consistency_proof};
 use nanoclaw_tlog::verify::{Snapshot, SnapshotError};
 use nanoclaw_tlog::witness::Request;
-use nanoclaw_vault::tls::{TlsError, client_config, failure, read_certificates};
+use nanoclaw_vault::tls::{TlsError, client_config_with, failure};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -106,7 +106,8 @@ pub async fn cosign(
         .ok()
         .filter(|address: &Uri| matches!(address.scheme_str(), Some("http" | "https")) && address.host().is_some())
         .ok_or_else(|| AskError::Address(url.to_owned()))?;
-    let tls = (address.scheme_str() == Some("https")).then(|| tls(ca)).transpose()?;
+    let tls = (address.scheme_str() == Some("https")).then(|| client_config_with(ca)).transpose()?;
+    let tls = tls.map(|config| TlsConnector::from(Arc::new(config)));
     let unreachable = |why: String| AskError::Unreachable { url: url.to_owned(), why };
     let mut old = old.min(checkpoint.size);
     // The first answer may be that it remembers another size.
@@ -148,12 +149,6 @@ fn lines(note: &SignedNote, answer: &str, keys: &[VerifierKey]) -> Result<Vec<Si
 fn refused(url: &str, status: StatusCode, answer: &str) -> AskError {
     let answer = answer.chars().filter(|c| !c.is_control()).take(200).collect();
     AskError::Refused { url: url.to_owned(), status: status.as_u16(), answer }
-}
-
-/// How witnesses at `https` addresses are known.
-fn tls(ca: Option<&Path>) -> Result<TlsConnector, TlsError> {
-    let extra = ca.map(read_certificates).transpose()?.unwrap_or_default();
-    Ok(TlsConnector::from(Arc::new(client_config(&extra)?)))
 }
 
 /// Asks once, on a connection of its own. `Err` says why there is no answer.

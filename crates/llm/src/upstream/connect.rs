@@ -11,7 +11,7 @@ use http::Uri;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
-use nanoclaw_vault::tls::{ClientConfig, TlsError, client_config, read_certificates};
+use nanoclaw_vault::tls::{ClientConfig, TlsError, client_config_with};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
@@ -29,7 +29,7 @@ impl SystemTls {
     fn get(&mut self) -> Result<Arc<ClientConfig>, TlsError> {
         match &self.0 {
             Some(config) => Ok(Arc::clone(config)),
-            None => Ok(Arc::clone(self.0.insert(Arc::new(client_config(&[])?)))),
+            None => Ok(Arc::clone(self.0.insert(Arc::new(client_config_with(None)?)))),
         }
     }
 }
@@ -58,7 +58,7 @@ impl Connector {
     pub(super) fn tls(within: Duration, ca: Option<&Path>, system: &mut SystemTls) -> Result<Self, TlsError> {
         let config = match ca {
             None => system.get()?,
-            Some(path) => Arc::new(client_config(&read_certificates(path)?)?),
+            Some(_) => Arc::new(client_config_with(ca)?),
         };
         let mut connector = HttpsConnector::from((tcp(), config));
         connector.enforce_https();

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use nanoclaw_config::Oidc;
 use nanoclaw_identity::Operator;
 use nanoclaw_identity::oidc::{Discovery, Jwks, MAX_DOCUMENT_BYTES, OidcError, SignedIn, verify};
-use nanoclaw_vault::tls::{ClientConfig, TlsError, client_config, read_certificates};
+use nanoclaw_vault::tls::{ClientConfig, TlsError, client_config_with};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
@@ -67,9 +67,8 @@ impl From<Result<SignedIn, OidcError>> for Vouched {
 
 impl Issuer {
     pub(super) fn new(settings: Oidc) -> Result<Self, TlsError> {
-        let extra = settings.ca.as_deref().map(read_certificates).transpose()?.unwrap_or_default();
         Ok(Self {
-            tls: Arc::new(client_config(&extra)?),
+            tls: Arc::new(client_config_with(settings.ca.as_deref())?),
             settings,
             keys: RwLock::default(),
             fetching: Mutex::default(),

@@ -1,14 +1,13 @@
 //! Elasticsearch and OpenSearch, by the bulk interface. A record is created under its hash, so that one that is sent twice
 //! is there once. Delivered is what it has answered for.
 
-use http::StatusCode;
 use nanoclaw_config::Http;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Delivery;
 use crate::SinkError;
-use crate::http::{Service, is_final, said};
+use crate::http::{Posted, Service, quoted};
 use crate::record::Record;
 
 /// Most of a reason that is kept, in characters.
@@ -17,7 +16,8 @@ const MOST_SHOWN: usize = 300;
 pub(crate) struct Elasticsearch {
     service: Service,
     index: String,
-    host: String,
+    /// As JSON.
+    host: Value,
 }
 
 #[derive(Deserialize)]
@@ -40,7 +40,7 @@ struct Created {
 impl Elasticsearch {
     pub(crate) fn new(sink: &str, http: &Http, index: &str, host: &str) -> Result<Self, SinkError> {
         let service = Service::new(sink, http, "/_bulk", "application/x-ndjson")?;
-        Ok(Self { service, index: index.to_owned(), host: host.to_owned() })
+        Ok(Self { service, index: index.to_owned(), host: json!({ "name": host }) })
     }
 
     pub(crate) async fn deliver(&self, records: &[Record]) -> Result<Delivery, String> {
@@ -48,25 +48,22 @@ impl Elasticsearch {
         for record in records {
             let Some(fields) = record.line.strip_prefix('{') else { continue };
             let create = json!({ "create": { "_index": self.index, "_id": record.hash } });
-            let more = json!({ "@timestamp": record.timestamp, "host": { "name": self.host } }).to_string();
+            let (timestamp, host) = (json!(record.timestamp), &self.host);
             // One object, with what data streams want of it first.
-            body.push_str(&format!("{create}\n{},{fields}\n", more.trim_end_matches('}').to_owned() + "}"));
+            body.push_str(&format!("{create}\n{{\"@timestamp\":{timestamp},\"host\":{host},{fields}\n"));
         }
-        let (status, answer) = self.service.post(body.into_bytes()).await?;
-        if is_final(status) {
-            return Ok(Delivery::TooMuch(said(status, &answer)));
+        match self.service.post(body).await? {
+            Posted::Taken(answer) => judge(&answer, records.len()),
+            Posted::Refused(why) => Ok(Delivery::TooMuch(why)),
         }
-        if status != StatusCode::OK {
-            return Err(said(status, &answer));
-        }
-        judge(&answer, records.len())
     }
 }
 
 /// What an answer says of so many records.
 fn judge(answer: &[u8], count: usize) -> Result<Delivery, String> {
     let Ok(Answer { items }) = serde_json::from_slice(answer) else {
-        return Err(format!("it does not answer for each record: {}", said(StatusCode::OK, answer)));
+        let said = quoted(&String::from_utf8_lossy(answer), MOST_SHOWN);
+        return Err(format!("it does not answer for each record: {said}"));
     };
     if items.len() != count {
         return Err(format!("it answers for {} records of {count}", items.len()));
@@ -86,8 +83,7 @@ fn judge(answer: &[u8], count: usize) -> Result<Delivery, String> {
 
 fn reason(status: u16, error: &Value) -> String {
     let text = error.get("reason").and_then(Value::as_str).map_or_else(|| error.to_string(), str::to_owned);
-    let text: String = text.chars().filter(|c| !c.is_control()).take(MOST_SHOWN).collect();
-    format!("status {status}: {text}")
+    format!("status {status}: {}", quoted(&text, MOST_SHOWN))
 }
 
 #[cfg(test)]

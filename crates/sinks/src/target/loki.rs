@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Delivery;
 use crate::SinkError;
-use crate::http::{Service, is_final, said};
+use crate::http::{Posted, Service};
 use crate::record::Record;
 
 pub(crate) struct Loki {
@@ -42,13 +42,9 @@ impl Loki {
                 json!({ "stream": labels, "values": values })
             })
             .collect();
-        let (status, answer) = self.service.post(json!({ "streams": streams }).to_string().into_bytes()).await?;
-        if status.is_success() {
-            Ok(Delivery::Done(Vec::new()))
-        } else if is_final(status) {
-            Ok(Delivery::TooMuch(said(status, &answer)))
-        } else {
-            Err(said(status, &answer))
-        }
+        Ok(match self.service.post(json!({ "streams": streams }).to_string()).await? {
+            Posted::Taken(_) => Delivery::Done(Vec::new()),
+            Posted::Refused(why) => Delivery::TooMuch(why),
+        })
     }
 }

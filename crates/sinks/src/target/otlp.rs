@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Delivery;
 use crate::SinkError;
-use crate::http::{Service, is_final, said};
+use crate::http::{Posted, Service, quoted};
 use crate::record::Record;
 
 pub(crate) struct Otlp {
@@ -42,11 +42,10 @@ impl Otlp {
             "resource": { "attributes": resource },
             "scopeLogs": [{ "scope": scope, "logRecords": logs }],
         }]});
-        let (status, answer) = self.service.post(body.to_string().into_bytes()).await?;
-        if status.is_success() {
-            return Ok(Delivery::Done(rejected(&answer, records.len())));
-        }
-        if is_final(status) { Ok(Delivery::TooMuch(said(status, &answer))) } else { Err(said(status, &answer)) }
+        Ok(match self.service.post(body.to_string()).await? {
+            Posted::Taken(answer) => Delivery::Done(rejected(&answer, records.len())),
+            Posted::Refused(why) => Delivery::TooMuch(why),
+        })
     }
 }
 
@@ -89,7 +88,7 @@ fn rejected(answer: &[u8], count: usize) -> Vec<(usize, String)> {
     if number == 0 {
         return Vec::new();
     }
-    let message: String = partial.error_message.chars().filter(|c| !c.is_control()).take(300).collect();
+    let message = quoted(&partial.error_message, 300);
     (0..count).map(|at| (at, format!("{number} of these {count} records were rejected: {message}"))).collect()
 }
 

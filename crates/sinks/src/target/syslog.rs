@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nanoclaw_vault::tls::{client_config, failure, read_certificates};
+use nanoclaw_vault::tls::{client_config_with, failure};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -44,8 +44,7 @@ impl Syslog {
         host: &str,
     ) -> Result<Self, SinkError> {
         let connector = |ca: Option<&Path>| {
-            let extra = ca.map(read_certificates).transpose()?.unwrap_or_default();
-            let mut config = client_config(&extra)?;
+            let mut config = client_config_with(ca)?;
             config.alpn_protocols.clear();
             Ok(TlsConnector::from(Arc::new(config)))
         };
